@@ -1,0 +1,1 @@
+"""Apache Beam pipelines: wiring only, the logic lives in `segdata`."""

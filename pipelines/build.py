@@ -1,0 +1,157 @@
+"""The build pipeline: scan, plan, one worker per shard, manifest.
+
+    shard names -> reshuffle -> build_shard
+
+is all that Beam sees. Annotations reach the shard's owner through the plan files in
+the output directory, pixels are read where they are written: nothing but names is
+shuffled, so memory does not grow with the dataset and no runner can lose a record on
+the way. What was written is compared with what was planned at the end all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apache_beam as beam
+
+from segdata import output
+from segdata.errors import SourceError
+from segdata.formats.base import Format, Scan
+from segdata.manifest import Manifest
+from segdata.pipelines import progress, runners
+from segdata.pipelines.runners import RunnerOptions
+from segdata.plan import BuildOptions, PlannedShard, make_plan
+from segdata.shard_builder import BuildJob, build_shard
+
+logger = logging.getLogger(__name__)
+
+# Starting a worker process costs as much as building so many records.
+_RECORDS_WORTH_A_WORKER = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """A whole build."""
+
+    format: Format
+    """The dataset's format, with its options."""
+    source: Path
+    """Folder of the source."""
+    out: Path
+    """Output directory."""
+    options: BuildOptions = field(default_factory=BuildOptions)
+    """What the bytes depend on."""
+    runner: RunnerOptions = field(default_factory=RunnerOptions)
+    """What they do not depend on."""
+    overwrite: bool = False
+    """Replace an earlier build in `out`."""
+
+
+class BuildShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
+    """`PlannedShard -> its name`, with the shard and its receipt as the result."""
+
+    def __init__(self, job: BuildJob, progress_address: str | None) -> None:
+        self._job = job
+        self._progress_address = progress_address
+
+    def process(self, shard: PlannedShard) -> list[str]:
+        """Builds one shard."""
+        with progress.Reporter(self._progress_address) as reporter:
+            build_shard(shard, self._job, reporter.add)
+        return [shard.name]
+
+
+def build(request: BuildRequest) -> Manifest:
+    """Builds a dataset, or continues an unfinished build.
+
+    Returns:
+      The manifest, as written.
+
+    Raises:
+      SegdataError: See its subclasses; the message is one line for the user.
+    """
+    if not request.source.is_dir():
+        raise SourceError(
+            f"source {request.source} is not a folder: expected the dataset's root.",
+            reason="no-source",
+        )
+    scan = request.format.scan(request.source)
+    for warning in scan.warnings:
+        logger.warning("%s", warning)
+    name = request.format.name
+    plan = make_plan(scan, request.source, name, request.options)
+    fingerprint = output.build_fingerprint(name, scan.label_map, plan, request.options)
+    logger.info(
+        "%s: %d images in %d shards (%s)",
+        name,
+        plan.num_records,
+        len(plan.shards),
+        scan.layout,
+    )
+    unfinished = output.begin(
+        request.out, plan, fingerprint, overwrite=request.overwrite
+    )
+    if len(unfinished) < len(plan.shards):
+        logger.info(
+            "continuing: %d of %d shards are done",
+            len(plan.shards) - len(unfinished),
+            len(plan.shards),
+        )
+    if unfinished:
+        _run(request, scan, unfinished)
+    return output.finish(
+        request.out,
+        name=name,
+        scan=scan,
+        plan=plan,
+        fingerprint=fingerprint,
+        options=request.options,
+    )
+
+
+def _run(request: BuildRequest, scan: Scan, shards: list[PlannedShard]) -> None:
+    job = BuildJob(
+        source=str(request.source.resolve()),
+        out=str(request.out.resolve()),
+        label_map=scan.label_map,
+        on_error=request.options.on_error,
+    )
+    num_records = sum(shard.num_records for shard in shards)
+    listener = progress.Listener()
+    try:
+        with progress.display(num_records, "building") as advance:
+
+            def draw() -> None:
+                advance(listener.wait(0.2))
+
+            runners.run(
+                _wiring(shards, job, listener.address),
+                request.runner.sized(
+                    min(len(shards), num_records // _RECORDS_WORTH_A_WORKER)
+                ),
+                draw,
+            )
+    finally:
+        listener.close()
+
+
+def _wiring(
+    shards: list[PlannedShard], job: BuildJob, progress_address: str
+) -> Callable[[beam.Pipeline], None]:
+    # The largest first: work is dealt out in this order, and a big shard that comes
+    # last would leave the other workers waiting.
+    ordered = sorted(shards, key=lambda s: (-s.source_bytes, s.name))
+
+    def wiring(pipeline: beam.Pipeline) -> None:
+        _ = (
+            pipeline
+            | "List shards" >> beam.Create(ordered)
+            | "Spread shards" >> beam.Reshuffle()
+            | "Build shards" >> beam.ParDo(BuildShards(job, progress_address))
+        )  # PCollection[str]
+
+    return wiring
+

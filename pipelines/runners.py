@@ -1,0 +1,263 @@
+"""Which Beam runner, with which options; how its errors become one line.
+
+What is known of Beam 2.77 and kept out of the way here:
+
+- `DirectRunner` first tries to download a Go binary, without a timeout: local runs use
+  `FnApiRunner` by name.
+- Its `multi_threading` mode loses records without an error (a one-second flush timer
+  in `data_plane.py` races the writer): it is refused.
+- A plain multi-processing `FnApiRunner` starts `python -m ...` with the current folder
+  first on the path, so a user's own `pipelines/` or `segdata/` could shadow ours, and
+  gives workers empty pipeline options: the environment is built here instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segdata import errors
+from segdata.errors import BuildError, OptionError, SegdataError
+
+# `import apache_beam` logs on the root logger and so installs a handler for everybody.
+logging.getLogger("apache_beam").setLevel(logging.ERROR)
+logging.getLogger().addHandler(logging.NullHandler())
+
+import apache_beam as beam  # noqa: E402  (after logging was set up, see above)
+from apache_beam.options.pipeline_options import (  # noqa: E402
+    DirectOptions,
+    PipelineOptions,
+)
+from apache_beam.portability.api import beam_provision_api_pb2  # noqa: E402
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: E402
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (  # noqa: E402
+    ExtendedProvisionInfo,
+)
+from apache_beam.runners.job.utils import dict_to_struct  # noqa: E402
+from apache_beam.transforms.environments import (  # noqa: E402
+    SubprocessSDKEnvironment,
+)
+
+LOCAL_RUNNERS = (None, "local", "DirectRunner", "FnApiRunner")
+"""Names that all mean: on this machine, by FnApiRunner."""
+
+_SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
+
+_STEP = re.compile(r"(?:(?P<kind>[\w.]+): )?(?P<text>.*?)(?: \[while running .*)?", re.S)
+
+Wiring = Callable[[beam.Pipeline], None]
+"""Adds a pipeline's steps to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerOptions:
+    """Where and how wide a pipeline runs; its result does not depend on it."""
+
+    runner: str | None = None
+    """Beam runner by name; None: on this machine."""
+    workers: int | None = None
+    """Worker processes of a local run; 1 runs inside this process; None: as many as
+    there are cores, or fewer where the work is not worth starting them."""
+    beam_args: tuple[str, ...] = ()
+    """Beam's own options, as on its command line."""
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise OptionError(f"--workers is {self.workers}: expected at least 1.")
+        for argument in self.beam_args:
+            if "multi_threading" in argument:
+                raise OptionError(
+                    "direct_running_mode=multi_threading is refused: Beam 2.77 loses "
+                    "records with it without an error. Use --workers N: processes."
+                )
+            if self.is_local and argument.startswith(("--direct_", "--runner")):
+                raise OptionError(
+                    f"{argument.partition('=')[0]} is set by segdata: use --workers N "
+                    "or --runner NAME."
+                )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the pipeline runs on this machine."""
+        return self.runner in LOCAL_RUNNERS
+
+    def sized(self, worthwhile: int) -> RunnerOptions:
+        """The same with `workers` settled: as asked for, else at most so many."""
+        if self.workers is not None:
+            return self
+        workers = max(1, min(len(os.sched_getaffinity(0)), worthwhile))
+        return replace(self, workers=workers)
+
+
+def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> None:
+    """Runs a pipeline to its end.
+
+    Args:
+      wiring: Adds the steps.
+      options: Where to run it.
+      on_wait: Called over and over while the pipeline runs, on this thread; it should
+        take a fraction of a second.
+
+    Raises:
+      SegdataError: What a step raised, as one line, or `BuildError` for anything else
+        that went wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="segdata-run-") as folder:
+        workers = _WorkerFolder(Path(folder))
+        outcome: list[BaseException] = []
+        thread = threading.Thread(
+            target=_run_quietly, args=(wiring, options, workers, outcome), daemon=True
+        )
+        thread.start()
+        try:
+            while thread.is_alive():
+                on_wait()
+                workers.check_alive()
+        except BaseException:
+            # Ctrl-C above all. Beam's threads wait for the workers; without them the
+            # process can end, and shards without a receipt do not count.
+            workers.kill()
+            raise
+        if outcome:
+            raise _one_line(outcome[0], workers) from outcome[0]
+
+
+class _WorkerFolder:
+    """Where worker processes leave their process ids and logs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._missing_since: float | None = None
+
+    @property
+    def command(self) -> str:
+        """Shell command that starts a worker of this very interpreter and package."""
+        log = shlex.quote(str(self.path / "log"))
+        paths = [str(Path(p).resolve()) for p in sys.path if p]
+        python_path = shlex.quote(os.pathsep.join(paths))
+        return (
+            f"touch {shlex.quote(str(self.path))}/pid-$$; exec env "
+            f"PYTHONPATH={python_path} {shlex.quote(sys.executable)} -P -m "
+            f"apache_beam.runners.worker.sdk_worker_main 2>>{log}"
+        )
+
+    def kill(self) -> None:
+        """Ends all workers at once."""
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def check_alive(self) -> None:
+        """Notices a worker that died: Beam waits for ever for one that died early.
+
+        Raises:
+          BuildError: If a worker is gone and the pipeline still runs some time later.
+        """
+        if all(map(_is_alive, self._pids())):
+            return
+        now = time.monotonic()
+        self._missing_since = self._missing_since or now
+        if now - self._missing_since > _SECONDS_TO_NOTICE:
+            raise self.death()
+
+    def death(self) -> BuildError:
+        """The error for a worker that died."""
+        words = self.last_words()
+        return BuildError(
+            "a worker process died before its shard was done: killed, or out of "
+            f"memory? {f'Its last words: {words!r}. ' if words else ''}Run the same "
+            "command again to continue.",
+            reason="worker-died",
+        )
+
+    def _pids(self) -> list[int]:
+        names = (path.name for path in self.path.glob("pid-*"))
+        return [int(name.removeprefix("pid-")) for name in names]
+
+    def last_words(self) -> str:
+        """The last line of the workers' log, or nothing."""
+        try:
+            lines = (self.path / "log").read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _run_quietly(
+    wiring: Wiring,
+    options: RunnerOptions,
+    workers: _WorkerFolder,
+    outcome: list[BaseException],
+) -> None:
+    try:
+        pipeline = _pipeline(options, workers)
+        wiring(pipeline)
+        pipeline.run().wait_until_finish()
+    except BaseException as error:  # handed to the main thread
+        outcome.append(error)
+
+
+def _pipeline(options: RunnerOptions, workers: _WorkerFolder) -> beam.Pipeline:
+    if not options.is_local:
+        arguments = [f"--runner={options.runner}", *options.beam_args]
+        return beam.Pipeline(options=PipelineOptions(arguments))
+    beam_options = PipelineOptions(list(options.beam_args))
+    if options.workers in (None, 1):
+        return beam.Pipeline(runner=FnApiRunner(), options=beam_options)
+    # Protobuf's Struct knows only floats, and "2.0" is no integer to Beam's parser.
+    given = {
+        name: str(value) if type(value) in (int, float) else value
+        for name, value in beam_options.get_all_options(drop_default=True).items()
+    }
+    beam_options.view_as(DirectOptions).direct_num_workers = options.workers
+    provision_info = beam_provision_api_pb2.ProvisionInfo(
+        retrieval_token="unused",
+        pipeline_options=dict_to_struct(
+            {f"beam:option:{name}:v1": value for name, value in given.items()}
+        ),
+    )
+    runner = FnApiRunner(
+        default_environment=SubprocessSDKEnvironment.from_command_string(
+            workers.command
+        ),
+        provision_info=ExtendedProvisionInfo(provision_info),
+    )
+    return beam.Pipeline(runner=runner, options=beam_options)
+
+
+def _one_line(error: BaseException, workers: _WorkerFolder) -> SegdataError:
+    """The last line of Beam's page, as the error that the step raised."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else ""
+    match = _STEP.fullmatch(last)
+    kind, text = (match["kind"] or "", match["text"]) if match else ("", last)
+    raised = getattr(errors, kind.removeprefix("segdata.errors."), None)
+    if isinstance(error, SegdataError):
+        raised = type(error)
+    if isinstance(raised, type) and issubclass(raised, SegdataError):
+        return raised(text)
+    if "Channel closed prematurely" in str(error) or "Worker subprocess" in str(error):
+        return workers.death()
+    return BuildError(
+        f"the pipeline failed: {f'{kind}: ' if kind else ''}{text or repr(error)}. Run "
+        "with -v for Beam's whole report."
+    )

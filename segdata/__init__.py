@@ -1,0 +1,44 @@
+"""segdata: segmentation datasets as verified, byte-reproducible TFRecord shards.
+
+The public names are loaded when first used, so that `import segdata` costs nothing and
+building never imports TensorFlow.
+"""
+
+# No `from __future__ import annotations` here: it would put an attribute of that name
+# on the package, in the place of the submodule `segdata.annotations`.
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segdata.version import __version__
+
+if TYPE_CHECKING:
+    from segdata.example import dict_to_tf_example
+    from segdata.label_map import LabelMap
+    from segdata.reader import read_semantic
+
+__all__ = ["LabelMap", "__version__", "dict_to_tf_example", "read_semantic"]
+
+_LAZY = {
+    "LabelMap": "segdata.label_map",
+    "dict_to_tf_example": "segdata.example",
+    "read_semantic": "segdata.reader",
+}
+
+# `pipelines/` and `trainers/` lie beside this folder in a source checkout and are
+# installed as `segdata.pipelines` and `segdata.trainers`. These lines let a checkout
+# that is not installed run all the same.
+_CHECKOUT = Path(__file__).resolve().parent.parent
+if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / "pipelines").is_dir():
+    __path__.append(str(_CHECKOUT))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'segdata' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,89 @@
+"""The exception tree: every failure a user can cause has a class and a reason.
+
+Messages are one line and read *what is wrong: expected X, got Y (file, record). What
+to do.* The `reason` is a short slug: it is what `rejects.jsonl` and the manifest count.
+"""
+
+from __future__ import annotations
+
+
+class SegdataError(Exception):
+    """Base of all errors that segdata raises on purpose.
+
+    Attributes:
+      reason: Kebab-case slug that groups errors of one kind, e.g. `label-missing`.
+    """
+
+    reason: str = "error"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(" ".join(message.split()))  # one line, whatever was quoted
+        if reason is not None:
+            self.reason = reason
+
+    def __reduce__(self) -> tuple[object, tuple[type[SegdataError], str, str]]:
+        # Exceptions cross process borders; plain pickling would lose the reason.
+        return _rebuild, (type(self), str(self), self.reason)
+
+
+def _rebuild(cls: type[SegdataError], message: str, reason: str) -> SegdataError:
+    return cls(message, reason=reason)
+
+
+class RecordError(SegdataError):
+    """One source record is bad; the others are not affected.
+
+    These are the errors that `--on-error skip` turns into rejects.
+    """
+
+    reason = "bad-record"
+
+
+class AnnotationError(RecordError):
+    """An annotation cannot be what it claims to be (mask, box, class, label image)."""
+
+    reason = "bad-annotation"
+    index: int | None = None
+    """Position of the bad object in its list, where there is a list."""
+
+
+class ImageError(RecordError):
+    """An image is missing, cannot be decoded, or is refused."""
+
+    reason = "bad-image"
+
+
+class SourceError(SegdataError):
+    """The dataset as a whole cannot be read: unknown layout, missing list, no images."""
+
+    reason = "bad-source"
+
+
+class OptionError(SegdataError, ValueError):
+    """An option has an impossible value or contradicts another."""
+
+    reason = "bad-option"
+
+
+class OutputError(SegdataError):
+    """The output directory cannot be used or written."""
+
+    reason = "bad-output"
+
+
+class BuildError(SegdataError):
+    """The build ran but its result may not be called complete."""
+
+    reason = "build-failed"
+
+
+class CorruptionError(SegdataError):
+    """A finished dataset is not what its manifest says."""
+
+    reason = "corrupt"
+
+
+class MissingDependencyError(SegdataError, ImportError):
+    """An optional package is needed for what was asked and is not installed."""
+
+    reason = "missing-dependency"

@@ -1,0 +1,139 @@
+"""Every feature key of a record and its type: the only place where a key is written.
+
+The schema is a superset of what the Object Detection API, TF Model Garden and TFDS
+read; keys of our own lie under `segdata/` and under the `rle` names, which no public
+tool uses. Whatever changes here changes `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SCHEMA_VERSION = 1
+"""Version of the record layout; readers refuse records that are newer than they."""
+
+Kind = Literal["bytes", "int64", "float"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feature:
+    """One key of the record."""
+
+    key: str
+    """Name in the `tf.train.Example`."""
+    kind: Kind
+    """Which of the three value lists holds it."""
+    is_list: bool
+    """False: exactly one value in every record. True: any number, maybe none."""
+    doc: str
+    """Meaning, unit and range."""
+
+
+def _scalar(key: str, kind: Kind, doc: str) -> Feature:
+    return Feature(key=key, kind=kind, is_list=False, doc=doc)
+
+
+def _list(key: str, kind: Kind, doc: str) -> Feature:
+    return Feature(key=key, kind=kind, is_list=True, doc=doc)
+
+
+SCHEMA = _scalar("segdata/schema_version", "int64", "Version of this layout.")
+KEY = _scalar("segdata/key", "bytes", "Stable name of the record, UTF-8.")
+NOTES = _list(
+    "segdata/notes",
+    "bytes",
+    "What was changed against the source or looked odd, by name.",
+)
+
+ENCODED = _scalar("image/encoded", "bytes", "JPEG or PNG file, grey or RGB, 8 bits.")
+FORMAT = _scalar("image/format", "bytes", "`jpeg` or `png`, found by content.")
+HEIGHT = _scalar("image/height", "int64", "Height of the encoded image in pixels.")
+WIDTH = _scalar("image/width", "int64", "Width of the encoded image in pixels.")
+FILENAME = _scalar("image/filename", "bytes", "Path below the source, UTF-8.")
+SOURCE_ID = _scalar(
+    "image/source_id",
+    "bytes",
+    "Decimal number, 0 to 2**24, unique in the dataset: evaluators parse it as int64 "
+    "and carry it as float32.",
+)
+SHA256 = _scalar("image/key/sha256", "bytes", "Hex SHA-256 of the encoded image.")
+
+LABEL_VALUES = _scalar(
+    "image/segmentation/class/rle/values",
+    "bytes",
+    "Label map: one uint8 class id per row-major run.",
+)
+LABEL_LENGTHS = _list(
+    "image/segmentation/class/rle/lengths",
+    "int64",
+    "Label map: pixels of each run, at least 1, summing to height * width.",
+)
+VOIDED_PIXELS = _scalar(
+    "segdata/voided_pixels",
+    "int64",
+    "Label-map pixels of unknown source values that were sent to the unknown id.",
+)
+
+OBJECT_COUNT = _scalar("image/object/count", "int64", "Number of objects, also if 0.")
+OBJECT_YMIN = _list("image/object/bbox/ymin", "float", "Box top / height, 0 to 1.")
+OBJECT_XMIN = _list("image/object/bbox/xmin", "float", "Box left / width, 0 to 1.")
+OBJECT_YMAX = _list("image/object/bbox/ymax", "float", "Box bottom / height, 0 to 1.")
+OBJECT_XMAX = _list("image/object/bbox/xmax", "float", "Box right / width, 0 to 1.")
+OBJECT_LABEL = _list("image/object/class/label", "int64", "Contiguous class id, >= 1.")
+OBJECT_TEXT = _list("image/object/class/text", "bytes", "Class name, UTF-8.")
+OBJECT_CATEGORY = _list(
+    "image/object/class/source_id",
+    "int64",
+    "Category id in the source; -1 where it is not a number.",
+)
+OBJECT_ID = _list("image/object/id", "int64", "Annotation id in the source, or -1.")
+OBJECT_IS_CROWD = _list("image/object/is_crowd", "int64", "1: a region of many.")
+OBJECT_AREA = _list("image/object/area", "float", "Pixels, as the source says.")
+OBJECT_RUNS = _list(
+    "image/object/mask/rle/ragged_flat_values",
+    "int64",
+    "Row-major runs of all objects one after another, each background first, of an "
+    "even number, summing to height * width.",
+)
+OBJECT_NUM_RUNS = _list(
+    "image/object/mask/rle/ragged_row_lengths_0",
+    "int64",
+    "Number of runs of each object; 0: the source gives a box but no mask.",
+)
+
+IMAGE_FEATURES = (
+    SCHEMA,
+    KEY,
+    NOTES,
+    ENCODED,
+    FORMAT,
+    HEIGHT,
+    WIDTH,
+    FILENAME,
+    SOURCE_ID,
+    SHA256,
+    OBJECT_COUNT,
+)
+"""In every record."""
+
+LABEL_MAP_FEATURES = (LABEL_VALUES, LABEL_LENGTHS, VOIDED_PIXELS)
+"""In records that have a label map."""
+
+OBJECT_FEATURES = (
+    OBJECT_YMIN,
+    OBJECT_XMIN,
+    OBJECT_YMAX,
+    OBJECT_XMAX,
+    OBJECT_LABEL,
+    OBJECT_TEXT,
+    OBJECT_CATEGORY,
+    OBJECT_ID,
+    OBJECT_IS_CROWD,
+    OBJECT_AREA,
+    OBJECT_RUNS,
+    OBJECT_NUM_RUNS,
+)
+"""In every record of a dataset that has object classes, also where there are none."""
+
+ALL_FEATURES = IMAGE_FEATURES + LABEL_MAP_FEATURES + OBJECT_FEATURES

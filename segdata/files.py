@@ -1,0 +1,149 @@
+"""File access: safe joining, reading with our errors, writing that is never half done.
+
+Every path that comes out of an annotation file goes through `join_inside`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from segdata.errors import AnnotationError, ImageError, OutputError
+
+_WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
+TEMPORARY_PREFIX = ".tmp-"
+"""Files that start so are unfinished and may be removed when no build is running."""
+
+
+def join_inside(root: str | os.PathLike[str], relative: str) -> Path:
+    """Joins a path from an annotation file to its folder, which it may not leave.
+
+    Args:
+      root: The folder that all images lie in.
+      relative: Path below it, with forward slashes; may have subfolders, blanks and
+        any Unicode.
+
+    Returns:
+      The joined path; the file need not exist.
+
+    Raises:
+      AnnotationError: For absolute paths, `..`, Windows forms, NUL bytes, and links
+        that lead out of `root`.
+    """
+    parts = relative.split("/")
+    if (
+        not relative
+        or relative.startswith("/")
+        or ".." in parts
+        or "\\" in relative
+        or "\0" in relative
+        or _WINDOWS_DRIVE.match(relative)
+    ):
+        raise AnnotationError(
+            f"path {relative!r} may leave the image folder: expected a relative path "
+            "with forward slashes and without '..'.",
+            reason="unsafe-path",
+        )
+    path = Path(root, relative)
+    if path.is_symlink() or any(
+        Path(root, *parts[:depth]).is_symlink() for depth in range(1, len(parts))
+    ):
+        real_root = Path(root).resolve()
+        if not path.resolve().is_relative_to(real_root):
+            raise AnnotationError(
+                f"path {relative!r} is a link that leads out of the image folder. "
+                "Replace it by the file itself.",
+                reason="unsafe-path",
+            )
+    return path
+
+
+def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> bytes:
+    """Reads a whole source file.
+
+    Args:
+      root: Folder of the source.
+      relative: Path below it.
+      what: `image` or `label image`: for the message and the reason.
+
+    Raises:
+      ImageError: If it is missing, not a file, unreadable or empty.
+      AnnotationError: If the path leaves the folder.
+    """
+    path = join_inside(root, relative)
+    slug = what.replace(" ", "-")
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        raise missing(root, relative, what=what) from None
+    except OSError as error:
+        raise ImageError(
+            f"{what} {relative!r} cannot be read: {error.strerror} ({path}).",
+            reason=f"{slug}-unreadable",
+        ) from error
+    if not data:
+        raise ImageError(
+            f"{what} {relative!r} is empty: expected an image file, got 0 bytes.",
+            reason=f"{slug}-undecodable",
+        )
+    return data
+
+
+def missing(root: str | os.PathLike[str], relative: str, *, what: str) -> ImageError:
+    """The error for a source file that is not there."""
+    return ImageError(
+        f"{what} {relative!r} is missing: expected a file at {Path(root, relative)}. "
+        "Restore it or remove its entry.",
+        reason=f"{what.replace(' ', '-')}-missing",
+    )
+
+
+def file_size(root: str | os.PathLike[str], relative: str) -> int | None:
+    """Size of a source file in bytes, or None where there is no such file.
+
+    Raises:
+      AnnotationError: If the path leaves the folder.
+    """
+    try:
+        return os.stat(join_inside(root, relative)).st_size
+    except OSError:
+        return None
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file that appears under its name only when it is whole and on disk.
+
+    Every attempt writes under a temporary name of its own, so two attempts at one file
+    never mix; the last to finish stays. On an error the temporary file is removed.
+
+    Raises:
+      OutputError: If writing fails (permissions, a full disk).
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:12]}")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. Free space or check the "
+            "permissions, then run the same command again.",
+            reason="unwritable",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a small file in one go, whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(data)

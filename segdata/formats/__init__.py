@@ -1,0 +1,26 @@
+"""The dataset formats. To add one: a file here and a line in `FORMATS`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from segdata.errors import OptionError
+from segdata.formats.base import Format
+
+FORMATS = {
+    "camvid": "segdata.formats.camvid:CamVid",
+}
+"""Name -> `module:class`, loaded when used."""
+
+
+def format_class(name: str) -> type[Format]:
+    """Loads a format's class.
+
+    Raises:
+      OptionError: If there is no such format.
+    """
+    if name not in FORMATS:
+        raise OptionError(f"unknown format {name!r}: known are {', '.join(FORMATS)}.")
+    module, _, attribute = FORMATS[name].partition(":")
+    return cast(type[Format], getattr(importlib.import_module(module), attribute))

@@ -1,0 +1,48 @@
+"""What a dataset format is: options in, annotation dicts out, no pixels read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from segdata.annotations import Annotation
+from segdata.label_map import LabelMap
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scan:
+    """What a format found in a source folder."""
+
+    label_map: LabelMap
+    """The dataset's classes."""
+    annotations: Iterable[Annotation]
+    """One dict per image, in any order; read once."""
+    layout: str
+    """One line that tells which layout was recognised."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know, e.g. files that no list names; one line each."""
+
+
+class Format(Protocol):
+    """A dataset format: a frozen dataclass whose fields are its options.
+
+    Each field becomes an option of `segdata build NAME`; its metadata give `help` and,
+    for a fixed set, `choices`. A format reads lists and annotation files, never
+    pixels: it must stay quick on a million images.
+    """
+
+    name: ClassVar[str]
+    """Name on the command line and in file names."""
+    summary: ClassVar[str]
+    """One line for `segdata build --help`."""
+
+    def scan(self, source: Path) -> Scan:
+        """Finds the images and annotations below `source`.
+
+        Raises:
+          SourceError: If no layout of this format is recognised there.
+          AnnotationError: If a list or annotation file is malformed.
+        """
+        ...

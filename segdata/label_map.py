@@ -1,0 +1,224 @@
+"""Classes: source ids and colours <-> contiguous ids, names, and what to ignore.
+
+A `LabelMap` *is* a mapping from class name to contiguous id, as the Object Detection
+API's `label_map_dict` is, so a plain dict does wherever one is expected. It also knows
+how the source spells each class (ids, colours) and how to draw it.
+
+Two class tables, because one record may carry both: `object_classes` for instances
+(ids from 1, 0 stays background) and `semantic_classes` for the pixels of label maps
+(ids 0 to 255). A name that stands in both has the same id in both.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from segdata.errors import OptionError
+
+RGB = tuple[int, int, int]
+
+OUTSIDE_IGNORE_ID = 255
+"""The field's usual id for pixels that belong to no class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelClass:
+    """One class as the records name it and as the source spells it."""
+
+    id: int
+    """Contiguous id in the records."""
+    name: str
+    """Name, unique within its table."""
+    color: RGB
+    """Colour to draw it in, 0 to 255 each."""
+    source_ids: tuple[int | str, ...] = ()
+    """Ids that mean this class in the source: mask values or category ids."""
+    source_colors: tuple[RGB, ...] = ()
+    """Colours that mean this class in colour-coded label images."""
+    source_names: tuple[str, ...] = ()
+    """Names of the source classes that were grouped into this one, if any were."""
+    supercategory: str = ""
+    """COCO's supercategory, or empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMap(Mapping[str, int]):
+    """The classes of a dataset. As a mapping: class name -> contiguous id."""
+
+    object_classes: tuple[LabelClass, ...] = ()
+    """Classes of instances, ids from 1."""
+    semantic_classes: tuple[LabelClass, ...] = ()
+    """Classes of label-map pixels, ids from 0 to 255."""
+    ignore_id: int | None = None
+    """Label-map id that losses and metrics skip: of a listed class (CamVid's void) or
+    255. `None` where every pixel counts."""
+    unknown_id: int | None = None
+    """Label-map id given to source values outside the class set; `None` refuses them.
+    """
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_table("object", self.object_classes, lowest=1, highest=2**31 - 1)
+        _check_table("semantic", self.semantic_classes, lowest=0, highest=255)
+        ids: dict[str, int] = {}
+        for item in (*self.semantic_classes, *self.object_classes):
+            if ids.setdefault(item.name, item.id) != item.id:
+                raise OptionError(
+                    f"class {item.name!r} has two ids: {ids[item.name]} for pixels and "
+                    f"{item.id} for objects. Give it one."
+                )
+        object.__setattr__(self, "_ids", ids)
+
+    def __getitem__(self, name: str) -> int:
+        return self._ids[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @classmethod
+    def from_dict(cls, label_map_dict: Mapping[str, int]) -> LabelMap:
+        """Builds a label map from `{name: id}`; ids mean the same in the source.
+
+        Returns `label_map_dict` itself where it is a `LabelMap` already.
+        """
+        if isinstance(label_map_dict, LabelMap):
+            return label_map_dict
+        classes = tuple(
+            LabelClass(id=class_id, name=name, color=color, source_ids=(class_id,))
+            for color, (name, class_id) in zip(
+                distinct_colors(len(label_map_dict)),
+                label_map_dict.items(),
+                strict=True,
+            )
+        )
+        return cls(
+            object_classes=tuple(item for item in classes if item.id >= 1),
+            semantic_classes=tuple(item for item in classes if 0 <= item.id <= 255),
+        )
+
+    @cached_property
+    def semantic_by_source_id(self) -> dict[int | str, int]:
+        """Source mask value -> contiguous label-map id."""
+        return {s: item.id for item in self.semantic_classes for s in item.source_ids}
+
+    @cached_property
+    def semantic_by_source_color(self) -> dict[RGB, int]:
+        """Source colour -> contiguous label-map id."""
+        return {c: item.id for item in self.semantic_classes for c in item.source_colors}
+
+    @cached_property
+    def object_by_source_id(self) -> dict[int | str, LabelClass]:
+        """Source category id -> object class."""
+        return {s: item for item in self.object_classes for s in item.source_ids}
+
+    @cached_property
+    def object_by_name(self) -> dict[str, LabelClass]:
+        """Class name -> object class."""
+        return {item.name: item for item in self.object_classes}
+
+    def to_json(self) -> dict[str, Any]:
+        """The label map as the manifest stores it."""
+        return {
+            "object_classes": [_class_to_json(c) for c in self.object_classes],
+            "semantic_classes": [_class_to_json(c) for c in self.semantic_classes],
+            "ignore_id": self.ignore_id,
+            "unknown_id": self.unknown_id,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LabelMap:
+        """Reads what `to_json` wrote."""
+        return cls(
+            object_classes=tuple(map(_class_from_json, data["object_classes"])),
+            semantic_classes=tuple(map(_class_from_json, data["semantic_classes"])),
+            ignore_id=data["ignore_id"],
+            unknown_id=data["unknown_id"],
+        )
+
+    def to_pbtxt(self) -> str:
+        """`label_map.pbtxt` of the Object Detection API: ids start at 1, so a
+        label map's class 0 is left to mean background there.
+        """
+        classes = self.object_classes or self.semantic_classes
+        return "".join(
+            f"item {{\n  id: {item.id}\n  name: {json.dumps(item.name)}\n}}\n"
+            for item in classes
+            if item.id >= 1
+        )
+
+
+def distinct_colors(count: int) -> list[RGB]:
+    """`count` colours that stay apart: hues by the golden angle, three brightnesses."""
+    colors = []
+    for index in range(count):
+        hue = (index * 0.61803398875) % 1.0
+        value = (0.95, 0.7, 0.5)[index % 3]
+        r, g, b = colorsys.hsv_to_rgb(hue, 0.75, value)
+        colors.append((round(r * 255), round(g * 255), round(b * 255)))
+    return colors
+
+
+def _check_table(
+    kind: str, classes: tuple[LabelClass, ...], *, lowest: int, highest: int
+) -> None:
+    seen_ids: dict[int, str] = {}
+    seen_sources: dict[object, str] = {}
+    for item in classes:
+        if not lowest <= item.id <= highest:
+            raise OptionError(
+                f"{kind} class {item.name!r} has id {item.id}: expected {lowest} to "
+                f"{highest}."
+            )
+        if seen_ids.setdefault(item.id, item.name) != item.name:
+            raise OptionError(
+                f"{kind} classes {seen_ids[item.id]!r} and {item.name!r} share the id "
+                f"{item.id}."
+            )
+        for source in (*item.source_ids, *item.source_colors):
+            if seen_sources.setdefault(source, item.name) != item.name:
+                raise OptionError(
+                    f"{kind} classes {seen_sources[source]!r} and {item.name!r} share "
+                    f"the source value {source}."
+                )
+    names = [item.name for item in classes]
+    if len(set(names)) != len(names):
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise OptionError(f"{kind} class names stand twice: {', '.join(doubled)}.")
+
+
+def _class_to_json(item: LabelClass) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "color": list(item.color),
+        "source_ids": list(item.source_ids),
+        "source_colors": [list(color) for color in item.source_colors],
+        "source_names": list(item.source_names),
+        "supercategory": item.supercategory,
+    }
+
+
+def _class_from_json(data: Mapping[str, Any]) -> LabelClass:
+    return LabelClass(
+        id=data["id"],
+        name=data["name"],
+        color=rgb(data["color"]),
+        source_ids=tuple(data["source_ids"]),
+        source_colors=tuple(map(rgb, data["source_colors"])),
+        source_names=tuple(data["source_names"]),
+        supercategory=data["supercategory"],
+    )
+
+
+def rgb(values: list[int]) -> RGB:
+    """Three numbers as a colour tuple."""
+    red, green, blue = values
+    return red, green, blue

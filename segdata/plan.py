@@ -1,0 +1,286 @@
+"""The plan of a build: which record goes into which shard, before anything is written.
+
+The plan is made once, by the process that starts the build, from annotation dicts and
+file sizes. Each shard's part is a small file of JSON lines; the worker that owns the
+shard reads it. So nothing but shard names travels through Beam, whatever the runner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from segdata import annotations, files, identity
+from segdata.annotations import Annotation
+from segdata.errors import OptionError, SourceError
+from segdata.formats.base import Scan
+from segdata.shards import shard_name
+from segdata.splits import DEFAULT_SPLIT, SplitChoice
+
+# A shard of the default size holds some hundred photos and is read in a second. Small
+# datasets get a few shards all the same, so that workers and hosts can share them.
+DEFAULT_SHARD_BYTES = 128 << 20
+_FEW_SHARDS = 8
+_RECORDS_PER_SMALL_SHARD = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What the user asks of a build and its bytes depend on."""
+
+    split: SplitChoice = field(default_factory=SplitChoice)
+    """Which splits to build, or how to draw them."""
+    num_shards: int | None = None
+    """Shards of each split; planned from `shard_bytes` where None."""
+    shard_bytes: int = DEFAULT_SHARD_BYTES
+    """Aimed size of a shard in bytes, by the sizes of the source files."""
+    seed: int = 0
+    """Seed of the order of records and of drawn splits."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """Whether a bad record ends the build or lands in `rejects.jsonl`."""
+    max_reject_share: float = 0.1
+    """Share of rejected records, 0 to 1, above which a build fails all the same."""
+
+    def __post_init__(self) -> None:
+        if self.num_shards is not None and not 1 <= self.num_shards <= 99_999:
+            raise OptionError(f"--shards is {self.num_shards}: expected 1 to 99999.")
+        if self.shard_bytes < 1:
+            raise OptionError(f"--shard-size is {self.shard_bytes}: expected at least 1.")
+        if not 0 <= self.max_reject_share <= 1:
+            raise OptionError(
+                f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
+            )
+        if self.on_error not in ("fail", "skip"):
+            raise OptionError(f"--on-error is {self.on_error!r}: expected fail or skip.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as the manifest stores them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedShard:
+    """One shard to be written: what travels through Beam."""
+
+    name: str
+    """File name."""
+    split: str
+    """Split it belongs to."""
+    num_records: int
+    """Records planned for it."""
+    source_bytes: int
+    """Size of the source files of its records: how much work it is."""
+    plan_sha256: str
+    """Hex SHA-256 of its plan lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedRecord:
+    """One line of a shard's plan."""
+
+    data: Annotation
+    """The annotation dict, with key and image id."""
+    source_bytes: int
+    """Size of its source files; 0 where the image is missing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All shards of a build and the lines of each."""
+
+    shards: tuple[PlannedShard, ...]
+    """In the order of splits and shard numbers."""
+    lines: dict[str, bytes]
+    """Shard name -> its plan, JSON lines in record order."""
+
+    @property
+    def num_records(self) -> int:
+        """Records of all shards."""
+        return sum(shard.num_records for shard in self.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    hashed: int
+    key: str
+    source_bytes: int
+    image_id: int | None
+    image: str
+    line: bytes
+
+
+def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> Plan:
+    """Assigns every record to its split and shard.
+
+    Args:
+      scan: What the format found.
+      source: Folder that paths in annotations are relative to.
+      dataset: Name that the shard files begin with.
+      options: The user's options.
+
+    Raises:
+      SourceError: If there are no records, a split is empty, or keys repeat.
+      ImageError: With `on_error="fail"`, for the first file that is missing.
+    """
+    by_split, source_splits = _collect(scan.annotations, source, options)
+    if not source_splits:
+        raise SourceError(
+            f"no images were found in {source} ({scan.layout}).", reason="no-images"
+        )
+    for name in options.split.names or sorted(by_split):
+        if not by_split.get(name):
+            raise SourceError(
+                f"split {name!r} is empty: the source has {', '.join(source_splits)}. "
+                "Choose others with --split, or draw new ones: "
+                "--split train=0.8,val=0.2.",
+                reason="empty-split",
+            )
+    ids = _image_ids(by_split)
+    shards: list[PlannedShard] = []
+    lines: dict[str, bytes] = {}
+    for split, candidates in sorted(by_split.items()):
+        for shard, text in _split_plan(dataset, split, candidates, ids, options):
+            shards.append(shard)
+            lines[shard.name] = text
+    return Plan(shards=tuple(shards), lines=lines)
+
+
+def parse_plan_line(line: bytes) -> PlannedRecord:
+    """Reads one line of a shard's plan."""
+    parsed = orjson.loads(line)
+    data: Annotation = parsed["data"]
+    data["key"] = parsed["key"]
+    data["image_id"] = parsed["image_id"]
+    return PlannedRecord(data=data, source_bytes=parsed["source_bytes"])
+
+
+def _collect(
+    found: Iterable[Annotation], source: Path, options: BuildOptions
+) -> tuple[dict[str, list[_Candidate]], list[str]]:
+    """Candidates by split, and the names of the source's own splits."""
+    by_split: dict[str, list[_Candidate]] = {}
+    images_by_key: dict[str, str] = {}
+    source_splits: set[str] = set()
+    for data in found:
+        annotations.validate(data)
+        key = annotations.record_key(data)
+        if key in images_by_key:
+            raise SourceError(
+                f"two images have the key {key!r}: {images_by_key[key]!r} and "
+                f"{data['image']!r}. Rename or remove one of them.",
+                reason="duplicate-key",
+            )
+        images_by_key[key] = data["image"]
+        source_splits.add(data.get("split", DEFAULT_SPLIT))
+        split = options.split.assign(key, data.get("split"), options.seed)
+        if split is not None:
+            by_split.setdefault(split, []).append(
+                _candidate(data, key, source, options)
+            )
+    return by_split, sorted(source_splits)
+
+
+def _candidate(
+    data: Annotation, key: str, source: Path, options: BuildOptions
+) -> _Candidate:
+    return _Candidate(
+        hashed=identity.key_hash(key, options.seed, "shard"),
+        key=key,
+        source_bytes=_source_bytes(data, source, options),
+        image_id=data.get("image_id"),
+        image=data["image"],
+        line=_json({k: v for k, v in data.items() if k not in ("key", "image_id")}),
+    )
+
+
+def _source_bytes(data: Annotation, source: Path, options: BuildOptions) -> int:
+    """Size of a record's files. Missing ones end a strict build before it starts."""
+    paths = [("image", data["image"])]
+    if "label_image" in data:
+        paths.append(("label image", data["label_image"]["path"]))
+    total = 0
+    for what, path in paths:
+        try:
+            size = files.file_size(source, path)
+        except files.AnnotationError:
+            if options.on_error == "fail":
+                raise
+            size = 0
+        if size is None and options.on_error == "fail":
+            raise files.missing(source, path, what=what)
+        total += size or 0
+    return total
+
+
+def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:
+    """The source's own numbers where all are usable, else numbers from the keys."""
+    candidates = [c for group in by_split.values() for c in group]
+    given = [c.image_id for c in candidates if c.image_id is not None]
+    usable = (
+        len(given) == len(candidates)
+        and len(set(given)) == len(given)
+        and 0 <= min(given) <= max(given) <= identity.MAX_IMAGE_ID
+    )
+    if usable:
+        return dict(zip([c.key for c in candidates], given, strict=True))
+    return identity.unique_image_ids([c.key for c in candidates])
+
+
+def _split_plan(
+    dataset: str,
+    split: str,
+    candidates: list[_Candidate],
+    ids: dict[str, int],
+    options: BuildOptions,
+) -> Iterable[tuple[PlannedShard, bytes]]:
+    num_shards = options.num_shards or _num_shards(candidates, options.shard_bytes)
+    candidates.sort(key=lambda c: (c.hashed, c.key))
+    members: list[list[_Candidate]] = [[] for _ in range(num_shards)]
+    for candidate in candidates:
+        members[identity.shard_index(candidate.hashed, num_shards)].append(candidate)
+    for index, group in enumerate(members):
+        text = b"".join(_plan_line(c, ids[c.key]) for c in group)
+        yield (
+            PlannedShard(
+                name=shard_name(dataset, split, index, num_shards),
+                split=split,
+                num_records=len(group),
+                source_bytes=sum(c.source_bytes for c in group),
+                plan_sha256=hashlib.sha256(text).hexdigest(),
+            ),
+            text,
+        )
+
+
+def _num_shards(candidates: list[_Candidate], shard_bytes: int) -> int:
+    by_size = math.ceil(sum(c.source_bytes for c in candidates) / shard_bytes)
+    by_count = min(_FEW_SHARDS, len(candidates) // _RECORDS_PER_SMALL_SHARD)
+    return max(1, by_size, by_count)
+
+
+def _plan_line(candidate: _Candidate, image_id: int) -> bytes:
+    head = _json(
+        {
+            "key": candidate.key,
+            "image_id": image_id,
+            "source_bytes": candidate.source_bytes,
+        }
+    )
+    return b"".join((head[:-1], b',"data":', candidate.line, b"}\n"))
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise SourceError(
+            f"annotation of image {value.get('image')!r} cannot be stored as JSON: "
+            f"{error}. File names must be valid UTF-8.",
+            reason="not-json",
+        ) from error

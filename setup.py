@@ -1,0 +1,73 @@
+"""Metadata, packages and dependencies. Dataflow takes this file as `--setup_file`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (HERE / "segdata/version.py").read_text("utf-8")
+)[1]
+
+
+def packages() -> list[str]:
+    """`pipelines/` and `trainers/` become `segdata.pipelines`, `segdata.trainers`:
+    such general names must not land in site-packages.
+    """
+    beside = [
+        name
+        for folder in ("pipelines", "trainers")
+        for name in find_packages(".", include=[folder, f"{folder}.*"])
+    ]
+    return [
+        *find_packages(".", include=["segdata", "segdata.*"]),
+        *(f"segdata.{name}" for name in beside),
+    ]
+
+
+TENSORFLOW = "tensorflow>=2.20"
+
+setup(
+    name="segdata",
+    version=VERSION,
+    description="Segmentation datasets as verified, byte-reproducible TFRecord shards",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=packages(),
+    package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
+    package_data={"segdata": ["py.typed"]},
+    # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
+    # tensorflow-tpu are different distributions that the user must choose from.
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "click>=8.1",
+        "google-crc32c>=1.5",
+        "numpy>=2.0",
+        "orjson>=3.10",
+        "pillow>=11",
+        "protobuf>=5.26",
+        "pycocotools>=2.0.8",
+        "rich>=13",
+    ],
+    extras_require={
+        "tensorflow": [TENSORFLOW],
+        "cpu": [TENSORFLOW.replace("tensorflow", "tensorflow-cpu")],
+        "tpu": ["tensorflow-tpu>=2.19"],
+        "train": [TENSORFLOW, "keras>=3.10"],
+        "dev": [
+            TENSORFLOW,
+            "build",
+            "hypothesis>=6",
+            "mypy>=1.15",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "ruff>=0.12",
+            "setuptools>=77",
+            "wheel",
+        ],
+    },
+    entry_points={"console_scripts": ["segdata = segdata.cli:main"]},
+)

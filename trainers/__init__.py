@@ -1,0 +1,1 @@
+"""Thin Keras trainers that read segdata's streams."""
