@@ -12,8 +12,9 @@ VERSION = re.search(
 
 
 def packages() -> list[str]:
-    """`pipelines/` and `trainers/` become `segdata.pipelines`, `segdata.trainers`:
-    such general names must not land in site-packages.
+    """Finds the packages; `pipelines/` and `trainers/` go inside `segdata`.
+
+    Such general names must not land in site-packages.
     """
     beside = [
         name
@@ -66,6 +67,7 @@ setup(
             "pytest-timeout>=2.3",
             "ruff>=0.12",
             "setuptools>=77",
+            "types-protobuf",
             "wheel",
         ],
     },

@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apache_beam as beam
+from segdata.pipelines import progress, runners
+from segdata.pipelines.runner_options import RunnerOptions
 
 from segdata import output
 from segdata.errors import SourceError
 from segdata.formats.base import Format, Scan
 from segdata.manifest import Manifest
-from segdata.pipelines import progress, runners
-from segdata.pipelines.runners import RunnerOptions
 from segdata.plan import BuildOptions, PlannedShard, make_plan
+from segdata.progress import display
 from segdata.shard_builder import BuildJob, build_shard
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def _run(request: BuildRequest, scan: Scan, shards: list[PlannedShard]) -> None:
     num_records = sum(shard.num_records for shard in shards)
     listener = progress.Listener()
     try:
-        with progress.display(num_records, "building") as advance:
+        with display(num_records, "building") as advance:
 
             def draw() -> None:
                 advance(listener.wait(0.2))
@@ -154,4 +155,3 @@ def _wiring(
         )  # PCollection[str]
 
     return wiring
-

@@ -24,11 +24,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segdata.pipelines.runner_options import RunnerOptions
+
 from segdata import errors
-from segdata.errors import BuildError, OptionError, SegdataError
+from segdata.errors import BuildError, SegdataError
 
 # `import apache_beam` logs on the root logger and so installs a handler for everybody.
 logging.getLogger("apache_beam").setLevel(logging.ERROR)
@@ -40,64 +41,23 @@ from apache_beam.options.pipeline_options import (  # noqa: E402
     PipelineOptions,
 )
 from apache_beam.portability.api import beam_provision_api_pb2  # noqa: E402
+from apache_beam.runners.job.utils import dict_to_struct  # noqa: E402
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: E402
 from apache_beam.runners.portability.fn_api_runner.fn_runner import (  # noqa: E402
     ExtendedProvisionInfo,
 )
-from apache_beam.runners.job.utils import dict_to_struct  # noqa: E402
 from apache_beam.transforms.environments import (  # noqa: E402
     SubprocessSDKEnvironment,
 )
 
-LOCAL_RUNNERS = (None, "local", "DirectRunner", "FnApiRunner")
-"""Names that all mean: on this machine, by FnApiRunner."""
-
 _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 
-_STEP = re.compile(r"(?:(?P<kind>[\w.]+): )?(?P<text>.*?)(?: \[while running .*)?", re.S)
+_STEP = re.compile(
+    r"(?:(?P<kind>[\w.]+): )?(?P<text>.*?)(?: \[while running .*)?", re.S
+)
 
 Wiring = Callable[[beam.Pipeline], None]
 """Adds a pipeline's steps to it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunnerOptions:
-    """Where and how wide a pipeline runs; its result does not depend on it."""
-
-    runner: str | None = None
-    """Beam runner by name; None: on this machine."""
-    workers: int | None = None
-    """Worker processes of a local run; 1 runs inside this process; None: as many as
-    there are cores, or fewer where the work is not worth starting them."""
-    beam_args: tuple[str, ...] = ()
-    """Beam's own options, as on its command line."""
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise OptionError(f"--workers is {self.workers}: expected at least 1.")
-        for argument in self.beam_args:
-            if "multi_threading" in argument:
-                raise OptionError(
-                    "direct_running_mode=multi_threading is refused: Beam 2.77 loses "
-                    "records with it without an error. Use --workers N: processes."
-                )
-            if self.is_local and argument.startswith(("--direct_", "--runner")):
-                raise OptionError(
-                    f"{argument.partition('=')[0]} is set by segdata: use --workers N "
-                    "or --runner NAME."
-                )
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the pipeline runs on this machine."""
-        return self.runner in LOCAL_RUNNERS
-
-    def sized(self, worthwhile: int) -> RunnerOptions:
-        """The same with `workers` settled: as asked for, else at most so many."""
-        if self.workers is not None:
-            return self
-        workers = max(1, min(len(os.sched_getaffinity(0)), worthwhile))
-        return replace(self, workers=workers)
 
 
 def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> None:

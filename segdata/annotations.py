@@ -96,7 +96,7 @@ def record_key(data: Mapping[str, Any]) -> str:
     return str(PurePosixPath(data["image"]).with_suffix(""))
 
 
-def validate(data: Mapping[str, Any]) -> None:
+def validate_annotation(data: Mapping[str, Any]) -> None:
     """Checks the shape of an annotation dict, as a user may have written it by hand.
 
     Raises:

@@ -54,7 +54,7 @@ class ImageError(RecordError):
 
 
 class SourceError(SegdataError):
-    """The dataset as a whole cannot be read: unknown layout, missing list, no images."""
+    """The dataset as a whole cannot be read: unknown layout, no images, bad list."""
 
     reason = "bad-source"
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata import annotations, features, files, identity, images, rle
+from segdata import features, files, identity, images, rle
+from segdata.annotations import record_key, validate_annotation
 from segdata.errors import AnnotationError
 from segdata.example_proto import Example
 from segdata.features import Feature
@@ -103,7 +104,7 @@ def encode_record(
     data: Mapping[str, Any], label_map: LabelMap, image_dir: str | os.PathLike[str]
 ) -> EncodedRecord:
     """Does the work of `dict_to_tf_example` and also returns what to count."""
-    annotations.validate(data)
+    validate_annotation(data)
     name = data["image"]
     source = files.read_bytes(image_dir, name, what="image")
     label_runs = _label_runs(data, label_map, image_dir)
@@ -120,7 +121,7 @@ def encode_record(
         ) from error
     record = EncodedRecord(
         example=Example(),
-        key=annotations.record_key(data),
+        key=record_key(data),
         sha256=hashlib.sha256(image.encoded).hexdigest(),
         height=image.height,
         width=image.width,
@@ -331,7 +332,11 @@ def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
         numbers = tuple(map(float, given))
     except (TypeError, ValueError):
         numbers = ()
-    if len(numbers) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) < 0:
+    if (
+        len(numbers) != 4
+        or not all(map(math.isfinite, numbers))
+        or min(numbers[2:]) < 0
+    ):
         raise AnnotationError(
             f"{_called(item)} has the box {given}: expected finite numbers x, y, width "
             "and height, the last two at least 0.",

@@ -76,10 +76,10 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 def _message_classes() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(_file())  # type: ignore[no-untyped-call]  # untyped in the stubs
+    pool.Add(_file())
     return {
         name: message_factory.GetMessageClass(
-            pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")  # type: ignore[no-untyped-call]  # untyped
+            pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
         )
         for name in ("Example", "Features", "Feature")
     }

@@ -33,8 +33,9 @@ def shard_index(hashed: int, num_shards: int) -> int:
 
 
 def image_id(key: str) -> int:
-    """A number in `[0, 2**24)` for a record that has none. Not unique: see
-    `unique_image_ids`.
+    """A number in `[0, 2**24)` for a record that has none.
+
+    Not unique: see `unique_image_ids`.
     """
     return key_hash(key, 0, "image-id") % MAX_IMAGE_ID
 

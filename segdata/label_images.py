@@ -76,7 +76,7 @@ def read_label_runs(
     )
 
 
-def _color_codes(image: Image.Image) -> NDArray[np.uint32]:
+def _color_codes(image: Image.Image) -> NDArray[Any]:
     """`[height, width]` of `0xRRGGBB`."""
     pixels = np.frombuffer(image.convert("RGBA").tobytes(), ">u4") >> 8
     return pixels.reshape(image.height, image.width)
@@ -158,7 +158,7 @@ def _unknown_values(
     else:
         known = f"one of {sorted(label_map.semantic_by_source_id, key=str)}"
     return AnnotationError(
-        f"label image {name!r} has unknown {named}{more}: expected {known}. Correct the "
-        "label, choose another class set, or send unknown values to void.",
+        f"label image {name!r} has unknown {named}{more}: expected {known}. Correct "
+        "the label, choose another class set, or send unknown values to void.",
         reason=f"unknown-label-{encoding}",
     )

@@ -112,7 +112,9 @@ class LabelMap(Mapping[str, int]):
     @cached_property
     def semantic_by_source_color(self) -> dict[RGB, int]:
         """Source colour -> contiguous label-map id."""
-        return {c: item.id for item in self.semantic_classes for c in item.source_colors}
+        return {
+            c: item.id for item in self.semantic_classes for c in item.source_colors
+        }
 
     @cached_property
     def object_by_source_id(self) -> dict[int | str, LabelClass]:
@@ -144,8 +146,9 @@ class LabelMap(Mapping[str, int]):
         )
 
     def to_pbtxt(self) -> str:
-        """`label_map.pbtxt` of the Object Detection API: ids start at 1, so a
-        label map's class 0 is left to mean background there.
+        """`label_map.pbtxt` of the Object Detection API.
+
+        Ids start at 1 there: a label map's class 0 is left to mean background.
         """
         classes = self.object_classes or self.semantic_classes
         return "".join(

@@ -245,7 +245,9 @@ class Manifest:
             "leakage": self.leakage,
             "warnings": self.warnings,
         }
-        return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(
+            data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        )
 
 
 def read_manifest(directory: Path) -> Manifest:

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import orjson
 
-from segdata import annotations, files, identity
-from segdata.annotations import Annotation
-from segdata.errors import OptionError, SourceError
+from segdata import files, identity
+from segdata.annotations import Annotation, record_key, validate_annotation
+from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.shards import shard_name
 from segdata.splits import DEFAULT_SPLIT, SplitChoice
@@ -51,13 +51,17 @@ class BuildOptions:
         if self.num_shards is not None and not 1 <= self.num_shards <= 99_999:
             raise OptionError(f"--shards is {self.num_shards}: expected 1 to 99999.")
         if self.shard_bytes < 1:
-            raise OptionError(f"--shard-size is {self.shard_bytes}: expected at least 1.")
+            raise OptionError(
+                f"--shard-size is {self.shard_bytes}: expected at least 1."
+            )
         if not 0 <= self.max_reject_share <= 1:
             raise OptionError(
                 f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
             )
         if self.on_error not in ("fail", "skip"):
-            raise OptionError(f"--on-error is {self.on_error!r}: expected fail or skip.")
+            raise OptionError(
+                f"--on-error is {self.on_error!r}: expected fail or skip."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The options as the manifest stores them."""
@@ -168,8 +172,8 @@ def _collect(
     images_by_key: dict[str, str] = {}
     source_splits: set[str] = set()
     for data in found:
-        annotations.validate(data)
-        key = annotations.record_key(data)
+        validate_annotation(data)
+        key = record_key(data)
         if key in images_by_key:
             raise SourceError(
                 f"two images have the key {key!r}: {images_by_key[key]!r} and "
@@ -208,7 +212,7 @@ def _source_bytes(data: Annotation, source: Path, options: BuildOptions) -> int:
     for what, path in paths:
         try:
             size = files.file_size(source, path)
-        except files.AnnotationError:
+        except AnnotationError:
             if options.on_error == "fail":
                 raise
             size = 0

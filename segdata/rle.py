@@ -288,7 +288,7 @@ def to_coco(runs: Int64Array, height: int, width: int) -> dict[str, Any]:
     """Converts row-major runs into COCO's compressed RLE.
 
     Returns:
-      `{"size": [height, width], "counts": str}` as pycocotools and COCO results have it.
+      `{"size": [height, width], "counts": str}` as COCO results have it.
     """
     mask = np.asfortranarray(decode(runs, height, width))
     encoded = coco_mask.encode(mask)

@@ -35,7 +35,7 @@ def shard_name(dataset: str, split: str, index: int, num_shards: int) -> str:
 
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TFRecord wants it, as uint32."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 

@@ -224,9 +224,7 @@ def _image_folder(folder: str, labels: Files, images: dict[str, Files]) -> str:
     return max(candidates, key=lambda name: len(labels.keys() & images[name].keys()))
 
 
-def _paired(
-    source: Path, images: str, labels: str, split: str
-) -> Iterator[Annotation]:
+def _paired(source: Path, images: str, labels: str, split: str) -> Iterator[Annotation]:
     """Pairs files of two folders by stem; a missing partner shows up as missing."""
     found_images, found_labels = _files(source, images), _files(source, labels)
     for stem in sorted(found_images.keys() | found_labels.keys()):

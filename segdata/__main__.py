@@ -1,0 +1,5 @@
+"""`python -m segdata`: the command without an installed script."""
+
+from segdata.cli import main
+
+main()

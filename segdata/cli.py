@@ -1,0 +1,110 @@
+"""The `segdata` command: a table of commands, each loaded when it is run.
+
+`segdata --help` imports click and nothing of ours but the error classes: Beam, NumPy
+and TensorFlow cost seconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import traceback
+
+import click
+
+from segdata.errors import OptionError, SegdataError
+from segdata.version import __version__
+
+COMMANDS = {
+    "build": ("segdata.pipelines.build_command:build", "Convert a dataset to shards."),
+    "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
+    "verify": ("segdata.commands.verify:verify", "Re-read and check every record."),
+    "show": ("segdata.commands.show:show", "Draw records with their masks."),
+    "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
+}
+"""Command -> where it is defined, and its line in `segdata --help`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when run; their help lines stand here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names in the order of a dataset's life."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Lists the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="segdata")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Show tracebacks and the log of Beam."
+)
+def cli(verbose: bool) -> None:
+    """Segmentation datasets as verified, byte-reproducible TFRecord shards.
+
+    Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage.
+    """
+    # force: importing a command may have imported Beam, which touches the root logger.
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("segdata").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if verbose:
+        logging.getLogger("apache_beam").setLevel(logging.INFO)
+
+
+def main() -> None:
+    """Entry point: turns errors into one line and an exit code."""
+    verbose = bool({"-v", "--verbose"} & set(sys.argv[1:2]))
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted. A build continues when the same command is run again.")
+        code = 130
+    except SegdataError as error:
+        if verbose:
+            traceback.print_exc()
+        _fail(str(error))
+        code = 2 if isinstance(error, OptionError) else 1
+    except BrokenPipeError:  # `segdata info OUT | head`
+        sys.stderr.close()
+        code = 1
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        _fail(
+            f"internal error: {type(error).__name__}: {' '.join(str(error).split())} "
+            "This is a bug in segdata: please report it with the output of `segdata -v "
+            "...`."
+        )
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

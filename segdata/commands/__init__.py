@@ -1,0 +1,1 @@
+"""The small commands of `segdata`: each one thin over a function of the library."""

@@ -1,0 +1,137 @@
+"""`segdata info OUT`: what a finished build holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from segdata.commands.sizes import format_bytes
+from segdata.label_map import LabelClass
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def info(out: Path, as_json: bool) -> None:
+    """Tell what a finished build holds: splits, classes, sizes, shards."""
+    result = read_manifest(out)
+    if as_json:
+        click.echo((out / MANIFEST_NAME).read_text("utf-8"), nl=False)
+        return
+    click.echo(f"{result.name}: {result.layout}")
+    click.echo(f"written by segdata {result.versions['segdata']}")
+    click.echo(f"fingerprint {result.fingerprint}")
+    print_summary(result, out)
+    _print_classes(result)
+    _print_reading(result, out)
+
+
+def print_summary(result: Manifest, out: Path) -> None:
+    """Prints splits and everything a person should know of a build."""
+    rows = [("split", "images", "objects", "shards", "size", "image size")]
+    for name, split in result.splits.items():
+        rows.append(
+            (
+                name,
+                f"{split.num_records}",
+                f"{split.counts.class_objects.total()}",
+                f"{len(split.shards)}",
+                format_bytes(split.num_bytes),
+                _sizes(split.counts.widths, split.counts.heights),
+            )
+        )
+    click.echo()
+    _print_table(rows)
+    for title, counts in (("rejected", _rejects(result)), ("notes", _notes(result))):
+        for reason, count in counts.items():
+            click.echo(f"{title}: {reason}: {count}")
+    if _rejects(result):
+        click.echo(f"every rejected record is named in {out / REJECTS_NAME}")
+    voided = sum(split.counts.voided_pixels for split in result.splits.values())
+    if voided:
+        click.echo(f"pixels of unknown labels counted as void: {voided}")
+    if result.leakage:
+        group = " = ".join(result.leakage[0])
+        click.echo(
+            f"leakage: {len(result.leakage)} images stand in several splits, e.g. "
+            f"{group}"
+        )
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}")
+
+
+def _print_classes(result: Manifest) -> None:
+    label_map = result.label_map
+    if label_map.semantic_classes:
+        pixels = {n: s.counts.class_pixels for n, s in result.splits.items()}
+        click.echo("\npixels by class")
+        _print_shares(label_map.semantic_classes, pixels, label_map.ignore_id)
+    if label_map.object_classes:
+        objects = {n: s.counts.class_objects for n, s in result.splits.items()}
+        click.echo("\nobjects by class")
+        _print_shares(label_map.object_classes, objects, None)
+
+
+def _print_shares(
+    classes: tuple[LabelClass, ...],
+    counts: dict[str, Counter[str]],
+    ignore_id: int | None,
+) -> None:
+    rows = [("id", "class", *counts)]
+    for item in classes:
+        ignored = " (ignored)" if item.id == ignore_id else ""
+        shares = [_share(c[str(item.id)], c.total()) for c in counts.values()]
+        rows.append((f"{item.id}", f"{item.name}{ignored}", *shares))
+    _print_table(rows)
+
+
+def _print_reading(result: Manifest, out: Path) -> None:
+    click.echo("\nshards")
+    for split in result.splits.values():
+        _, _, count = split.shards[0].name.rpartition("-of-")
+        stem = split.shards[0].name.partition(".tfrecord-")[0]
+        click.echo(f"  {out / stem}.tfrecord-*-of-{count}")
+    if result.label_map.semantic_classes:
+        first = next(iter(result.splits))
+        click.echo("\nread it in Python")
+        click.echo(
+            f"  segdata.read_semantic({str(out)!r}, {first!r}, batch_size=8, "
+            "image_size=(224, 224))"
+        )
+
+
+def _rejects(result: Manifest) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for split in result.splits.values():
+        total.update(split.rejects)
+    return total
+
+
+def _notes(result: Manifest) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for split in result.splits.values():
+        total.update(split.counts.notes)
+    return total
+
+
+def _sizes(widths: tuple[int, int] | None, heights: tuple[int, int] | None) -> str:
+    if widths is None or heights is None:
+        return "-"
+    if widths[0] == widths[1] and heights[0] == heights[1]:
+        return f"{widths[0]}x{heights[0]}"
+    return f"{widths[0]}..{widths[1]} x {heights[0]}..{heights[1]}"
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.2%}" if total else "-"
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  " + "  ".join(cells).rstrip())

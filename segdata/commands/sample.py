@@ -1,0 +1,37 @@
+"""`segdata sample FORMAT DIR`: a small synthetic dataset in that format's layout."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import click
+
+from segdata.errors import OutputError
+
+SAMPLES = {
+    "camvid": "segdata.samples.camvid:write_camvid_sample",
+}
+"""Format -> the function that draws it."""
+
+
+@click.command()
+@click.argument("format_name", metavar="FORMAT", type=click.Choice(list(SAMPLES)))
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--train", default=24, show_default=True, help="Images to train with.")
+@click.option("--val", default=8, show_default=True, help="Images to validate with.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the drawing.")
+def sample(format_name: str, directory: Path, train: int, val: int, seed: int) -> None:
+    """Draw a small synthetic dataset, to try segdata before downloading anything."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise OutputError(
+            f"{directory} is not an empty directory: choose another.",
+            reason="output-exists",
+        )
+    module, _, name = SAMPLES[format_name].partition(":")
+    write = getattr(importlib.import_module(module), name)
+    try:
+        write(directory, seed=seed, num_train=train, num_val=val)
+    except OSError as error:
+        raise OutputError(f"cannot write {directory}: {error.strerror}.") from error
+    click.echo(f"drew {train} + {val} images in {directory}")

@@ -1,0 +1,46 @@
+"""Byte sizes as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_UNITS = {
+    "": 1, "B": 1,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,
+    "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
+}  # fmt: skip
+
+
+class ByteSize(click.ParamType[int]):
+    """A size such as `128MiB`, `500MB` or `1000000`."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: str | int,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Returns the size in bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+        if match is None or match[2].upper() not in _UNITS:
+            self.fail(
+                f"{value!r} is no size: expected e.g. 128MiB or 500MB.", param, ctx
+            )
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def format_bytes(num_bytes: int) -> str:
+    """`12345678` -> `11.8 MiB`."""
+    size = float(num_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,82 @@
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+_PRINT_EVERY_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def display(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Shows progress on stderr: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+      total: Records to come.
+      what: Verb for the line, e.g. `building`.
+
+    Yields:
+      A function to call with the number of records done since the last call.
+    """
+    if sys.stderr.isatty():
+        with _bar(total, what) as advance:
+            yield advance
+    else:
+        yield _Lines(total, what).advance
+
+
+@contextlib.contextmanager
+def _bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, rate="")
+        start = time.monotonic()
+
+        def advance(count: int) -> None:
+            progress.advance(task, count)
+            done = progress.tasks[task].completed
+            seconds = max(time.monotonic() - start, 1e-6)
+            progress.update(task, rate=f"{done / seconds:.0f} images/s")
+
+        yield advance
+
+
+class _Lines:
+    """Plain progress lines every few seconds."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self._total, self._what, self._done = total, what, 0
+        self._start = self._printed_at = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._printed_at < _PRINT_EVERY_SECONDS:
+            return
+        self._printed_at = now
+        rate = self._done / (now - self._start)
+        left = (self._total - self._done) / rate if rate else float("inf")
+        print(
+            f"{self._what}: {self._done} of {self._total} images, {rate:.0f} images/s, "
+            f"{left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

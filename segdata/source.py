@@ -1,0 +1,75 @@
+"""Random access to the records of a finished build, without TensorFlow."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+from segdata.errors import OptionError
+from segdata.manifest import read_manifest, read_receipt
+from segdata.record import Record, parse_record
+from segdata.shards import read_record_at
+
+
+class RecordSource(Sequence[Record]):
+    """The records of one split as a sequence, by the index that the build wrote.
+
+    Picklable and safe with worker processes and threads: each access opens the shard
+    it needs.
+
+    Attributes:
+      manifest: The dataset's manifest.
+      keys: Key of every record, in the order of the shards.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], split: str) -> None:
+        """Opens a split.
+
+        Raises:
+          OutputError: If `directory` holds no finished build.
+          OptionError: If the split is unknown.
+        """
+        self._directory = Path(directory)
+        self.manifest = read_manifest(self._directory)
+        if split not in self.manifest.splits:
+            raise OptionError(
+                f"split {split!r} is not in this dataset: it has "
+                f"{', '.join(self.manifest.splits)}."
+            )
+        shards = self.manifest.splits[split].shards
+        receipts = [read_receipt(self._directory, shard.name) for shard in shards]
+        self._names = [receipt.name for receipt in receipts]
+        self._offsets = [[e.offset for e in receipt.records] for receipt in receipts]
+        self._starts = [0, *itertools.accumulate(map(len, self._offsets))]
+        self.keys = [entry.key for receipt in receipts for entry in receipt.records]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        """Reads records by position.
+
+        Raises:
+          IndexError: If there is no such position.
+          CorruptionError: If the record is damaged.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        shard = bisect.bisect_right(self._starts, position) - 1
+        within = position - self._starts[shard]
+        path = self._directory / self._names[shard]
+        with open(path, "rb") as file:
+            offset = self._offsets[shard][within]
+            data = read_record_at(file, offset, path, within)
+        return parse_record(data, f"{path.name}: record {within}")
