@@ -14,7 +14,6 @@ What is known of Beam 2.77 and kept out of the way here:
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import shlex
@@ -26,29 +25,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+)
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.job.utils import dict_to_struct
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import (
+    ExtendedProvisionInfo,
+)
+from apache_beam.transforms.environments import (
+    SubprocessSDKEnvironment,
+)
 from segdata.pipelines.runner_options import RunnerOptions
 
 from segdata import errors
 from segdata.errors import BuildError, SegdataError
-
-# `import apache_beam` logs on the root logger and so installs a handler for everybody.
-logging.getLogger("apache_beam").setLevel(logging.ERROR)
-logging.getLogger().addHandler(logging.NullHandler())
-
-import apache_beam as beam  # noqa: E402  (after logging was set up, see above)
-from apache_beam.options.pipeline_options import (  # noqa: E402
-    DirectOptions,
-    PipelineOptions,
-)
-from apache_beam.portability.api import beam_provision_api_pb2  # noqa: E402
-from apache_beam.runners.job.utils import dict_to_struct  # noqa: E402
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: E402
-from apache_beam.runners.portability.fn_api_runner.fn_runner import (  # noqa: E402
-    ExtendedProvisionInfo,
-)
-from apache_beam.transforms.environments import (  # noqa: E402
-    SubprocessSDKEnvironment,
-)
 
 _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 
