@@ -2,8 +2,11 @@
 
 import logging
 
-# Before anything here imports Beam: it warns of packages for services that nobody uses
-# here, on the root logger, and so installs a handler for the whole process.
+# `import apache_beam` warns, on the root logger, of packages for services that are not
+# used here, and so installs a handler for the whole process.
 if logging.getLogger("apache_beam").level == logging.NOTSET:
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
 logging.getLogger().addHandler(logging.NullHandler())
+logging.getLogger().addFilter(
+    lambda record: not str(record.msg).startswith("apitools not found")
+)

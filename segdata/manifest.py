@@ -8,6 +8,7 @@ the same source are equal to the byte.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -250,14 +251,14 @@ class Manifest:
         )
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     """Reads the manifest of a finished build.
 
     Raises:
       OutputError: If `directory` holds no finished build.
       CorruptionError: If the manifest cannot be understood.
     """
-    path = directory / MANIFEST_NAME
+    path = Path(directory, MANIFEST_NAME)
     try:
         data = orjson.loads(path.read_bytes())
     except OSError as error:

@@ -16,6 +16,8 @@ from segdata.tensorflow_import import tf
 
 Remainder = Literal["pad", "drop", "keep"]
 
+_READ_BUFFER_BYTES = 1 << 20  # a few images; the default is a quarter of it
+
 PADDING_ID = -1
 """`image_id` of the empty images that fill up a last batch."""
 
@@ -164,7 +166,9 @@ def _records(
     dataset = tf.data.Dataset.from_tensor_slices(files)
     if options.shuffle:
         dataset = dataset.shuffle(len(files), options.seed)
-    dataset = dataset.flat_map(tf.data.TFRecordDataset)
+    dataset = dataset.flat_map(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES)
+    )
     if options.num_shards > 1:
         dataset = dataset.shard(options.num_shards, options.shard_index)
     if options.shuffle:

@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test lint types unit test-slow bench format clean install
+
+demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
+	rm -rf $(DEMO)
+	$(BIN)/segdata sample camvid $(DEMO)/street --train 48 --val 12
+	$(BIN)/segdata build camvid $(DEMO)/street $(DEMO)/records
+	$(BIN)/segdata verify $(DEMO)/records
+	$(BIN)/segdata info $(DEMO)/records
+	$(BIN)/segdata show $(DEMO)/records --output $(DEMO)/grid.png
+	$(BIN)/python examples/read_batches.py $(DEMO)/records $(DEMO)/batch.png
+	@echo
+	@echo "The dataset lies in $(DEMO)/street, its records in $(DEMO)/records."
+	@echo "Look at $(DEMO)/grid.png (records) and $(DEMO)/batch.png (the tf.data stream)."
+
+test: $(BIN)/.installed lint types unit  ## everything that CI runs
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# An installed copy: there pipelines and trainers are inside segdata, as users have it.
+types: $(BIN)/.installed
+	rm -rf build
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --target build/types .
+	$(BIN)/mypy build/types/segdata
+
+unit: $(BIN)/.installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(BIN)/.installed
+	$(BIN)/python -m pytest -m slow
+
+bench: $(BIN)/.installed
+	$(BIN)/python benchmarks/bench_rle.py
+	$(BIN)/python benchmarks/bench_build.py
+
+format: $(BIN)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build dist *.egg-info $(DEMO) $(VENV)

@@ -1,0 +1,144 @@
+"""Cost of label maps in graph, relative to the image files a reader decodes anyway.
+
+Every decoder runs inside `tf.data` on one thread over the same frames, in turn; CPU
+time, the cost of an empty map taken off. The results are compared with the label PNGs
+before anything is timed.
+
+    python benchmarks/bench_rle.py [--frames 64] [--repeats 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from collections.abc import Callable
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from camvid_frames import camvid_folder
+from measure import interleaved, median, spread, write_result
+from PIL import Image
+
+from segdata import mask_ops
+from segdata.formats.camvid import CamVid
+from segdata.label_images import read_label_runs
+
+SIZE = (224, 224)
+AIMS = {"runs whole / png": 0.5, "runs whole / jpeg": 0.25}
+
+
+def load(num_frames: int) -> tuple[list[dict[str, object]], str]:
+    """Runs, label PNG and JPEG of each frame, and the label map to compare with."""
+    folder, title = camvid_folder()
+    scan = CamVid().scan(folder)
+    frames = []
+    for data in list(scan.annotations)[:num_frames]:
+        png = (folder / data["label_image"]["path"]).read_bytes()
+        runs = read_label_runs(png, "index", scan.label_map, "label")
+        jpeg = io.BytesIO()
+        Image.open(folder / data["image"]).convert("RGB").save(jpeg, "JPEG", quality=95)
+        frames.append(
+            {
+                "values": runs.values.tobytes(),
+                "lengths": runs.lengths,
+                "png": png,
+                "jpeg": jpeg.getvalue(),
+                "expected": np.asarray(Image.open(io.BytesIO(png))),
+            }
+        )
+    return frames, title
+
+
+def decoders(height: int, width: int) -> dict[str, Callable[..., tf.Tensor]]:
+    """Name -> function of `(values, lengths, png, jpeg)`."""
+    size = (tf.constant(height), tf.constant(width))
+    png = tf.io.decode_png
+    return {
+        "nothing": lambda v, n, p, j: tf.zeros([1], tf.uint8),
+        "runs whole": lambda v, n, p, j: mask_ops.decode_label_map(v, n, *size),
+        "runs at 224": lambda v, n, p, j: mask_ops.resize_label_map(v, n, *size, SIZE),
+        "png whole": lambda v, n, p, j: png(p, channels=1),
+        "png at 224": lambda v, n, p, j: tf.image.resize(
+            png(p, channels=1), SIZE, method="nearest"
+        ),
+        "jpeg": lambda v, n, p, j: tf.io.decode_jpeg(j, channels=3),
+    }
+
+
+def check(frames: list[dict[str, object]], make: dict[str, Callable[..., tf.Tensor]]):
+    for frame in frames:
+        arguments = [frame[key] for key in ("values", "lengths", "png", "jpeg")]
+        expected = frame["expected"]
+        whole = make["runs whole"](*arguments).numpy()
+        np.testing.assert_array_equal(whole, expected)
+        nearest = make["png at 224"](*arguments).numpy()[..., 0]
+        np.testing.assert_array_equal(make["runs at 224"](*arguments).numpy(), nearest)
+
+
+def tasks(
+    frames: list[dict[str, object]],
+    make: dict[str, Callable[..., tf.Tensor]],
+    passes: int,
+) -> dict[str, Callable[[], object]]:
+    source = tf.data.Dataset.from_generator(
+        lambda: (
+            tuple(f[k] for k in ("values", "lengths", "png", "jpeg")) for f in frames
+        ),
+        output_signature=(
+            tf.TensorSpec([], tf.string),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([], tf.string),
+            tf.TensorSpec([], tf.string),
+        ),
+    ).cache()
+    for _ in source:  # fills the cache: no Python while timing
+        pass
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    result = {}
+    for name, decode in make.items():
+        dataset = source.repeat(passes).map(decode).with_options(options)
+        result[name] = lambda d=dataset: d.reduce(
+            np.int64(0), lambda s, x: s + tf.cast(tf.reshape(x, [-1])[0], tf.int64)
+        ).numpy()
+    return result
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--frames", type=int, default=64)
+    arguments.add_argument("--repeats", type=int, default=7)
+    arguments.add_argument("--passes", type=int, default=4)
+    options = arguments.parse_args()
+    frames, title = load(options.frames)
+    height, width = frames[0]["expected"].shape
+    make = decoders(height, width)
+    check(frames, make)
+    seconds = interleaved(tasks(frames, make, options.passes), options.repeats)
+    base = median(seconds["nothing"])
+    per_frame = {
+        name: (median(values) - base) / (len(frames) * options.passes)
+        for name, values in seconds.items()
+        if name != "nothing"
+    }
+    print(f"{title}, {len(frames)} frames of {height}x{width}, CPU time, one thread")
+    for name, value in per_frame.items():
+        print(f"  {name:12} {value * 1e3:7.3f} ms   spread {spread(seconds[name])}")
+    ratios = {
+        "runs whole / png": per_frame["runs whole"] / per_frame["png whole"],
+        "runs whole / jpeg": per_frame["runs whole"] / per_frame["jpeg"],
+        "runs at 224 / png at 224": per_frame["runs at 224"] / per_frame["png at 224"],
+        "runs at 224 / jpeg": per_frame["runs at 224"] / per_frame["jpeg"],
+    }
+    for name, value in ratios.items():
+        aim = f"   aim: at most {AIMS[name]}" if name in AIMS else ""
+        print(f"  {name:26} {value:.3f}{aim}")
+    write_result("rle", {"data": title, "ms": per_frame, "ratios": ratios})
+
+
+if __name__ == "__main__":
+    main()

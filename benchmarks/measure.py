@@ -1,0 +1,89 @@
+"""What all benchmarks share: interleaved timing, the machine, the result file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def interleaved(
+    tasks: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, list[float]]:
+    """CPU seconds of each task, run in turn, so that drift hits all alike.
+
+    One round before the counted ones warms caches and traces graphs.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for round_index in range(repeats + 1):
+        for name, task in tasks.items():
+            start = time.process_time()
+            task()
+            if round_index:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def median(values: list[float]) -> float:
+    """The median of measured values."""
+    return statistics.median(values)
+
+
+def spread(values: list[float]) -> str:
+    """`min..max` relative to the median, to tell a noisy run."""
+    middle = median(values)
+    return f"{min(values) / middle:.2f}..{max(values) / middle:.2f}"
+
+
+def peak_memory_mib(command: list[str]) -> tuple[float, float]:
+    """Runs a command; returns its peak resident memory in MiB and its wall seconds.
+
+    The memory is that of the largest process of its tree.
+    """
+    code = (
+        "import resource, subprocess, sys, time; start = time.monotonic();"
+        "subprocess.run(sys.argv[1:], check=True, stdout=2);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,"
+        "time.monotonic() - start)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kib, seconds = result.stdout.split()
+    return int(kib) / 1024, float(seconds)
+
+
+def own_peak_memory_mib() -> float:
+    """Peak resident memory of this process in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def write_result(name: str, numbers: Mapping[str, Any]) -> None:
+    """Writes numbers and the machine to `benchmarks/results/NAME.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    packages = ("numpy", "pillow", "apache-beam", "tensorflow", "pycocotools")
+    machine = {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+    }
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine, **numbers}, indent=2) + "\n")
+    print(f"wrote {path.relative_to(ROOT)}")
