@@ -62,8 +62,7 @@ def peak_memory_mib(command: list[str]) -> tuple[float, float]:
     result = subprocess.run(
         [sys.executable, "-c", code, *command],
         check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     kib, seconds = result.stdout.split()

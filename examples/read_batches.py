@@ -1,6 +1,6 @@
 """Reads batches from a finished build with tf.data and draws the first one.
 
-    python examples/read_batches.py RECORDS PICTURE.png
+python examples/read_batches.py RECORDS PICTURE.png
 """
 
 import sys

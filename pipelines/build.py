@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apache_beam as beam
-from segdata.pipelines import progress, runners
-from segdata.pipelines.runner_options import RunnerOptions
 
 from segdata import output
 from segdata.errors import SourceError
 from segdata.formats.base import Format, Scan
 from segdata.manifest import Manifest
+from segdata.pipelines import progress, runners
+from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import BuildOptions, PlannedShard, make_plan
 from segdata.progress import display
 from segdata.shard_builder import BuildJob, build_shard

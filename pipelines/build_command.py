@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
-from segdata.pipelines.runner_options import RunnerOptions
 
 from segdata.commands.info import print_summary
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
 from segdata.manifest import Manifest
+from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.splits import SplitChoice
 

@@ -39,10 +39,10 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import (
 from apache_beam.transforms.environments import (
     SubprocessSDKEnvironment,
 )
-from segdata.pipelines.runner_options import RunnerOptions
 
 from segdata import errors
 from segdata.errors import BuildError, SegdataError
+from segdata.pipelines.runner_options import RunnerOptions
 
 _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from segdata import features, mask_ops, parser, preprocessing
 from segdata.errors import OptionError
@@ -119,11 +119,10 @@ def read_semantic(
     root = Path(directory)
     manifest = read_manifest(root)
     summary = _semantic_split(manifest, split)
-    size = image_size or _uniform_size(summary, split)
+    stored_size = _stored_size(summary)
+    size = image_size or stored_size or _refuse_sizes(summary, split)
     dataset = _records(root, summary, options)
-    dataset = dataset.map(
-        _decoder(size, resize=image_size is not None), tf.data.AUTOTUNE
-    )
+    dataset = dataset.map(_decoder(stored_size, size), tf.data.AUTOTUNE)
     if options.remainder == "pad" and not options.repeat:
         num_records = len(range(shard_index, summary.num_records, num_shards))
         dataset = _pad(dataset, -num_records % batch_size, size, manifest)
@@ -145,17 +144,22 @@ def _semantic_split(manifest: Manifest, split: str) -> SplitSummary:
     return manifest.splits[split]
 
 
-def _uniform_size(summary: SplitSummary, split: str) -> tuple[int, int]:
+def _stored_size(summary: SplitSummary) -> tuple[int, int] | None:
+    """Height and width of all images, if they are alike."""
     heights, widths = summary.counts.heights, summary.counts.widths
     if heights is None or widths is None:
-        raise OptionError(f"split {split!r} has no records.")
+        return None
     if heights[0] != heights[1] or widths[0] != widths[1]:
-        raise OptionError(
-            f"images of split {split!r} differ in size (heights {heights[0]} to "
-            f"{heights[1]}, widths {widths[0]} to {widths[1]}): pass "
-            "image_size=(height, width) to batch them."
-        )
+        return None
     return heights[0], widths[0]
+
+
+def _refuse_sizes(summary: SplitSummary, split: str) -> NoReturn:
+    raise OptionError(
+        f"images of split {split!r} differ in size (smallest and largest height "
+        f"{summary.counts.heights}, width {summary.counts.widths}): pass "
+        "image_size=(height, width) to batch them."
+    )
 
 
 def _records(
@@ -177,8 +181,9 @@ def _records(
 
 
 def _decoder(
-    size: tuple[int, int], *, resize: bool
+    stored_size: tuple[int, int] | None, size: tuple[int, int]
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Serialized record -> tensors of `size`; a known stored size makes it cheaper."""
     wanted = (
         features.ENCODED,
         features.HEIGHT,
@@ -195,14 +200,16 @@ def _decoder(
             record[features.LABEL_VALUES],
             record[features.LABEL_LENGTHS],
         )
-        height, width = record[features.HEIGHT], record[features.WIDTH]
-        if resize:
+        height, width = stored_size or (
+            record[features.HEIGHT],
+            record[features.WIDTH],
+        )
+        if size == stored_size:
+            image = tf.ensure_shape(image, (*size, 3))
+            label_map = mask_ops.decode_label_map(values, lengths, *size)
+        else:
             image = preprocessing.resize_image(image, size)
             label_map = mask_ops.resize_label_map(values, lengths, height, width, size)
-        else:
-            image = tf.ensure_shape(image, (*size, 3))
-            label_map = mask_ops.decode_label_map(values, lengths, height, width)
-            label_map = tf.ensure_shape(label_map, size)
         image_id = tf.strings.to_number(record[features.SOURCE_ID], tf.int64)
         return {"image": image, "label_map": label_map, "image_id": image_id}
 

@@ -34,9 +34,8 @@ def camvid_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def camvid_build(camvid_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Not at the top: most tests need no Beam.
-    from segdata.pipelines.build import BuildRequest, build
-
     from segdata.formats.camvid import CamVid
+    from segdata.pipelines.build import BuildRequest, build
 
     out = tmp_path_factory.mktemp("build") / "out"
     build(BuildRequest(format=CamVid(), source=camvid_source, out=out))

@@ -197,10 +197,9 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="session")
 def expected_shards(sample, tmp_path_factory):
     """What a build in this very process writes."""
+    from segdata.formats.camvid import CamVid
     from segdata.pipelines.build import BuildRequest, build
     from segdata.pipelines.runner_options import RunnerOptions
-
-    from segdata.formats.camvid import CamVid
 
     out = tmp_path_factory.mktemp("expected") / "out"
     runner = RunnerOptions(workers=1)
@@ -233,7 +232,7 @@ def test_users_own_packages_do_not_shadow_ours_in_a_build(
 ):
     place = place_of(kind)
     cwd = users_folder(tmp_path / "user", "pipelines", "trainers")
-    # A folder that is not an argument of `python -m` may even hold a `segdata`.
+    # `python -m` looks into the current folder first; a script must not even there.
     command = ["-m", "segdata"]
     if kind in INSTALLED:
         users_folder(cwd, "segdata")

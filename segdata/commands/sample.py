@@ -18,9 +18,27 @@ SAMPLES = {
 @click.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(list(SAMPLES)))
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--train", default=24, show_default=True, help="Images to train with.")
-@click.option("--val", default=8, show_default=True, help="Images to validate with.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the drawing.")
+@click.option(
+    "--train",
+    type=click.IntRange(min=0),
+    default=24,
+    show_default=True,
+    help="Images to train with.",
+)
+@click.option(
+    "--val",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="Images to validate with.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the drawing.",
+)
 def sample(format_name: str, directory: Path, train: int, val: int, seed: int) -> None:
     """Draw a small synthetic dataset, to try segdata before downloading anything."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

@@ -1,0 +1,217 @@
+"""Fixtures for builds through Beam, in this process and by the command line.
+
+- `source`: a tiny CamVid folder in the SegNet layout, one for each test.
+- `run_build`: a build by `segdata.pipelines.build`.
+- `file_hashes`: SHA-256 of every file below a folder.
+- `segdata`: runs the command in a process of its own.
+- `Pipe`: an image that makes the worker that reads it wait, until it is fed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segdata.formats.camvid import CamVid
+from segdata.manifest import Manifest
+from segdata.plan import BuildOptions
+
+COMMAND = [sys.executable, "-P", "-m", "segdata"]
+
+
+def _write_segnet(root: Path, num_train: int = 6, num_val: int = 3) -> Path:
+    for number, (split, count) in enumerate((("train", num_train), ("val", num_val))):
+        for folder in (split, f"{split}annot"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        lines = []
+        for index in range(count):
+            rng = np.random.default_rng([number, index])
+            name = f"{split}_{index:03d}.png"
+            pixels = rng.integers(0, 256, (24, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(root / split / name)
+            labels = np.repeat(rng.integers(0, 12, (24, 4), np.uint8), 8, axis=1)
+            Image.fromarray(labels).save(root / f"{split}annot" / name)
+            lines.append(f"/SegNet/{split}/{name} /SegNet/{split}annot/{name}\n")
+        (root / f"{split}.txt").write_text("".join(lines))
+    return root
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return _write_segnet(tmp_path / "source")
+
+
+def _run_build(
+    source: Path,
+    out: Path,
+    *,
+    workers: int = 1,
+    dataset_format: Any = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> Manifest:
+    # Not at the top: collecting tests needs no Beam.
+    from segdata.pipelines.build import BuildRequest, build
+    from segdata.pipelines.runner_options import RunnerOptions
+
+    return build(
+        BuildRequest(
+            format=dataset_format or CamVid(),
+            source=source,
+            out=out,
+            options=BuildOptions(**{"num_shards": 2, **options}),
+            runner=RunnerOptions(workers=workers),
+            overwrite=overwrite,
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def run_build() -> Callable[..., Manifest]:
+    return _run_build
+
+
+@pytest.fixture(scope="session")
+def file_hashes() -> Callable[[Path], dict[str, str]]:
+    def hashes(folder: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return hashes
+
+
+class Command:
+    """`segdata` in a session of its own, so that its processes can be counted."""
+
+    def __init__(self, *arguments: object, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            start_new_session=True,
+        )
+
+    def end(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Waits for its end."""
+        process = self.process
+        out, err = process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def processes(self) -> dict[int, str]:
+        """Process id -> command line of all processes of its session."""
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+                state, session = fields[0], int(fields[3])
+                if session == self.process.pid and state != "Z":
+                    line = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(path.name)] = line.decode()
+        return found
+
+    def workers(self) -> list[int]:
+        return [pid for pid, line in self.processes().items() if "sdk_worker" in line]
+
+    def ends_all(self, seconds: float) -> bool:
+        """Whether no process of its session is left after so long."""
+        return wait_until(lambda: not self.processes(), seconds)
+
+
+@pytest.fixture
+def segdata() -> Iterator[Callable[..., Command]]:
+    """Starts commands; ends those that a failed test left."""
+    started: list[Command] = []
+
+    def start(*arguments: object, cwd: Path | None = None) -> Command:
+        started.append(Command(*arguments, cwd=cwd))
+        return started[-1]
+
+    yield start
+    for command in started:
+        for pid in command.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        command.process.communicate()
+
+
+class Pipe:
+    """A named pipe in the place of an image: its reader waits until it is fed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        self._writer: int | None = None
+
+    def wait_for_reader(self) -> None:
+        """Returns when some process reads it, and keeps that process waiting."""
+
+        def is_read() -> bool:
+            try:
+                self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                assert error.errno == errno.ENXIO
+            return self._writer is not None
+
+        assert wait_until(is_read, 30), "no worker opened the pipe"
+
+    def readers(self, pids: list[int]) -> list[int]:
+        """Those of the processes that have it open."""
+        found = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                files = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+                if str(self.path) in files:
+                    found.append(pid)
+        return found
+
+    def let_go(self) -> None:
+        if self._writer is not None:
+            os.close(self._writer)
+            self._writer = None
+
+    @contextlib.contextmanager
+    def fed(self) -> Iterator[None]:
+        """Gives the image's bytes to the next reader."""
+        thread = threading.Thread(target=self.path.write_bytes, args=(self.content,))
+        thread.start()
+        yield
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "nobody read the pipe"
+
+
+@pytest.fixture
+def pipe(source: Path) -> Iterator[Pipe]:
+    """The image `train_002` of `source`, as a pipe."""
+    made = Pipe(source / "train" / "train_002.png")
+    yield made
+    made.let_go()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,109 @@
+"""What every format keeps: one test file for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import pytest
+
+from segdata.annotations import record_key, validate_annotation
+from segdata.commands.sample import SAMPLES
+from segdata.errors import OptionError, SourceError
+from segdata.formats import FORMATS, format_class
+from segdata.label_map import LabelMap
+from segdata.plan import BuildOptions, make_plan
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def drawn(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn sample in the format's own layout."""
+    module, _, function = SAMPLES[name].partition(":")
+    folder = tmp_path_factory.mktemp(name) / "drawn"
+    write = getattr(importlib.import_module(module), function)
+    write(folder, seed=1, num_train=3, num_val=2)
+    return folder
+
+
+def test_name_of_the_class_is_the_name_in_the_table(name: str) -> None:
+    assert format_class(name).name == name
+
+
+def test_summary_is_one_short_line(name: str) -> None:
+    summary = format_class(name).summary
+    assert summary.endswith(".")
+    assert 10 < len(summary) <= 80
+    assert "\n" not in summary
+
+
+def test_class_is_a_frozen_dataclass_of_optional_fields_with_help(name: str) -> None:
+    cls = format_class(name)
+    assert dataclasses.is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    fields = dataclasses.fields(cls)
+    helps = {field.name: field.metadata.get("help", "") for field in fields}
+    assert [n for n, text in helps.items() if not text.endswith(".")] == []
+    assert all(field.default is not dataclasses.MISSING for field in fields)
+
+
+def test_every_format_has_a_drawn_sample(name: str) -> None:
+    assert name in SAMPLES
+
+
+def test_scan_of_the_sample_gives_unique_keys_and_valid_dicts(
+    name: str, drawn: Path
+) -> None:
+    annotations = list(format_class(name)().scan(drawn).annotations)
+    assert len(annotations) == 5
+    for annotation in annotations:
+        validate_annotation(annotation)
+        assert (drawn / annotation["image"]).is_file()
+    assert len({record_key(a) for a in annotations}) == 5
+
+
+def test_scan_of_the_sample_gives_disjoint_splits(name: str, drawn: Path) -> None:
+    by_split: dict[str, set[str]] = {}
+    for annotation in format_class(name)().scan(drawn).annotations:
+        split = by_split.setdefault(annotation.get("split", "train"), set())
+        split.add(annotation["image"])
+    assert {split: len(images) for split, images in by_split.items()} == {
+        "train": 3,
+        "val": 2,
+    }
+    assert by_split["train"].isdisjoint(by_split["val"])
+
+
+def test_scan_of_the_sample_tells_its_layout_and_its_classes(
+    name: str, drawn: Path
+) -> None:
+    scan = format_class(name)().scan(drawn)
+    assert scan.layout
+    assert "\n" not in scan.layout
+    assert len(scan.label_map) > 1
+    assert LabelMap.from_json(scan.label_map.to_json()) == scan.label_map
+
+
+def test_two_scans_give_the_same_plan(name: str, drawn: Path) -> None:
+    plans = [
+        make_plan(format_class(name)().scan(drawn), drawn, name, BuildOptions())
+        for _ in range(2)
+    ]
+    assert plans[0] == plans[1]
+
+
+def test_empty_folder_is_refused_with_what_was_expected(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=r"expected .+"):
+        format_class(name)().scan(tmp_path)
+
+
+def test_unknown_format_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(OptionError, match=r"unknown format 'camvit': known are camvid"):
+        format_class("camvit")

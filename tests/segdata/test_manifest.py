@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segdata.errors import CorruptionError, OutputError
+from segdata.formats.camvid_classes import COLORS, grouped
+from segdata.manifest import (
+    MANIFEST_VERSION,
+    Counts,
+    IndexEntry,
+    Manifest,
+    Reject,
+    ShardReceipt,
+    read_manifest,
+    read_receipt,
+    receipt_path,
+    summarize,
+    write_receipt,
+)
+
+NUMBERS = st.integers(0, 2**53)
+NAMES = st.text(min_size=1, max_size=8).filter(str.isprintable)
+IDS = st.integers(0, 255).map(str)
+RANGES = st.none() | st.tuples(NUMBERS, NUMBERS)
+ENTRIES = st.builds(
+    IndexEntry, key=NAMES, offset=NUMBERS, size=NUMBERS, image_sha256=NAMES
+)
+REJECTS = st.builds(
+    Reject,
+    key=NAMES,
+    split=NAMES,
+    image=NAMES,
+    reason=NAMES,
+    stage=NAMES,
+    message=NAMES,
+)
+COUNTS = st.builds(
+    Counts,
+    notes=st.dictionaries(NAMES, NUMBERS, max_size=3).map(Counter),
+    class_pixels=st.dictionaries(IDS, NUMBERS, max_size=3).map(Counter),
+    class_objects=st.dictionaries(IDS, NUMBERS, max_size=3).map(Counter),
+    voided_pixels=NUMBERS,
+    heights=RANGES,
+    widths=RANGES,
+)
+RECEIPTS = st.builds(
+    ShardReceipt,
+    name=NAMES,
+    split=st.sampled_from(["train", "val"]),
+    plan_sha256=NAMES,
+    num_bytes=NUMBERS,
+    sha256=NAMES,
+    records=st.lists(ENTRIES, max_size=4).map(tuple),
+    rejects=st.lists(REJECTS, max_size=2).map(tuple),
+    counts=COUNTS,
+)
+
+
+def manifest_of(receipts: list[ShardReceipt], **changes: Any) -> Manifest:
+    values: dict[str, Any] = {
+        "name": "camvid",
+        "layout": "SegNet split (train)",
+        "fingerprint": "ab" * 32,
+        "options": {"seed": 0, "split": {"names": [], "shares": []}},
+        "versions": {"segdata": "0.1.0"},
+        "label_map": grouped(COLORS, void_outside=True, unknown_to_void=True),
+        "splits": summarize(receipts),
+        "leakage": [["train/a", "val/b"]],
+        "warnings": ["one line"],
+    }
+    return Manifest(**{**values, **changes})
+
+
+def write_manifest(folder: Path, data: Any) -> Path:
+    (folder / "manifest.json").write_bytes(
+        data if isinstance(data, bytes) else orjson.dumps(data)
+    )
+    return folder
+
+
+def manifest_json(**changes: Any) -> dict[str, Any]:
+    data: dict[str, Any] = orjson.loads(manifest_of([]).to_bytes())
+    return {**data, **changes}
+
+
+def counts(*sizes: tuple[int, int], **values: Any) -> Counts:
+    result = Counts(**values)
+    for height, width in sizes:
+        result.add_size(height, width)
+    return result
+
+
+def receipt(name: str, split: str, *keys: str, **values: Any) -> ShardReceipt:
+    entries = tuple(
+        IndexEntry(key=key, offset=10 * index, size=10, image_sha256="00")
+        for index, key in enumerate(keys)
+    )
+    defaults: dict[str, Any] = {
+        "plan_sha256": "p",
+        "num_bytes": 10 * len(keys),
+        "sha256": f"hash of {name}",
+        "rejects": (),
+        "counts": Counts(),
+    }
+    return ShardReceipt(
+        name=name, split=split, records=entries, **{**defaults, **values}
+    )
+
+
+# --- receipts ---
+
+
+@settings(max_examples=40)
+@given(RECEIPTS)
+def test_receipt_reads_back_as_it_was_written(one: ShardReceipt) -> None:
+    text = one.to_bytes()
+    assert ShardReceipt.from_bytes(text) == one
+    assert ShardReceipt.from_bytes(text).to_bytes() == text
+
+
+def test_receipt_lies_in_the_index_folder_under_the_shards_name(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "index").mkdir()
+    one = receipt("camvid-train.tfrecord-00000-of-00001", "train", "a", "b")
+    write_receipt(tmp_path, one)
+    assert read_receipt(tmp_path, one.name) == one
+    path = tmp_path / "index" / "camvid-train.tfrecord-00000-of-00001.json"
+    assert path == receipt_path(tmp_path, one.name)
+    assert orjson.loads(path.read_bytes())["records"]["key"] == ["a", "b"]
+
+
+def test_missing_receipt_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(CorruptionError, match=r"index/s\.json cannot be read: No such"):
+        read_receipt(tmp_path, "s")
+
+
+GOOD_RECEIPT = receipt("s", "train", "a", "b").to_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        GOOD_RECEIPT[:-20],
+        GOOD_RECEIPT.replace(b'"offset":[0,10]', b'"offset":[0]'),
+        GOOD_RECEIPT.replace(b'"rejects":[]', b'"rejects":[{"key":"a"}]'),
+        GOOD_RECEIPT.replace(b'"sha256"', b'"sha257"'),
+        pytest.param(
+            GOOD_RECEIPT.replace(b'"heights":null', b'"heights":[]'),
+            marks=pytest.mark.xfail(strict=True, reason="IndexError gets through"),
+        ),
+        GOOD_RECEIPT.replace(b'"notes":{}', b'"notes":[[1]]'),
+    ],
+)
+def test_damaged_receipt_is_refused_with_its_path(tmp_path: Path, text: bytes) -> None:
+    assert text != GOOD_RECEIPT
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "s.json").write_bytes(text)
+    with pytest.raises(CorruptionError, match=r"index/s\.json is damaged"):
+        read_receipt(tmp_path, "s")
+
+
+# --- the manifest ---
+
+
+@settings(max_examples=20)
+@given(st.lists(RECEIPTS, max_size=4))
+def test_manifest_reads_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, receipts: list[ShardReceipt]
+) -> None:
+    folder = tmp_path_factory.mktemp("m")
+    one = manifest_of(receipts)
+    write_manifest(folder, one.to_bytes())
+    assert read_manifest(folder) == one
+    assert read_manifest(folder).to_bytes() == one.to_bytes()
+
+
+def test_manifest_holds_its_versions_first() -> None:
+    data = orjson.loads(manifest_of([]).to_bytes())
+    assert list(data)[:2] == ["manifest_version", "schema_version"]
+    assert data["manifest_version"] == MANIFEST_VERSION
+
+
+def test_missing_manifest_means_an_unfinished_build(tmp_path: Path) -> None:
+    message = r"holds no finished build: manifest\.json is missing .*Run `segdata build"
+    with pytest.raises(OutputError, match=message) as caught:
+        read_manifest(tmp_path)
+    assert caught.value.reason == "no-manifest"
+
+
+def test_manifest_of_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"nowhere holds no finished build"):
+        read_manifest(tmp_path / "nowhere")
+
+
+def test_manifest_of_a_newer_segdata_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, manifest_json(manifest_version=MANIFEST_VERSION + 1))
+    message = rf"version {MANIFEST_VERSION + 1}: .* up to {MANIFEST_VERSION}\. Upgrade"
+    with pytest.raises(CorruptionError, match=message) as caught:
+        read_manifest(tmp_path)
+    assert caught.value.reason == "newer-version"
+
+
+@pytest.mark.parametrize("data", [[], {}, 7, {"manifest_version": "1"}, None])
+def test_other_projects_manifest_is_refused(tmp_path: Path, data: Any) -> None:
+    write_manifest(tmp_path, data)
+    with pytest.raises(
+        CorruptionError, match=r"is not a segdata manifest: it has no v"
+    ):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", manifest_of([]).to_bytes()[:-3]])
+def test_truncated_manifest_is_refused(tmp_path: Path, text: bytes) -> None:
+    write_manifest(tmp_path, text)
+    with pytest.raises(CorruptionError, match=r"manifest\.json is not JSON"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"splits": []},
+        {"splits": {"train": {}}},
+        {"splits": {"train": 7}},
+        {"label_map": {}},
+        {"label_map": None},
+    ],
+)
+def test_manifest_with_a_part_missing_is_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    write_manifest(tmp_path, manifest_json(**changes))
+    with pytest.raises(CorruptionError, match=r"is not a segdata manifest: \w+Error"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.xfail(strict=True, reason="ValueError gets through read_manifest")
+@pytest.mark.parametrize(
+    "changes", [{"color": [1, 2]}, {"id": 300}, {"id": 1}], ids=str
+)
+def test_manifest_with_an_impossible_class_is_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    data = manifest_json()
+    data["label_map"]["semantic_classes"][0].update(changes)
+    write_manifest(tmp_path, data)
+    with pytest.raises(CorruptionError, match=r"is not a segdata manifest"):
+        read_manifest(tmp_path)
+
+
+# --- sums ---
+
+
+def test_splits_sum_up_their_shards() -> None:
+    rejects = tuple(
+        Reject(key=k, split="train", image=k, reason=r, stage="encode", message="m")
+        for k, r in (
+            ("x", "label-missing"),
+            ("y", "image-missing"),
+            ("z", "label-missing"),
+        )
+    )
+    one = receipt(
+        "t0",
+        "train",
+        "a",
+        "b",
+        rejects=rejects,
+        counts=counts((4, 9), class_pixels=Counter({"10": 2, "9": 1}), voided_pixels=3),
+    )
+    two = receipt(
+        "t1",
+        "train",
+        "c",
+        counts=counts((2, 11), class_pixels=Counter({"9": 5}), voided_pixels=1),
+    )
+    empty = receipt("v0", "val")
+    splits = summarize([one, two, empty])
+    assert list(splits) == ["train", "val"]
+    train = splits["train"]
+    assert (train.num_records, train.num_bytes) == (3, 30)
+    assert train.rejects == {"image-missing": 1, "label-missing": 2}
+    assert (train.counts.heights, train.counts.widths) == ((2, 4), (9, 11))
+    assert train.counts.voided_pixels == 4
+    assert list(train.counts.to_json()["class_pixels"].items()) == [("9", 6), ("10", 2)]
+    first = train.shards[0]
+    assert (first.name, first.first_key, first.last_key) == ("t0", "a", "b")
+    assert (splits["val"].shards[0].first_key, splits["val"].num_records) == (None, 0)
+    assert splits["val"].counts.heights is None
+
+
+def test_summing_leaves_the_receipts_as_they_were() -> None:
+    one = receipt("t0", "train", "a", counts=counts((4, 9), notes=Counter({"n": 1})))
+    before = dataclasses.replace(one, counts=Counts.from_json(one.counts.to_json()))
+    summarize([one, receipt("t1", "train", "b", counts=counts((1, 1)))])
+    assert one == before
+
+
+@given(st.lists(COUNTS, min_size=1, max_size=4), st.randoms())
+def test_sum_of_counts_does_not_depend_on_their_order(
+    parts: list[Counts], random: Any
+) -> None:
+    def total(items: list[Counts]) -> Counts:
+        result = Counts()
+        for item in items:
+            result.add(item)
+        return result
+
+    shuffled = list(parts)
+    random.shuffle(shuffled)
+    assert total(shuffled).to_json() == total(parts).to_json()

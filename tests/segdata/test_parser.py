@@ -1,0 +1,61 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segdata import features, parser
+from segdata.example_proto import Example, serialize
+from segdata.tensorflow_import import tf
+
+
+def record(**values: object) -> bytes:
+    example = Example()
+    for key, value in {
+        features.SCHEMA.key: 1,
+        features.KEY.key: b"street/7",
+        features.HEIGHT.key: 3,
+        **values,
+    }.items():
+        if value is None:
+            continue
+        kind = "bytes_list" if isinstance(value, bytes) else "int64_list"
+        getattr(example.features.feature[key], kind).value.append(value)
+    return serialize(example)
+
+
+def test_wanted_features_come_back_by_feature() -> None:
+    parsed = parser.parse_features(record(), (features.HEIGHT, features.LABEL_LENGTHS))
+    assert set(parsed) == {features.HEIGHT, features.LABEL_LENGTHS}
+    assert parsed[features.HEIGHT].numpy() == 3
+    assert parsed[features.LABEL_LENGTHS].shape == (0,)
+
+
+def test_a_missing_scalar_is_refused_by_name() -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image/width"):
+        parser.parse_features(record(), (features.WIDTH,))
+
+
+def test_a_newer_record_is_refused() -> None:
+    newer = record(**{features.SCHEMA.key: features.SCHEMA_VERSION + 1})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="upgrade segdata"):
+        parser.parse_features(newer, (features.HEIGHT,))
+
+
+def test_a_newer_record_is_refused_in_a_stream_too() -> None:
+    newer = record(**{features.SCHEMA.key: features.SCHEMA_VERSION + 1})
+    stream = tf.data.Dataset.from_tensors(newer).map(
+        lambda data: parser.parse_features(data, (features.HEIGHT,))[features.HEIGHT]
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="upgrade segdata"):
+        list(stream)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_images_decode_to_three_channels(kind: str, mode: str) -> None:
+    image = Image.new(mode, (4, 2), 77 if mode == "L" else (77, 77, 77))
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    decoded = parser.decode_image(buffer.getvalue()).numpy()
+    np.testing.assert_array_equal(decoded, np.full((2, 4, 3), 77, np.uint8))
