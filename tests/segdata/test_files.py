@@ -154,6 +154,15 @@ def test_file_is_not_there_before_it_is_whole(tmp_path):
     assert path.read_bytes() == b"half"
 
 
+def test_reader_of_the_old_file_keeps_it(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with open(path, "rb") as reader:
+        files.write_atomic(path, b"new")
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+
+
 def test_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")

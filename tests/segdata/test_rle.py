@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from segdata import rle
 from segdata.errors import AnnotationError
 
-# Raised inside pycocotools' own `decode`, by NumPy 2; as an error it corrupts its heap.
+# Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
@@ -181,12 +181,12 @@ def test_to_coco_equals_pycocotools_and_comes_back(mask):
     assert rle.rle(coco, *mask.shape).tolist() == runs.tolist()
 
 
-@given(st.lists(st.integers(0, 2**31 - 1), max_size=30))
+# pycocotools reserves six characters a count: larger counts overflow its heap.
+@given(st.lists(st.integers(0, 2**24), max_size=30))
 @fast
-@example([])
 @example([0])
 @example([0, 0, 0, 0])
-@example([2**31 - 1, 0, 2**31 - 1, 0])
+@example([2**24, 0, 2**24, 0])
 @example([15, 16, 31, 32, 1023, 1024])
 def test_decompress_counts_inverts_pycocotools(counts):
     compressed = coco_mask.frPyObjects({"size": [1, 1], "counts": counts}, 1, 1)[
@@ -196,6 +196,28 @@ def test_decompress_counts_inverts_pycocotools(counts):
     assert decompressed.dtype == np.int64
     assert decompressed.tolist() == counts
     assert rle.decompress_counts(compressed.decode()).tolist() == counts
+
+
+def compress_slowly(counts):
+    """`rleToString` of `common/maskApi.c`, number by number."""
+    characters = []
+    for index, count in enumerate(counts):
+        rest = count - counts[index - 2] if index > 2 else count
+        while True:
+            digit, rest = rest & 31, rest >> 5
+            done = rest == (-1 if digit & 16 else 0)
+            characters.append(chr(48 + digit + (0 if done else 32)))
+            if done:
+                break
+    return "".join(characters)
+
+
+@given(st.lists(st.integers(0, 2**32), max_size=30))
+@fast
+@example([])
+@example([2**31 - 1, 0, 2**31 - 1, 0, 0])
+def test_decompress_counts_inverts_the_definition_for_large_counts(counts):
+    assert rle.decompress_counts(compress_slowly(counts)).tolist() == counts
 
 
 def transcode_with_zero_runs(mask, zero_at):
