@@ -16,8 +16,12 @@ comes after it does not know the format.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import PurePosixPath
+from types import UnionType
 from typing import Any, Literal, NotRequired, Required, TypedDict
+
+import numpy as np
 
 from segdata.errors import AnnotationError
 
@@ -64,8 +68,8 @@ class Annotation(TypedDict):
     split: NotRequired[str]
     """Split that the source puts it in."""
     image_id: NotRequired[int]
-    """Number of the image in the source, 0 to 2**24 (readers pass it through float32).
-    """
+    """Number of the image in the source. Evaluators pass it through float32: one that
+    is not within 0 to 2**24 is replaced in the record."""
     height: NotRequired[int]
     """Height in pixels as the source says; checked against the file."""
     width: NotRequired[int]
@@ -76,15 +80,35 @@ class Annotation(TypedDict):
     """Instances, in the source's order."""
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "image": (str,),
-    "key": (str,),
-    "split": (str,),
-    "image_id": (int,),
-    "height": (int,),
-    "width": (int,),
-    "label_image": (Mapping,),
-    "objects": (list, tuple),
+_KINDS: dict[str, tuple[type | UnionType, str]] = {
+    "image": (str, "text"),
+    "key": (str, "text"),
+    "split": (str, "text"),
+    "image_id": (Integral, "an integer"),
+    "height": (Integral, "an integer"),
+    "width": (Integral, "an integer"),
+    "label_image": (Mapping, "a dict"),
+    "objects": (list | tuple, "a list"),
+}
+_OBJECT_KINDS: dict[str, tuple[type | UnionType, str]] = {
+    "id": (Integral, "an integer"),
+    "category_id": (Integral | str, "an integer or text"),
+    "category": (str, "text"),
+    "segmentation": (
+        Mapping | list | tuple | np.ndarray | None,
+        "polygons, a COCO RLE, a dense mask or None",
+    ),
+    "bbox": (list | tuple | np.ndarray | None, "a list of four numbers"),
+    "area": (Real | None, "a number"),
+    "iscrowd": (Integral, "0 or 1"),
+}
+_RANGES = {
+    "image_id": (-(2**63), 2**63 - 1),
+    "height": (1, 2**31 - 1),
+    "width": (1, 2**31 - 1),
+    "id": (-(2**63), 2**63 - 1),
+    "iscrowd": (0, 1),
+    "area": (0, float("inf")),
 }
 
 
@@ -99,34 +123,70 @@ def record_key(data: Mapping[str, Any]) -> str:
 def validate_annotation(data: Mapping[str, Any]) -> None:
     """Checks the shape of an annotation dict, as a user may have written it by hand.
 
+    Geometry is checked where it is used: by `segdata.rle` and `segdata.example`.
+
     Raises:
-      AnnotationError: If a key is missing, unknown or of a wrong type.
+      AnnotationError: If a key is missing, unknown, of a wrong type or out of range.
     """
-    unknown = sorted(set(data) - set(_TYPES))
-    if unknown:
-        raise AnnotationError(
-            f"annotation dict has unknown keys {unknown}: known are {sorted(_TYPES)}.",
-            reason="bad-annotation",
-        )
     if not data.get("image"):
         raise AnnotationError(
-            "annotation dict names no image: expected the path under the key 'image'.",
-            reason="bad-annotation",
+            "annotation dict names no image: expected the path under the key 'image'."
         )
-    for name, value in data.items():
-        if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
+    where = f"image {data['image']!r}"
+    _check_keys(data, _KINDS, where)
+    for name in ("image", "key"):
+        try:
+            data.get(name, "").encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
             raise AnnotationError(
-                f"annotation key {name!r} of image {data['image']!r} is a "
-                f"{type(value).__name__}: expected {_TYPES[name][0].__name__}.",
+                f"annotation key {name!r} of {where} cannot be written as UTF-8.",
                 reason="bad-annotation",
-            )
+            ) from None
     label_image = data.get("label_image")
     if label_image is not None and (
         not isinstance(label_image.get("path"), str)
         or label_image.get("encoding") not in ("index", "color")
     ):
         raise AnnotationError(
-            f"'label_image' of image {data['image']!r} is {dict(label_image)}: "
-            "expected {'path': str, 'encoding': 'index' or 'color'}.",
-            reason="bad-annotation",
+            f"'label_image' of {where} is {dict(label_image)}: expected {{'path': str, "
+            "'encoding': 'index' or 'color'}."
         )
+    for number, item in enumerate(data.get("objects", ())):
+        called = f"object {number} of {where}"
+        if not isinstance(item, Mapping):
+            raise AnnotationError(
+                f"{called} is a {type(item).__name__}: expected a dict."
+            )
+        _check_keys(item, _OBJECT_KINDS, called)
+
+
+def _check_keys(
+    data: Mapping[str, Any],
+    kinds: Mapping[str, tuple[type | UnionType, str]],
+    where: str,
+) -> None:
+    unknown = sorted(data.keys() - kinds.keys(), key=str)
+    if unknown:
+        raise AnnotationError(
+            f"{where} has unknown keys {unknown}: known are {sorted(kinds)}."
+        )
+    for name, value in data.items():
+        kind, expected = kinds[name]
+        is_flag = name == "iscrowd" and isinstance(value, bool)
+        if not isinstance(value, kind) or (isinstance(value, bool) and not is_flag):
+            raise AnnotationError(
+                f"annotation key {name!r} of {where} is a {type(value).__name__}: "
+                f"expected {expected}, got {_short(value)}."
+            )
+        if name in _RANGES and value is not None:
+            lowest, highest = _RANGES[name]
+            if not lowest <= value <= highest or value == float("inf"):
+                raise AnnotationError(
+                    f"annotation key {name!r} of {where} is {_short(value)}: expected "
+                    f"{lowest} to {highest}."
+                )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

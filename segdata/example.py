@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -67,15 +68,20 @@ class EncodedObject:
 
     @property
     def area(self) -> float:
-        """Pixels, as the source says, or counted."""
+        """Pixels, as the source says; else of the mask, or of the box."""
         given = self.annotation.get("area")
-        return float(rle.area(self.runs) if given is None else given)
+        if given is not None:
+            return float(given)
+        ymin, xmin, ymax, xmax = self.box
+        return float(
+            rle.area(self.runs) if len(self.runs) else (ymax - ymin) * (xmax - xmin)
+        )
 
     @property
     def category(self) -> int:
         """Category id in the source, or -1 where it is not a number."""
         category = self.annotation.get("category_id", -1)
-        return category if isinstance(category, int) else -1
+        return int(category) if isinstance(category, Integral) else -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,15 +146,17 @@ def _fill(
     image: images.NormalizedImage,
 ) -> None:
     example = record.example
-    image_id = data.get("image_id", identity.image_id(record.key))
+    image_id = data.get("image_id", -1)
+    if not 0 <= image_id <= identity.MAX_IMAGE_ID:
+        image_id = identity.image_id(record.key)
     _put(example, features.SCHEMA, features.SCHEMA_VERSION)
-    _put(example, features.KEY, record.key.encode())
+    _put(example, features.KEY, record.key.encode("utf-8", "surrogateescape"))
     _put(example, features.NOTES, [note.encode() for note in record.notes])
     _put(example, features.ENCODED, image.encoded)
     _put(example, features.FORMAT, image.format.encode())
     _put(example, features.HEIGHT, image.height)
     _put(example, features.WIDTH, image.width)
-    _put(example, features.FILENAME, data["image"].encode())
+    _put(example, features.FILENAME, data["image"].encode("utf-8", "surrogateescape"))
     _put(example, features.SOURCE_ID, str(image_id).encode())
     _put(example, features.SHA256, record.sha256.encode())
     _put(example, features.OBJECT_COUNT, len(record.objects))
@@ -330,7 +338,7 @@ def _box(
 def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
     try:
         numbers = tuple(map(float, given))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
     if (
         len(numbers) != 4

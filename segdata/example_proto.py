@@ -9,7 +9,7 @@ imported in the same process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -113,11 +113,18 @@ def parse(data: bytes) -> Any:
     return Example.FromString(data)
 
 
-def feature_values(example: Any, key: str) -> Iterable[Any]:
-    """The values of a feature, whatever their kind; empty where the key is absent."""
+def feature_kind(example: Any, key: str) -> str | None:
+    """`bytes`, `int64` or `float`; None where the key is absent or holds nothing."""
     if key not in example.features.feature:
+        return None
+    kind: str | None = example.features.feature[key].WhichOneof("kind")
+    return kind and kind.removesuffix("_list")
+
+
+def feature_values(example: Any, key: str) -> Sequence[Any]:
+    """The values of a feature, whatever their kind; empty where the key is absent."""
+    kind = feature_kind(example, key)
+    if kind is None:
         return ()
-    feature = example.features.feature[key]
-    kind = feature.WhichOneof("kind")
-    values: Iterable[Any] = getattr(feature, kind).value if kind else ()
+    values: Sequence[Any] = getattr(example.features.feature[key], f"{kind}_list").value
     return values

@@ -9,7 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -50,17 +50,28 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> Path:
             reason="unsafe-path",
         )
     path = Path(root, relative)
-    if path.is_symlink() or any(
-        Path(root, *parts[:depth]).is_symlink() for depth in range(1, len(parts))
-    ):
-        real_root = Path(root).resolve()
-        if not path.resolve().is_relative_to(real_root):
-            raise AnnotationError(
-                f"path {relative!r} is a link that leads out of the image folder. "
-                "Replace it by the file itself.",
-                reason="unsafe-path",
-            )
+    if _leads_out(Path(root), parts):
+        raise AnnotationError(
+            f"path {relative!r} is a link that leads out of the image folder. Replace "
+            "it by the file itself.",
+            reason="unsafe-path",
+        )
     return path
+
+
+def _leads_out(root: Path, parts: list[str]) -> bool:
+    """Whether a link on the way to a file leads out of its folder, or in circles."""
+    try:
+        links = (
+            root.joinpath(*parts[:n]).is_symlink() for n in range(len(parts), 0, -1)
+        )
+        if not any(links):
+            return False
+        return not root.joinpath(*parts).resolve().is_relative_to(root.resolve())
+    except RuntimeError:  # a loop of links
+        return True
+    except OSError:  # such as a name that is too long: opening the file will tell
+        return False
 
 
 def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> bytes:
@@ -140,7 +151,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             reason="unwritable",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # would hide the error that is on its way
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LOSSLESS_FORMATS = {"PNG", "BMP", "GIF", "TIFF", "PPM", "TGA", "WEBP"}
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EXTENSIONS = {
     "jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"},
@@ -98,11 +100,7 @@ def read_header(data: bytes, name: str) -> ImageHeader:
     if min(header.height, header.width) < 1:
         raise _undecodable(name, f"its size is {header.height}x{header.width}")
     if header.height * header.width > MAX_IMAGE_PIXELS:
-        raise ImageError(
-            f"image {name!r} claims {header.height}x{header.width} pixels: at most "
-            f"{MAX_IMAGE_PIXELS} are accepted. Scale it down or cut it into tiles.",
-            reason="image-too-large",
-        )
+        raise _too_large(name, f"{header.height}x{header.width}")
     return header
 
 
@@ -153,7 +151,9 @@ def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
       ImageError: If the file cannot be decoded to its end.
     """
-    return np.asarray(_open(data, name).convert("RGB"))
+    image = _open(data, name)
+    image.info.pop("transparency", None)  # dropped, without Pillow's warning
+    return np.asarray(image.convert("RGB"))
 
 
 def decode_label_image(data: bytes, name: str) -> Image.Image:
@@ -163,35 +163,47 @@ def decode_label_image(data: bytes, name: str) -> Image.Image:
       The loaded Pillow image in its own mode.
 
     Raises:
-      ImageError: If it is lossy (JPEG), damaged or too large.
+      ImageError: If its format may change values (JPEG, lossy WebP ...), or it is
+        damaged or too large.
     """
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(_PNG_SIGNATURE):
+        # Pillow does not check the CRCs of pixel data, and a flipped bit that still
+        # inflates is a wrong label.
+        _read_png(data, name, what="label image")
+    image = _open(data, name, what="label image")
+    is_lossy = (
+        image.format not in _LOSSLESS_FORMATS
+        or (image.format == "WEBP" and b"VP8 " in data)
+        or str(image.info.get("compression", "")).endswith(("jpeg", "webp"))
+    )
+    if is_lossy:
         raise ImageError(
-            f"label image {name!r} is a JPEG: its compression changes label values. "
-            "Expected PNG; export the labels again.",
+            f"label image {name!r} is a {image.format}: its compression changes label "
+            "values. Expected PNG; export the labels again.",
             reason="label-image-lossy",
         )
-    return _open(data, name, what="label image")
+    return image
 
 
-def _read_png(data: bytes, name: str) -> ImageHeader:
+def _read_png(data: bytes, name: str, *, what: str = "image") -> ImageHeader:
     """Walks the chunks, checks their CRCs, and reads IHDR and eXIf."""
+    damaged = partial(_undecodable, name, what=what)
     position, orientation, end = 8, 1, len(data)
     ihdr = b""
     transparent = has_pixels = False
     view = memoryview(data)
     while True:
         if position + 12 > end:
-            raise _undecodable(name, f"PNG ends after {end} bytes, without IEND chunk")
+            raise damaged(f"PNG ends after {end} bytes, without IEND chunk")
         (length,) = struct.unpack_from(">I", data, position)
         kind = data[position + 4 : position + 8]
         stop = position + 8 + length
         if stop + 4 > end:
-            raise _undecodable(name, f"PNG is truncated after {end} bytes")
+            raise damaged(f"PNG is truncated after {end} bytes")
         (stored,) = struct.unpack_from(">I", data, stop)
         if zlib.crc32(view[position + 4 : stop]) != stored:
-            raise _undecodable(
-                name, f"PNG chunk {kind!r} at byte {position} fails its CRC-32 check"
+            raise damaged(
+                f"PNG chunk {kind!r} at byte {position} fails its CRC-32 check"
             )
         if kind == b"IHDR" and length == 13:
             ihdr = data[position + 8 : stop]
@@ -205,7 +217,7 @@ def _read_png(data: bytes, name: str) -> ImageHeader:
             break
         position = stop + 4
     if not ihdr or not has_pixels:
-        raise _undecodable(name, "PNG has no IHDR or no IDAT chunk")
+        raise damaged("PNG has no IHDR or no IDAT chunk")
     width, height, bits, color_type = struct.unpack_from(">IIBB", ihdr)
     oddities = []
     if color_type == 3:
@@ -338,6 +350,7 @@ def _reencode(
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Grey or RGB, 8 bits, alpha dropped; 16-bit samples keep their high byte."""
+    image.info.pop("transparency", None)  # dropped, without Pillow's warning
     if image.mode.startswith("I") or image.mode == "F":
         samples = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray((samples >> 8).astype(np.uint8))
@@ -355,18 +368,24 @@ def _open(data: bytes, name: str, *, what: str = "image") -> Image.Image:
             warnings.simplefilter("ignore")  # odd EXIF or palettes: pixels are fine
             image = Image.open(io.BytesIO(data))
             if image.width * image.height > MAX_IMAGE_PIXELS:
-                raise ImageError(
-                    f"{what} {name!r} claims {image.height}x{image.width} pixels: at "
-                    f"most {MAX_IMAGE_PIXELS} are accepted.",
-                    reason=f"{what.replace(' ', '-')}-too-large",
-                )
+                raise _too_large(name, f"{image.height}x{image.width}", what=what)
             image.load()
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:  # its own, higher limit comes first
+        raise _too_large(name, "far too many", what=what) from error
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError and more
         detail = str(error).split(" <_io.")[0] or type(error).__name__
         raise _undecodable(name, detail, what=what) from error
     return image
+
+
+def _too_large(name: str, pixels: str, *, what: str = "image") -> ImageError:
+    return ImageError(
+        f"{what} {name!r} claims {pixels} pixels: at most {MAX_IMAGE_PIXELS} are "
+        "accepted. Scale it down or cut it into tiles.",
+        reason=f"{what.replace(' ', '-')}-too-large",
+    )
 
 
 def _undecodable(name: str, detail: str, *, what: str = "image") -> ImageError:

@@ -85,9 +85,11 @@ def _color_codes(image: Image.Image) -> NDArray[Any]:
 def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
     """`[height, width]` of stored sample values."""
     pixels = np.asarray(image)
-    if pixels.ndim == 3:
-        color = pixels if image.mode in ("RGB", "RGBA") else pixels[..., :1]
-        if (color[..., :3] != color[..., :1]).any():
+    bits = data[24] if data.startswith(b"\x89PNG") else 8  # bit depth in IHDR
+    if image.mode in ("LA", "PA"):
+        return pixels[..., 0]
+    if image.mode in ("RGB", "RGBA") and bits == 8:
+        if (pixels[..., :3] != pixels[..., :1]).any():
             raise AnnotationError(
                 f"label image {name!r} is coloured: expected class indices, or equal "
                 "red, green and blue. If its colours are the classes, it belongs to a "
@@ -95,7 +97,13 @@ def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
                 reason="label-image-colored",
             )
         return pixels[..., 0]
-    bits = data[24] if data.startswith(b"\x89PNG") else 8  # bit depth in IHDR
+    is_whole = pixels.dtype.kind != "f" or bool((pixels == np.floor(pixels)).all())
+    if pixels.ndim == 3 or not is_whole:
+        raise AnnotationError(
+            f"label image {name!r} has pixels of mode {image.mode} and {bits} bits: "
+            "expected class indices in one channel, or 8-bit RGB.",
+            reason="label-image-mode",
+        )
     if image.mode == "L" and bits in _GREY_STRETCH:
         return pixels // _GREY_STRETCH[bits]
     return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels

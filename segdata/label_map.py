@@ -65,6 +65,10 @@ class LabelMap(Mapping[str, int]):
     def __post_init__(self) -> None:
         _check_table("object", self.object_classes, lowest=1, highest=2**31 - 1)
         _check_table("semantic", self.semantic_classes, lowest=0, highest=255)
+        for what in ("ignore_id", "unknown_id"):
+            value = getattr(self, what)
+            if value is not None and not 0 <= value <= 255:
+                raise OptionError(f"{what} is {value}: expected 0 to 255, or None.")
         ids: dict[str, int] = {}
         for item in (*self.semantic_classes, *self.object_classes):
             if ids.setdefault(item.name, item.id) != item.id:
@@ -91,6 +95,12 @@ class LabelMap(Mapping[str, int]):
         """
         if isinstance(label_map_dict, LabelMap):
             return label_map_dict
+        negative = [name for name, class_id in label_map_dict.items() if class_id < 0]
+        if negative:
+            raise OptionError(
+                f"class {negative[0]!r} has id {label_map_dict[negative[0]]}: expected "
+                "at least 0."
+            )
         classes = tuple(
             LabelClass(id=class_id, name=name, color=color, source_ids=(class_id,))
             for color, (name, class_id) in zip(
@@ -152,7 +162,7 @@ class LabelMap(Mapping[str, int]):
         """
         classes = self.object_classes or self.semantic_classes
         return "".join(
-            f"item {{\n  id: {item.id}\n  name: {json.dumps(item.name)}\n}}\n"
+            f"item {{\n  id: {item.id}\n  name: {_quoted(item.name)}\n}}\n"
             for item in classes
             if item.id >= 1
         )
@@ -167,6 +177,10 @@ def distinct_colors(count: int) -> list[RGB]:
         r, g, b = colorsys.hsv_to_rgb(hue, 0.75, value)
         colors.append((round(r * 255), round(g * 255), round(b * 255)))
     return colors
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _check_table(

@@ -125,7 +125,9 @@ def parse_record(data: bytes, where: str) -> Record:
         height=height,
         width=width,
         sha256=parsed.text(features.SHA256),
-        notes=tuple(note.decode() for note in parsed.values(features.NOTES)),
+        notes=tuple(
+            note.decode("utf-8", "replace") for note in parsed.values(features.NOTES)
+        ),
         label_values=(
             np.frombuffer(parsed.data(features.LABEL_VALUES), np.uint8)
             if has_label_map
@@ -152,7 +154,15 @@ class _Values:
 
     # Any: a feature's kind is known only at run time; the schema vouches for it.
     def values(self, feature: Feature) -> list[Any]:
-        return list(example_proto.feature_values(self._example, feature.key))
+        values = example_proto.feature_values(self._example, feature.key)
+        kind = example_proto.feature_kind(self._example, feature.key)
+        if values and kind != feature.kind:
+            raise CorruptionError(
+                f"{self._where} has {kind} values of {feature.key!r}: expected "
+                f"{feature.kind}. Was it written by segdata?",
+                reason="not-our-record",
+            )
+        return list(values)
 
     def _one(self, feature: Feature) -> Any:
         values = self.values(feature)
@@ -171,7 +181,7 @@ class _Values:
         return bytes(self._one(feature))
 
     def text(self, feature: Feature) -> str:
-        return self.data(feature).decode()
+        return self.data(feature).decode("utf-8", "surrogateescape")
 
 
 def _objects(
@@ -192,10 +202,9 @@ def _objects(
             )
     runs = np.array(parsed.values(features.OBJECT_RUNS), np.int64)
     lengths = np.array(columns[features.OBJECT_NUM_RUNS], np.int64)
-    if int(lengths.sum()) != len(runs):
+    if int(lengths.sum()) != len(runs) or (count and int(lengths.min()) < 0):
         raise CorruptionError(
-            f"{where} has {len(runs)} mask runs: its objects add up to "
-            f"{int(lengths.sum())}.",
+            f"{where} has {len(runs)} mask runs: its objects have {lengths.tolist()}.",
             reason="object-count-mismatch",
         )
     parts = np.split(runs, np.cumsum(lengths)[:-1]) if count else []
@@ -216,7 +225,7 @@ def _object(
 
     return RecordObject(
         label=at(features.OBJECT_LABEL),
-        name=at(features.OBJECT_TEXT).decode(),
+        name=at(features.OBJECT_TEXT).decode("utf-8", "replace"),
         box=(
             at(features.OBJECT_YMIN) * height,
             at(features.OBJECT_XMIN) * width,

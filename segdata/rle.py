@@ -17,32 +17,27 @@ of runs (a 0 is appended where needed) that sum to `height * width`:
 >>> values.tolist(), lengths.tolist()
 ([7, 2, 7], [3, 2, 1])
 
-Rasterisation of polygons is pycocotools': https://github.com/cocodataset/cocoapi,
-`common/maskApi.c`, also the definition of COCO's compressed strings.
+COCO's own forms are read by `segdata.coco_rle`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from segdata.coco_rle import check_counts, polygon_counts, rle_counts, transcode
 from segdata.errors import AnnotationError
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
 
-MAX_PIXELS = 2**31 - 1
-"""Pixel positions are int32 in the reading graph, so an image must stay below this."""
-
-MAX_POLYGON_WALK = 1 << 22
-"""Longest outline in pixels that is rasterised. pycocotools walks every pixel of every
-edge in memory, five-fold oversampled, also outside the image: without a limit one
-coordinate of 1e9 costs all memory."""
+MAX_PIXELS = 1 << 28
+"""Largest image that can carry masks. Positions are int32 in the reading graph, and
+pycocotools' compressed strings overflow their buffer from runs of 2**29 pixels on."""
 
 
 def rle(segmentation: Any, image_height: int, image_width: int) -> Int64Array:
@@ -102,54 +97,6 @@ def rle_batch(
     runs = transcode(list(column_major.values()), image_height, image_width)
     encoded = dense | dict(zip(column_major, runs, strict=True))
     return [encoded[index] for index in range(len(segmentations))]
-
-
-def transcode(
-    column_major: Sequence[Int64Array], height: int, width: int
-) -> list[Int64Array]:
-    """Turns column-major runs (COCO's order) into row-major runs, without dense masks.
-
-    A row-major run begins or ends where a pixel differs from its left neighbour, that
-    is, at the rows where two neighbouring columns differ. So the ends of the vertical
-    runs of columns `x - 1` and `x`, sorted together and taken in pairs, are the
-    intervals of rows with a boundary at `x`. All objects of an image go in one call.
-
-    Args:
-      column_major: Per object `[runs] int64`, background first, each summing to
-        `height * width`.
-      height: Image height in pixels.
-      width: Image width in pixels.
-
-    Returns:
-      Per object the row-major runs as `rle` returns them.
-    """
-    if not column_major:
-        return []
-    size = height * width
-    starts, ends, owners = _foreground_intervals(column_major)
-    rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
-    # Each end toggles the comparison with the left and with the right neighbour. The
-    # right neighbour of the last column is column 0, one row further down.
-    is_last = columns == width - 1
-    right_columns = np.where(is_last, 0, columns + 1)
-    toggles = np.concatenate(
-        [
-            (owners * width + columns) * (height + 2) + rows,
-            (owners * width + right_columns) * (height + 2) + rows + is_last,
-        ]
-    )
-    toggles.sort()
-    first, last = toggles[0::2], toggles[1::2]
-    lengths = last - first
-    group, top = np.divmod(first, height + 2)
-    y = _ranges(top, lengths)
-    group = np.repeat(group, lengths)
-    owner, x = np.divmod(group, width)
-    position = y * width + x
-    inside = position < size  # what the last column hands over below the last row
-    boundaries = (owner * size + position)[inside]
-    boundaries.sort()
-    return _split_boundaries(boundaries, len(column_major), size)
 
 
 def decode(runs: Int64Array, height: int, width: int) -> UInt8Array:
@@ -228,7 +175,7 @@ def validate_runs(runs: Int64Array, height: int, width: int) -> None:
             f"run-length mask has {len(runs)} runs: expected an even number.",
             reason="bad-rle",
         )
-    _check_counts(runs, height, width)
+    check_counts(runs, height, width)
 
 
 def validate_label_runs(
@@ -250,7 +197,7 @@ def validate_label_runs(
             f"label map has a run of length {int(lengths.min())}: expected at least 1.",
             reason="bad-rle",
         )
-    _check_counts(lengths, height, width)
+    check_counts(lengths, height, width)
 
 
 def area(runs: Int64Array) -> int:
@@ -304,28 +251,11 @@ def _check_image_size(height: int, width: int) -> None:
         )
 
 
-def _check_counts(counts: Int64Array, height: int, width: int) -> None:
-    if len(counts) and int(counts.min()) < 0:
-        raise AnnotationError(
-            f"run-length mask has a negative run of {int(counts.min())}: expected runs "
-            "of at least 0.",
-            reason="bad-rle",
-        )
-    # One run can be at most the image: a larger one could wrap the sum around.
-    total = int(counts.sum()) if len(counts) else 0
-    if total != height * width or int(counts.max()) > height * width:
-        raise AnnotationError(
-            f"runs of a mask sum to {total}: expected {height}x{width} = "
-            f"{height * width} pixels.",
-            reason="bad-rle",
-        )
-
-
 def _column_major_counts(segmentation: Any, height: int, width: int) -> Int64Array:
     if isinstance(segmentation, Mapping):
-        return _coco_counts(segmentation, height, width)
+        return rle_counts(segmentation, height, width)
     if isinstance(segmentation, Sequence) and not isinstance(segmentation, str | bytes):
-        return _polygon_counts(segmentation, height, width)
+        return polygon_counts(segmentation, height, width)
     raise AnnotationError(
         "unknown kind of segmentation: expected polygons (list), a COCO RLE (dict with "
         "'size' and 'counts') or a dense mask (numpy array), got "
@@ -348,194 +278,3 @@ def _encode_dense(mask: NDArray[Any], height: int, width: int) -> Int64Array:
     if len(runs) % 2:
         runs.append(0)
     return np.array(runs, np.int64)
-
-
-def _coco_counts(
-    segmentation: Mapping[str, Any], height: int, width: int
-) -> Int64Array:
-    """Column-major counts of a COCO RLE dict, checked."""
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    if size is None or counts is None:
-        raise AnnotationError(
-            "COCO RLE is incomplete: expected the keys 'size' and 'counts', got "
-            f"{sorted(map(str, segmentation))}.",
-            reason="bad-rle",
-        )
-    if not isinstance(size, Sequence) or list(size) != [height, width]:
-        raise AnnotationError(
-            f"COCO RLE does not fit its image: expected size [{height}, {width}], got "
-            f"{size}. Height comes first.",
-            reason="mask-size-mismatch",
-        )
-    if isinstance(counts, str | bytes):
-        array = decompress_counts(counts)
-    else:
-        array = _integers(counts)
-    _check_counts(array, height, width)
-    return array
-
-
-def _integers(counts: Any) -> Int64Array:
-    try:
-        array = np.asarray(counts)
-        if array.dtype.kind == "f" and (array == np.floor(array)).all():
-            array = array.astype(np.int64)
-        if array.ndim == 1 and (array.dtype.kind in "iu" or not array.size):
-            return array.astype(np.int64)
-    except (ValueError, OverflowError):
-        pass  # ragged or beyond int64: the same error as any other non-integers
-    raise AnnotationError(
-        "'counts' of an uncompressed COCO RLE are not run lengths: expected a flat "
-        "list of integers.",
-        reason="bad-rle",
-    )
-
-
-def decompress_counts(counts: str | bytes) -> Int64Array:
-    """Decodes COCO's compressed counts (`rleFrString` in `common/maskApi.c`).
-
-    Six-bit characters from ASCII 48: five bits of value, lowest first, and one that
-    says "more follows"; the last is sign-extended. From the *fourth* count on each is
-    stored as the difference to the count two before it.
-
-    Args:
-      counts: The string of a compressed COCO RLE.
-
-    Returns:
-      `[runs] int64`, column-major run lengths, background first. Not yet checked
-      against any image size.
-
-    Raises:
-      AnnotationError: If it is not such a string.
-    """
-    try:
-        raw = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
-    except UnicodeEncodeError:
-        raw = b"\xff"
-    codes = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
-    is_last = (codes & 0x20) == 0
-    if len(codes) and (codes.min() < 0 or codes.max() > 63 or not is_last[-1]):
-        raise AnnotationError(
-            "compressed COCO RLE is damaged: expected ASCII 48 to 111 and a complete "
-            "last number.",
-            reason="bad-rle",
-        )
-    last = np.flatnonzero(is_last)
-    if not len(last):
-        return np.zeros(0, np.int64)
-    first = np.concatenate([[0], last[:-1] + 1])
-    digits = last - first + 1
-    if int(digits.max()) > 7:  # 35 bits: more than any image's pixels
-        raise AnnotationError(
-            "compressed COCO RLE holds a number of more than 35 bits.",
-            reason="bad-rle",
-        )
-    shift = 5 * (np.arange(len(codes)) - np.repeat(first, digits))
-    numbers: Int64Array = np.add.reduceat((codes & 31) << shift, first)
-    negative = (codes[last] & 0x10) != 0
-    numbers[negative] |= np.int64(-1) << (5 * digits[negative])
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
-
-
-def _polygon_counts(polygons: Sequence[Any], height: int, width: int) -> Int64Array:
-    """Column-major counts of united polygons, rasterised by pycocotools."""
-    if polygons and not isinstance(polygons[0], Sequence | np.ndarray):
-        polygons = [polygons]
-    if not polygons:
-        raise AnnotationError(
-            "segmentation is an empty list of polygons.", reason="empty-polygon"
-        )
-    parts = [_checked_polygon(polygon) for polygon in polygons]
-    encoded = coco_mask.merge(coco_mask.frPyObjects(parts, height, width))
-    return decompress_counts(encoded["counts"])
-
-
-def _checked_polygon(polygon: Any) -> list[float]:
-    try:
-        points = np.asarray(polygon, np.float64)
-    except (TypeError, ValueError):
-        points = np.zeros((0, 0))
-    if points.ndim != 1:
-        raise AnnotationError(
-            "polygon is not a flat list of numbers x0, y0, x1, y1, ...",
-            reason="bad-polygon",
-        )
-    if len(points) < 6 or len(points) % 2:
-        raise AnnotationError(
-            f"polygon has {len(points)} numbers: expected an even number of at least 6 "
-            "(three points).",
-            reason="bad-polygon",
-        )
-    if not np.isfinite(points).all():
-        raise AnnotationError(
-            "polygon has a coordinate that is not a finite number.",
-            reason="bad-polygon",
-        )
-    corners = points.reshape(-1, 2)
-    steps = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1)
-    if steps.sum() > MAX_POLYGON_WALK or np.abs(points).max() > MAX_POLYGON_WALK:
-        raise AnnotationError(
-            f"polygon's outline is {steps.sum():.3g} pixels long: at most "
-            f"{MAX_POLYGON_WALK} are rasterised. Are its coordinates in pixels?",
-            reason="bad-polygon",
-        )
-    result: list[float] = points.tolist()
-    return result
-
-
-def _foreground_intervals(
-    column_major: Sequence[Int64Array],
-) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Half-open intervals of object pixels and the object that each belongs to."""
-    starts, ends, owners = [], [], []
-    for owner, counts in enumerate(column_major):
-        bounds = np.cumsum(counts)
-        num_foreground = len(counts) // 2
-        start, end = bounds[0::2][:num_foreground], bounds[1::2]
-        filled = end > start
-        starts.append(start[filled])
-        ends.append(end[filled])
-        owners.append(np.full(int(filled.sum()), owner, np.int64))
-    return np.concatenate(starts), np.concatenate(ends), np.concatenate(owners)
-
-
-def _vertical_run_ends(
-    starts: Int64Array, ends: Int64Array, owners: Int64Array, height: int
-) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Row, column and owner of both ends of every vertical run, cut at columns."""
-    first_column, first_row = np.divmod(starts, height)
-    last_column, last_row = np.divmod(ends - 1, height)
-    spans = last_column - first_column
-    crossed = _ranges(first_column, spans)  # runs that go on in the next column
-    crossed_owners = np.repeat(owners, spans)
-    bottom = np.full(len(crossed), height, np.int64)
-    return (
-        np.concatenate([first_row, last_row + 1, bottom, np.zeros_like(bottom)]),
-        np.concatenate([first_column, last_column, crossed, crossed + 1]),
-        np.concatenate([owners, owners, crossed_owners, crossed_owners]),
-    )
-
-
-def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
-    """Concatenates `arange(start, start + length)` over all pairs."""
-    offsets = np.cumsum(lengths) - lengths
-    total = int(lengths.sum())
-    steps: Int64Array = np.repeat(starts - offsets, lengths) + np.arange(total)
-    return steps
-
-
-def _split_boundaries(
-    boundaries: Int64Array, num_objects: int, size: int
-) -> list[Int64Array]:
-    """Cuts sorted `owner * size + position` into each object's even run list."""
-    cuts = np.searchsorted(boundaries, np.arange(num_objects + 1) * size)
-    result = []
-    for owner, (begin, end) in enumerate(pairwise(cuts.tolist())):
-        num_boundaries = end - begin
-        bounds = np.full(num_boundaries + 2 + (num_boundaries % 2 == 0), size, np.int64)
-        bounds[0] = 0
-        bounds[1 : num_boundaries + 1] = boundaries[begin:end] - owner * size
-        result.append(np.diff(bounds))
-    return result

@@ -76,7 +76,11 @@ def _shares(parts: list[str], text: str) -> tuple[float, ...]:
         shares = tuple(float(part.partition("=")[2]) for part in parts)
     except ValueError:
         shares = ()
-    if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+    if (
+        not shares
+        or not all(share > 0 for share in shares)
+        or abs(sum(shares) - 1) > 1e-6
+    ):
         raise OptionError(
             f"shares in {text!r} do not add up: expected numbers above 0 for every "
             "split with sum 1, as in 'train=0.8,val=0.2'."

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import signal
@@ -31,6 +30,15 @@ from segdata.manifest import Manifest
 from segdata.plan import BuildOptions
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
+LIMITED = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from segdata.cli import main
+main()
+"""
+"""The same, where no file may be larger than the first argument. Python ignores
+SIGXFSZ: writing past the limit is an error, as on a full disk."""
 
 
 def _write_segnet(root: Path, num_train: int = 6, num_val: int = 3) -> Path:
@@ -100,9 +108,17 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
 class Command:
     """`segdata` in a session of its own, so that its processes can be counted."""
 
-    def __init__(self, *arguments: object, cwd: Path | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        cwd: Path | None = None,
+        max_file_bytes: int | None = None,
+    ) -> None:
+        command = COMMAND
+        if max_file_bytes is not None:
+            command = [sys.executable, "-c", LIMITED, str(max_file_bytes)]
         self.process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*command, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -141,8 +157,8 @@ def segdata() -> Iterator[Callable[..., Command]]:
     """Starts commands; ends those that a failed test left."""
     started: list[Command] = []
 
-    def start(*arguments: object, cwd: Path | None = None) -> Command:
-        started.append(Command(*arguments, cwd=cwd))
+    def start(*arguments: object, **options: Any) -> Command:
+        started.append(Command(*arguments, **options))
         return started[-1]
 
     yield start
@@ -167,10 +183,8 @@ class Pipe:
         """Returns when some process reads it, and keeps that process waiting."""
 
         def is_read() -> bool:
-            try:
+            with contextlib.suppress(OSError):  # ENXIO while nobody reads
                 self._writer = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError as error:
-                assert error.errno == errno.ENXIO
             return self._writer is not None
 
         assert wait_until(is_read, 30), "no worker opened the pipe"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from segdata import rle
+from segdata import coco_rle, rle
 from segdata.errors import AnnotationError
 
 # Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
@@ -192,10 +192,10 @@ def test_decompress_counts_inverts_pycocotools(counts):
     compressed = coco_mask.frPyObjects({"size": [1, 1], "counts": counts}, 1, 1)[
         "counts"
     ]
-    decompressed = rle.decompress_counts(compressed)
+    decompressed = coco_rle.decompress_counts(compressed)
     assert decompressed.dtype == np.int64
     assert decompressed.tolist() == counts
-    assert rle.decompress_counts(compressed.decode()).tolist() == counts
+    assert coco_rle.decompress_counts(compressed.decode()).tolist() == counts
 
 
 def compress_slowly(counts):
@@ -217,7 +217,7 @@ def compress_slowly(counts):
 @example([])
 @example([2**31 - 1, 0, 2**31 - 1, 0, 0])
 def test_decompress_counts_inverts_the_definition_for_large_counts(counts):
-    assert rle.decompress_counts(compress_slowly(counts)).tolist() == counts
+    assert coco_rle.decompress_counts(compress_slowly(counts)).tolist() == counts
 
 
 def transcode_with_zero_runs(mask, zero_at):
@@ -235,12 +235,12 @@ def test_transcode_of_many_objects_equals_one_by_one(objects, height, width, zer
     column_major = [
         np.array(transcode_with_zero_runs(mask, zero_at), np.int64) for mask in dense
     ]
-    runs = rle.transcode(column_major, height, width)
+    runs = coco_rle.transcode(column_major, height, width)
     assert [r.tolist() for r in runs] == [slow_row_major_runs(mask) for mask in dense]
 
 
 def test_transcode_of_no_objects_is_an_empty_list():
-    assert rle.transcode([], 3, 4) == []
+    assert coco_rle.transcode([], 3, 4) == []
 
 
 # --- polygons ------------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_count_beyond_int64_is_refused_without_a_warning(huge):
 def test_truncated_compressed_string_never_passes(mask, cut):
     counts = coco_encode(mask)["counts"][:-cut]
     segmentation = {"size": list(mask.shape), "counts": counts}
-    runs = rle.decompress_counts(counts) if _is_complete(counts) else None
+    runs = coco_rle.decompress_counts(counts) if _is_complete(counts) else None
     if runs is not None and runs.sum() == mask.size:
         return  # only a run of length 0 was cut off
     with pytest.raises(AnnotationError) as caught:

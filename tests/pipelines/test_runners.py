@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+
+from segdata.errors import BuildError, ImageError, OptionError, OutputError
+from segdata.pipelines import runners
+from segdata.pipelines.runner_options import LOCAL_RUNNERS, RunnerOptions
+
+
+def do_nothing() -> None:
+    pass
+
+
+def raising(error: Exception) -> runners.Wiring:
+    """A pipeline whose only step raises."""
+
+    def fail(number: int) -> int:
+        raise error
+
+    def wiring(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1]) | "Fail here" >> beam.Map(fail)
+
+    return wiring
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize("runner", [*LOCAL_RUNNERS, "PortableRunner"])
+def test_multi_threading_is_refused_because_it_loses_records(
+    runner: str | None,
+) -> None:
+    arguments = ("--direct_running_mode=multi_threading",)
+    message = r"multi_threading is refused: Beam 2\.77 loses records .* Use --workers N"
+    with pytest.raises(OptionError, match=message):
+        RunnerOptions(runner=runner, beam_args=arguments)
+
+
+def test_multi_threading_is_refused_as_an_argument_of_its_own() -> None:
+    with pytest.raises(OptionError, match=r"multi_threading is refused"):
+        RunnerOptions(
+            runner="PortableRunner",
+            beam_args=("--direct_running_mode", "multi_threading"),
+        )
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--direct_num_workers=4",
+        "--direct_running_mode=multi_processing",
+        "--runner=Prism",
+        "--runner",
+    ],
+)
+def test_what_segdata_sets_itself_is_refused_in_a_local_run(argument: str) -> None:
+    name = argument.partition("=")[0]
+    with pytest.raises(
+        OptionError, match=rf"^{name} is set by segdata: use --workers N"
+    ):
+        RunnerOptions(beam_args=(argument,))
+
+
+def test_other_runners_take_their_own_options() -> None:
+    options = RunnerOptions(runner="FlinkRunner", beam_args=("--direct_num_workers=4",))
+    assert not options.is_local
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_refused(workers: int) -> None:
+    with pytest.raises(OptionError, match=rf"--workers is {workers}: expected at leas"):
+        RunnerOptions(workers=workers)
+
+
+# --- how many workers ---
+
+
+def test_workers_that_were_asked_for_are_kept() -> None:
+    assert RunnerOptions(workers=7).sized(1).workers == 7
+
+
+@pytest.mark.parametrize(("worthwhile", "workers"), [(0, 1), (1, 1), (2, 2), (99, 3)])
+def test_workers_are_as_many_as_cores_or_as_the_work_is_worth(
+    worthwhile: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2})
+    assert RunnerOptions().sized(worthwhile).workers == workers
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    "error", [ImageError("image 'a' is bad: see."), OutputError("x")]
+)
+def test_error_of_a_step_comes_back_as_it_was_raised(error: Exception) -> None:
+    with pytest.raises(type(error), match=rf"^{error}$") as caught:
+        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
+    assert type(caught.value) is type(error)
+
+
+def test_error_that_nobody_expected_is_one_line_that_names_its_kind() -> None:
+    error = ZeroDivisionError("two\nlines")
+    with pytest.raises(
+        BuildError, match=r"^the pipeline failed: .*Run with -v"
+    ) as caught:
+        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.xfail(strict=True, reason="_one_line takes the last line of the text only")
+def test_error_that_nobody_expected_keeps_its_kind_and_its_first_line() -> None:
+    error = ZeroDivisionError("two\nlines")
+    with pytest.raises(BuildError, match=r"ZeroDivisionError: two lines"):
+        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
+
+
+def test_error_while_waiting_ends_the_run() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def wiring(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1])
+
+    with pytest.raises(KeyboardInterrupt):
+        runners.run(wiring, RunnerOptions(workers=1), interrupt)
+
+
+# --- worker processes ---
+
+
+def test_worker_command_leaves_out_the_current_folder() -> None:
+    command = runners._WorkerFolder(Path("/tmp/a b")).command
+    assert " -P -m apache_beam.runners.worker.sdk_worker_main " in command
+    assert "'/tmp/a b/log'" in command
+    paths = command.partition("PYTHONPATH=")[2].split()[0].strip("'").split(":")
+    assert paths
+    assert all(Path(path).is_absolute() for path in paths)
+
+
+def test_folders_of_the_user_do_not_shadow_ours(
+    source: Path, tmp_path: Path, segdata: Any, file_hashes: Any
+) -> None:
+    home = tmp_path / "home"
+    for name in ("pipelines", "segdata", "apache_beam", "numpy"):
+        (home / name).mkdir(parents=True)
+        (home / name / "__init__.py").write_text("raise RuntimeError('the user's own')")
+    for workers in (1, 2):
+        arguments = ("build", "camvid", source, tmp_path / str(workers))
+        command = segdata(*arguments, f"--workers={workers}", "--shards=2", cwd=home)
+        result = command.end()
+        assert result.returncode == 0, result.stderr
+    assert file_hashes(tmp_path / "1") == file_hashes(tmp_path / "2")
+
+
+def test_workers_are_as_many_as_asked_for_and_end_with_the_build(
+    source: Path, tmp_path: Path, segdata: Any, pipe: Any
+) -> None:
+    arguments = ("build", "camvid", source, tmp_path / "out", "--shards=2")
+    command = segdata(*arguments, "--workers=3")
+    pipe.wait_for_reader()
+    lines = [command.processes()[pid] for pid in command.workers()]
+    assert len(lines) == 3
+    assert all(" -P -m apache_beam" in line for line in lines)
+    command.process.terminate()
+    command.end(timeout=10)
+    # Beam's workers notice the closed channel by themselves.
+    assert command.ends_all(10)
