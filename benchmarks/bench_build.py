@@ -3,9 +3,10 @@
 The loop reads every image and label file, hashes and checksums each image, and writes
 the images' bytes framed into as many files as the build has shards, hashing and
 syncing these too: what any builder must do. Both run in this process, in turn, wall
-time; the pipeline's includes scan, plan, Beam and manifest, not the imports.
+time, over the dataset and over COPIES copies of it; the difference of the two is the
+rate after start-up (Beam's own, some tenths of a second, falls out of it).
 
-    python benchmarks/bench_build.py [--repeats 5]
+    python benchmarks/bench_build.py [--repeats 5] [--copies 5]
 """
 
 from __future__ import annotations
@@ -23,38 +24,60 @@ import google_crc32c
 from camvid_frames import camvid_folder
 from measure import median, peak_memory_mib, spread, write_result
 
-from segdata.annotations import Annotation
 from segdata.formats.camvid import CamVid
-from segdata.manifest import Manifest
 from segdata.pipelines.build import BuildRequest, build
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.plan import BuildOptions
 from segdata.shards import RecordWriter
 from segdata.source import RecordSource
 
 AIM = 1 / 3
+SHARDS = 8
+
+Frame = tuple[Path, Path]  # image and label image
 
 
-def build_once(source: Path, out: Path) -> Manifest:
+def find_frames(source: Path) -> list[Frame]:
+    return [
+        (source / data["image"], source / data["label_image"]["path"])
+        for data in CamVid().scan(source).annotations
+    ]
+
+
+def make_copies(frames: list[Frame], folder: Path, count: int) -> Path:
+    """A source that holds every frame `count` times."""
+    for index, files in enumerate(frames):
+        for name, file in zip(("train", "trainannot"), files, strict=True):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                shutil.copy(file, folder / name / f"{index}_{number}.png")
+    return folder
+
+
+def build_once(source: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
-    return build(
-        BuildRequest(
-            format=CamVid(), source=source, out=out, runner=RunnerOptions(workers=1)
-        )
+    request = BuildRequest(
+        format=CamVid(),
+        source=source,
+        out=out,
+        options=BuildOptions(num_shards=SHARDS),
+        runner=RunnerOptions(workers=1),
     )
+    build(request)
 
 
-def move_bytes(
-    frames: list[Annotation], source: Path, out: Path, num_files: int
-) -> None:
+def move_bytes(source: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    per_file = -(-len(frames) // num_files)
-    for number in range(num_files):
+    frames = find_frames(source)
+    per_file = -(-len(frames) // SHARDS)
+    for number in range(SHARDS):
         with open(out / f"{number}", "wb") as file:
             writer = RecordWriter(file)
-            for data in frames[number * per_file : (number + 1) * per_file]:
-                image = (source / data["image"]).read_bytes()
-                label = (source / data["label_image"]["path"]).read_bytes()
+            for image_path, label_path in frames[
+                number * per_file : (number + 1) * per_file
+            ]:
+                image, label = image_path.read_bytes(), label_path.read_bytes()
                 hashlib.sha256(image).hexdigest()
                 google_crc32c.value(label)
                 writer.write(image)
@@ -64,40 +87,56 @@ def move_bytes(
 
 def check(out: Path, source: Path) -> None:
     """The build under test keeps every image's bytes."""
-    for split in ("train", "val"):
-        records = RecordSource(out, split)
-        for record in records[:: max(1, len(records) // 20)]:
-            assert record.encoded == (source / record.filename).read_bytes()
+    records = RecordSource(out, "train")
+    for record in records[:: max(1, len(records) // 20)]:
+        assert record.encoded == (source / record.filename).read_bytes()
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--copies", type=int, default=5)
     options = arguments.parse_args()
-    source, title = camvid_folder()
-    frames = list(CamVid().scan(source).annotations)
+    original, title = camvid_folder()
+    frames = find_frames(original)
     with tempfile.TemporaryDirectory() as folder:
-        out, copy = Path(folder, "build"), Path(folder, "loop")
-        num_files = sum(len(s.shards) for s in build_once(source, out).splits.values())
-        check(out, source)
-        seconds: dict[str, list[float]] = {"pipeline": [], "loop": []}
+        root = Path(folder)
+        sources = {
+            count: make_copies(frames, root / f"source-{count}", count)
+            for count in (1, options.copies)
+        }
+        build_once(sources[1], root / "out")
+        check(root / "out", sources[1])
+        runs = {"loop": move_bytes, "pipeline": build_once}
+        seconds: dict[tuple[str, int], list[float]] = {
+            (name, count): [] for count in sources for name in runs
+        }
         for _ in range(options.repeats):
-            start = time.perf_counter()
-            move_bytes(frames, source, copy, num_files)
-            seconds["loop"].append(time.perf_counter() - start)
-            start = time.perf_counter()
-            build_once(source, out)
-            seconds["pipeline"].append(time.perf_counter() - start)
-        shutil.rmtree(out)
-        command = [sys.executable, "-m", "segdata", "build", "camvid", str(source)]
-        memory, wall = peak_memory_mib([*command, str(out), "--workers", "1"])
-    rates = {name: len(frames) / median(values) for name, values in seconds.items()}
+            for (name, count), values in seconds.items():
+                start = time.perf_counter()
+                runs[name](sources[count], root / name)
+                values.append(time.perf_counter() - start)
+        command = [sys.executable, "-m", "segdata", "build", "camvid"]
+        memory, wall = {}, {}
+        for count, source in sources.items():
+            line = [*command, str(source), str(root / f"cli-{count}"), "--workers", "1"]
+            memory[count], wall[count] = peak_memory_mib(line)
+    extra = len(frames) * (options.copies - 1)
+    rates = {
+        name: extra / (median(seconds[name, options.copies]) - median(seconds[name, 1]))
+        for name in runs
+    }
     share = rates["pipeline"] / rates["loop"]
-    print(f"{title}, {len(frames)} frames, one core, wall time")
+    print(f"{title}, {len(frames)} frames and {options.copies} copies, one core")
     for name, rate in rates.items():
-        print(f"  {name:9} {rate:7.0f} images/s   spread {spread(seconds[name])}")
-    print(f"  pipeline / loop {share:.2f}   aim: at least {AIM:.2f}")
-    print(f"  the whole command: {wall:.1f} s, peak memory {memory:.0f} MiB")
+        values = seconds[name, options.copies]
+        print(f"  {name:9} {rate:6.0f} images/s   spread {spread(values)}")
+    print(f"  pipeline / loop after start-up {share:.2f}   aim: at least {AIM:.2f}")
+    for count in sources:
+        print(
+            f"  the whole command, {len(frames) * count} frames: {wall[count]:.1f} s, "
+            f"peak memory {memory[count]:.0f} MiB"
+        )
     write_result(
         "build",
         {

@@ -1,7 +1,7 @@
 """Cost of label maps in graph, relative to the image files a reader decodes anyway.
 
-Every decoder runs inside `tf.data` on one thread over the same frames, in turn; CPU
-time, the cost of an empty map taken off. The results are compared with the label PNGs
+Every decoder is a graph that runs on one thread over the same frames, in turn; CPU
+time, the cost of an empty graph taken off. The results are compared with the label PNGs
 before anything is timed.
 
     python benchmarks/bench_rle.py [--frames 64] [--repeats 7]
@@ -26,6 +26,10 @@ from segdata import mask_ops
 from segdata.formats.camvid import CamVid
 from segdata.images import JPEG_QUALITY
 from segdata.label_images import read_label_runs
+
+# One thread for everything: hand-overs between threads would cost more than the ops.
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.threading.set_intra_op_parallelism_threads(1)
 
 SIZE = (224, 224)
 AIMS = {"runs whole / png": 0.5, "runs whole / jpeg": 0.25}
@@ -89,35 +93,39 @@ def tasks(
     make: dict[str, Callable[..., tf.Tensor]],
     passes: int,
 ) -> dict[str, Callable[[], object]]:
-    source = tf.data.Dataset.from_generator(
-        lambda: (
-            tuple(f[k] for k in ("values", "lengths", "png", "jpeg")) for f in frames
-        ),
-        output_signature=(
-            tf.TensorSpec([], tf.string),
-            tf.TensorSpec([None], tf.int64),
-            tf.TensorSpec([], tf.string),
-            tf.TensorSpec([], tf.string),
-        ),
-    ).cache()
-    for _ in source:  # fills the cache: no Python while timing
-        pass
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1
-    options.threading.max_intra_op_parallelism = 1
-    result = {}
-    for name, decode in make.items():
-        dataset = source.repeat(passes).map(decode).with_options(options)
-        result[name] = lambda d=dataset: d.reduce(
-            np.int64(0), lambda s, x: s + tf.cast(tf.reshape(x, [-1])[0], tf.int64)
-        ).numpy()
-    return result
+    """Each decoder as a compiled graph, called for every frame `passes` times."""
+    signature = [
+        tf.TensorSpec([], tf.string),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([], tf.string),
+        tf.TensorSpec([], tf.string),
+    ]
+    inputs = [
+        tuple(tf.constant(f[key]) for key in ("values", "lengths", "png", "jpeg"))
+        for f in frames
+    ]
+
+    def task(decode: Callable[..., tf.Tensor]) -> Callable[[], object]:
+        @tf.function(input_signature=signature)
+        def first_pixel(v: tf.Tensor, n: tf.Tensor, p: tf.Tensor, j: tf.Tensor):
+            return tf.reshape(decode(v, n, p, j), [-1])[0]
+
+        graph = first_pixel.get_concrete_function()
+
+        def run() -> None:
+            for _ in range(passes):
+                for arguments in inputs:
+                    graph(*arguments)
+
+        return run
+
+    return {name: task(decode) for name, decode in make.items()}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--frames", type=int, default=64)
-    arguments.add_argument("--repeats", type=int, default=7)
+    arguments.add_argument("--repeats", type=int, default=9)
     arguments.add_argument("--passes", type=int, default=4)
     options = arguments.parse_args()
     frames, title = load(options.frames)

@@ -2,9 +2,15 @@ from __future__ import annotations
 
 import typing
 
+import numpy as np
 import pytest
 
-from segdata.annotations import Annotation, record_key, validate_annotation
+from segdata.annotations import (
+    Annotation,
+    ObjectAnnotation,
+    record_key,
+    validate_annotation,
+)
 from segdata.errors import AnnotationError
 
 
@@ -57,8 +63,10 @@ def test_every_documented_key_is_known_and_no_other():
 
 
 def test_unknown_key_is_refused_with_the_known_ones():
-    with pytest.raises(AnnotationError, match=r"\['segments'\].*known are \['height'"):
+    message = r"image 'a\.png' has unknown keys \['segments'\]: known are \['height'"
+    with pytest.raises(AnnotationError, match=message) as caught:
         validate_annotation({"image": "a.png", "segments": []})
+    assert caught.value.reason == "bad-annotation"
 
 
 @pytest.mark.parametrize("data", [{}, {"image": ""}, {"image": None}, {"key": "a"}])
@@ -71,17 +79,17 @@ def test_annotation_without_an_image_is_refused(data):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("image", 5, "is a int: expected str"),
-        ("image", b"a.png", "is a bytes: expected str"),
-        ("key", 5, "is a int: expected str"),
-        ("split", None, "is a NoneType: expected str"),
-        ("image_id", "5", "is a str: expected int"),
-        ("image_id", True, "is a bool: expected int"),
-        ("height", 1.0, "is a float: expected int"),
-        ("width", "1", "is a str: expected int"),
-        ("objects", {}, "is a dict: expected list"),
-        ("objects", "ab", "is a str: expected list"),
-        ("label_image", "l.png", "is a str: expected Mapping"),
+        ("image", 5, "is a int: expected text, got 5"),
+        ("image", b"a.png", "is a bytes: expected text, got b'a"),
+        ("key", 5, "of image 'a.png' is a int: expected text, got 5"),
+        ("split", None, "is a NoneType: expected text, got None"),
+        ("image_id", "5", "is a str: expected an integer, got '5'"),
+        ("image_id", True, "is a bool: expected an integer, got True"),
+        ("height", 1.0, "is a float: expected an integer, got 1.0"),
+        ("width", "1", "is a str: expected an integer, got '1'"),
+        ("objects", {}, "is a dict: expected a list, got {}"),
+        ("objects", "ab", "is a str: expected a list, got 'ab'"),
+        ("label_image", "l.png", "is a str: expected a dict, got 'l"),
     ],
 )
 def test_value_of_a_wrong_type_is_refused(key, value, message):
@@ -107,8 +115,102 @@ def test_bad_label_image_is_refused(label_image):
     assert caught.value.reason == "bad-annotation"
 
 
-@pytest.mark.xfail(strict=True, reason="the objects are not looked at")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("height", 0),
+        ("height", -1),
+        ("height", 2**31),
+        ("width", 0),
+        ("width", 2**31),
+        ("image_id", 2**63),
+        ("image_id", -(2**63) - 1),
+    ],
+)
+def test_number_out_of_range_is_refused(key, value):
+    message = f"key '{key}' of image 'a.png' is {value}: expected -?[0-9]+ to [0-9]+"
+    with pytest.raises(AnnotationError, match=message) as caught:
+        validate_annotation({"image": "a.png"} | {key: value})
+    assert caught.value.reason == "bad-annotation"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("height", 1), ("height", 2**31 - 1), ("image_id", -1), ("image_id", 2**63 - 1)],
+)
+def test_number_at_the_edge_of_its_range_passes(key, value):
+    validate_annotation({"image": "a.png"} | {key: value})
+
+
+@pytest.mark.parametrize("name", ["image", "key"])
+def test_text_that_cannot_be_written_is_refused(name):
+    with pytest.raises(AnnotationError, match=f"key '{name}' .*UTF-8") as caught:
+        validate_annotation({"image": "a.png"} | {name: "\ud800.png"})
+    assert caught.value.reason == "bad-annotation"
+
+
+# --- objects -------------------------------------------------------------------------
+
+
+def validate_object(item):
+    validate_annotation({"image": "a.png", "objects": [{}, item]})
+
+
 @pytest.mark.parametrize("item", [5, None, "cat", ["cat"]])
 def test_object_that_is_no_dict_is_refused(item):
-    with pytest.raises(AnnotationError, match=r"'a\.png'"):
-        validate_annotation({"image": "a.png", "objects": [item]})
+    message = f"object 1 of image 'a.png' is a {type(item).__name__}: expected a dict"
+    with pytest.raises(AnnotationError, match=message) as caught:
+        validate_object(item)
+    assert caught.value.reason == "bad-annotation"
+
+
+def test_every_documented_object_key_is_known_and_no_other():
+    for key in ObjectAnnotation.__annotations__:
+        with pytest.raises(AnnotationError, match=f"key '{key}' of object 1 of image"):
+            validate_object({key: object()})
+    with pytest.raises(AnnotationError, match=r"object 1 .* unknown keys \['mask'\]"):
+        validate_object({"mask": []})
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"segmentation": None, "bbox": None, "area": None},
+        {"segmentation": [], "bbox": (0, 0, 1, 1), "area": 0},
+        {"segmentation": {}, "bbox": np.zeros(4), "area": np.float32(2.5)},
+        {"segmentation": np.zeros((2, 2)), "iscrowd": True, "id": np.int64(5)},
+        {"category_id": np.int64(5)},
+        {"category_id": "n02791124"},
+    ],
+)
+def test_well_formed_object_passes(item):
+    validate_object(item)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("id", "x", "is a str: expected an integer, got 'x'"),
+        ("id", None, "is a NoneType: expected an integer, got None"),
+        ("id", 2**63, "is 9223372036854775808: expected -9223372036854775808 to"),
+        ("category_id", [1], "is a list: expected an integer or text"),
+        ("category_id", True, "is a bool: expected an integer or text"),
+        ("category", None, "is a NoneType: expected text, got None"),
+        ("segmentation", "abc", "is a str: expected polygons, a COCO RLE, a dense"),
+        ("bbox", 5, "is a int: expected a list of four numbers, got 5"),
+        ("area", "x", "is a str: expected a number, got 'x'"),
+        ("area", -1, "is -1: expected 0 to"),
+        ("area", float("nan"), "is nan: expected 0 to"),
+        ("area", float("inf"), "is inf: expected 0 to"),
+        ("area", 10**400, r"is 1000+\.\.\.: expected 0 to"),
+        ("area", 1e39, r"is 1e\+39: expected 0 to"),  # beyond float32
+        ("iscrowd", "x", "is a str: expected 0 or 1, got 'x'"),
+        ("iscrowd", None, "is a NoneType: expected 0 or 1, got None"),
+        ("iscrowd", 2, "is 2: expected 0 to 1"),
+    ],
+)
+def test_bad_field_of_an_object_is_refused(key, value, message):
+    match = f"key '{key}' of object 1 of image 'a.png' {message}"
+    with pytest.raises(AnnotationError, match=match) as caught:
+        validate_object({key: value})
+    assert caught.value.reason == "bad-annotation"

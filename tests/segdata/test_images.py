@@ -242,7 +242,6 @@ def test_normalized_image_passes_through_a_second_time(name):
 HALF_TRANSPARENT = palette_image(transparency=b"\x80\x40")
 
 
-@pytest.mark.filterwarnings("ignore:Palette images with Transparency:UserWarning")
 def test_half_transparent_palette_is_expanded_and_its_alpha_dropped():
     result = images.normalize_image(HALF_TRANSPARENT, "a.png")
     assert result.changes == ("palette-expanded", "alpha-removed")
@@ -250,7 +249,6 @@ def test_half_transparent_palette_is_expanded_and_its_alpha_dropped():
     assert np.array_equal(images.decode_rgb(HALF_TRANSPARENT, "a"), PALETTE_PIXELS)
 
 
-@pytest.mark.xfail(strict=True, reason="converted outside `catch_warnings`")
 @pytest.mark.parametrize("read", [images.normalize_image, images.decode_rgb])
 def test_half_transparent_palette_raises_no_warning(read):
     read(HALF_TRANSPARENT, "a.png")
@@ -495,7 +493,6 @@ def test_label_image_that_claims_too_many_pixels_is_refused(kind):
     assert caught.value.reason == "label-image-too-large"
 
 
-@pytest.mark.xfail(strict=True, reason="Pillow's DecompressionBombError comes first")
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
 def test_label_image_beyond_pillows_own_limit_is_too_large_not_undecodable(kind):
     with pytest.raises(ImageError) as caught:
@@ -559,7 +556,6 @@ def test_damaged_label_image_has_its_own_reason():
     assert caught.value.reason == "label-image-undecodable"
 
 
-@pytest.mark.xfail(strict=True, reason="only JPEG is recognised as lossy")
 @pytest.mark.parametrize(
     ("kind", "options"), [("WEBP", {"quality": 80}), ("TIFF", {"compression": "jpeg"})]
 )

@@ -173,22 +173,26 @@ def test_coloured_image_is_no_index_label(image):
     assert caught.value.reason == "label-image-colored"
 
 
-@pytest.mark.xfail(strict=True, reason="only its first channel, cyan, is looked at")
 def test_cmyk_image_is_no_index_label():
     pixels = np.dstack([SOURCE, ALPHA, ALPHA, ALPHA])
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(AnnotationError, match="of mode CMYK and 8 bits") as caught:
         read(encode(Image.fromarray(pixels, "CMYK"), "TIFF"))
-    assert caught.value.reason == "label-image-colored"
+    assert caught.value.reason == "label-image-mode"
 
 
-@pytest.mark.xfail(strict=True, reason="Pillow keeps the high byte: all indices are 0")
-def test_16_bit_rgb_of_equal_channels_is_read_or_refused_but_not_zeroed():
-    data = deep_png(stacked(SOURCE))
-    try:
-        dense, _ = read(data)
-    except (AnnotationError, ImageError):
-        return
-    assert np.array_equal(dense, EXPECTED)
+def test_16_bit_rgb_is_no_index_label_as_only_its_high_bytes_are_read():
+    with pytest.raises(AnnotationError, match="of mode RGB and 16 bits") as caught:
+        read(deep_png(stacked(SOURCE)))
+    assert caught.value.reason == "label-image-mode"
+
+
+@pytest.mark.parametrize("label_map", [LABELS, VOIDING], ids=["strict", "voiding"])
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), float("-inf")])
+def test_float_that_is_no_whole_number_is_no_index(value, label_map):
+    data = encode(np.array([[1, value]], np.float32), "TIFF")
+    with pytest.raises(AnnotationError, match="pixels of mode F") as caught:
+        read(data, label_map=label_map)
+    assert caught.value.reason == "label-image-mode"
 
 
 # --- colour labels -------------------------------------------------------------------
@@ -294,15 +298,19 @@ def test_damaged_label_image_is_refused(data):
     assert caught.value.reason == "label-image-undecodable"
 
 
-@pytest.mark.xfail(strict=True, reason="Pillow skips the CRC of IDAT: wrong labels")
-def test_flipped_bit_in_a_label_png_is_found():
+def test_any_flipped_bit_in_the_pixels_of_a_label_png_is_refused():
+    # Pillow skips the CRC of IDAT: what still inflates would be a wrong label.
     source = np.random.default_rng(0).integers(0, 4, (40, 40)).astype(np.uint8)
     data = encode(source)
-    for position in range(data.index(b"IDAT") + 4, len(data) - 12):
-        damaged = bytearray(data)
-        damaged[position] ^= 4
-        with pytest.raises(ImageError, match=r"label image 'l\.png' cannot be"):
-            read(bytes(damaged))
+    assert data.count(b"IDAT") == 1
+    chunk = range(data.index(b"IDAT") - 4, len(data) - 12)  # its length to its CRC
+    for position in chunk:
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            with pytest.raises(ImageError, match="'l.png' cannot be dec") as caught:
+                read(bytes(damaged))
+            assert caught.value.reason == "label-image-undecodable"
 
 
 # --- real data -----------------------------------------------------------------------

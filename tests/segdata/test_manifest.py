@@ -27,7 +27,7 @@ from segdata.manifest import (
 )
 
 NUMBERS = st.integers(0, 2**53)
-NAMES = st.text(min_size=1, max_size=8).filter(str.isprintable)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
 IDS = st.integers(0, 255).map(str)
 RANGES = st.none() | st.tuples(NUMBERS, NUMBERS)
 ENTRIES = st.builds(

@@ -89,10 +89,7 @@ def test_larger_first_share_only_moves_records_into_it(
         "train=1.2,val=-0.2",
         "train=1,val=0",
         "train=x,val=0.2",
-        pytest.param(
-            "train=nan,val=0.5",
-            marks=pytest.mark.xfail(strict=True, reason="_shares lets nan through"),
-        ),
+        "train=nan,val=0.5",
         "train=inf,val=0.5",
     ],
 )
