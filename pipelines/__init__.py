@@ -2,10 +2,11 @@
 
 import logging
 
+# A failed step is reported by us, in one line; Beam would log its page several times.
 # `import apache_beam` warns, on the root logger, of packages for services that are not
 # used here, and so installs a handler for the whole process.
 if logging.getLogger("apache_beam").level == logging.NOTSET:
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 logging.getLogger().addHandler(logging.NullHandler())
 logging.getLogger().addFilter(
     lambda record: not str(record.msg).startswith("apitools not found")

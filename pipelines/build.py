@@ -60,7 +60,10 @@ class BuildShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
 
     def process(self, shard: PlannedShard) -> list[str]:
         """Builds one shard."""
-        with progress.Reporter(self._progress_address) as reporter:
+        with (
+            runners.one_line_errors(),
+            progress.Reporter(self._progress_address) as reporter,
+        ):
             build_shard(shard, self._job, reporter.add)
         return [shard.name]
 
@@ -84,7 +87,7 @@ def build(request: BuildRequest) -> Manifest:
         logger.warning("%s", warning)
     name = request.format.name
     plan = make_plan(scan, request.source, name, request.options)
-    fingerprint = output.build_fingerprint(name, scan.label_map, plan, request.options)
+    settings = output.settings_fingerprint(name, scan.label_map, request.options)
     logger.info(
         "%s: %d images in %d shards (%s)",
         name,
@@ -92,9 +95,7 @@ def build(request: BuildRequest) -> Manifest:
         len(plan.shards),
         scan.layout,
     )
-    unfinished = output.begin(
-        request.out, plan, fingerprint, overwrite=request.overwrite
-    )
+    unfinished = output.begin(request.out, plan, settings, overwrite=request.overwrite)
     if len(unfinished) < len(plan.shards):
         logger.info(
             "continuing: %d of %d shards are done",
@@ -108,7 +109,7 @@ def build(request: BuildRequest) -> Manifest:
         name=name,
         scan=scan,
         plan=plan,
-        fingerprint=fingerprint,
+        settings=settings,
         options=request.options,
     )
 

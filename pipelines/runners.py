@@ -14,6 +14,8 @@ What is known of Beam 2.77 and kept out of the way here:
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import re
 import shlex
@@ -22,8 +24,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -46,12 +50,32 @@ from segdata.pipelines.runner_options import RunnerOptions
 
 _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 
-_STEP = re.compile(
-    r"(?:(?P<kind>[\w.]+): )?(?P<text>.*?)(?: \[while running .*)?", re.S
-)
+_END_OF_LOG = b"segdata: the run is over\n"
+
+_CARRIED = "segdata-error:"
+_CARRIED_JSON = re.compile(_CARRIED + r'({"kind": .*?"})(?= \[while running|$)', re.M)
+_IN_STEP = " [while running"
 
 Wiring = Callable[[beam.Pipeline], None]
 """Adds a pipeline's steps to it."""
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Around what a step does: lets its `SegdataError` cross Beam whole.
+
+    Beam passes on text only, and drops what an exception carries beside its message.
+    """
+    try:
+        yield
+    except SegdataError as error:
+        carried = {"kind": type(error).__name__, "reason": error.reason}
+        text = json.dumps({**carried, "message": str(error)})
+        raise StepError(f"{_CARRIED}{text}") from error
+
+
+class StepError(Exception):
+    """A `SegdataError` on its way from a worker to the user."""
 
 
 def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> None:
@@ -67,8 +91,11 @@ def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> 
       SegdataError: What a step raised, as one line, or `BuildError` for anything else
         that went wrong.
     """
-    with tempfile.TemporaryDirectory(prefix="segdata-run-") as folder:
-        workers = _WorkerFolder(Path(folder))
+    with (
+        tempfile.TemporaryDirectory(prefix="segdata-run-") as folder,
+        _Workers(Path(folder)) as workers,
+        _quiet_threads(),
+    ):
         outcome: list[BaseException] = []
         thread = threading.Thread(
             target=_run_quietly, args=(wiring, options, workers, outcome), daemon=True
@@ -87,21 +114,42 @@ def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> 
             raise _one_line(outcome[0], workers) from outcome[0]
 
 
-class _WorkerFolder:
-    """Where worker processes leave their process ids and logs."""
+class _Workers:
+    """The worker processes of a local run: their ids, and what they say last."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
         self._missing_since: float | None = None
+        self._last_lines: deque[str] = deque(maxlen=20)
+        # A pipe, not a file: a worker that cannot write its log, on a full disk, would
+        # never report the bundle that failed, and Beam would wait for ever.
+        os.mkfifo(path / "log")
+        # Opened for both, it neither blocks here nor ends when a worker does.
+        self._log = os.fdopen(os.open(path / "log", os.O_RDWR), "rb", buffering=0)
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with open(self._path / "log", "wb", buffering=0) as end:
+            end.write(_END_OF_LOG)
+
+    def _drain(self) -> None:
+        with self._log:
+            for line in iter(self._log.readline, _END_OF_LOG):
+                text = line.decode("utf-8", "replace").strip()
+                if text:
+                    self._last_lines.append(text)
 
     @property
     def command(self) -> str:
         """Shell command that starts a worker of this very interpreter and package."""
-        log = shlex.quote(str(self.path / "log"))
+        log = shlex.quote(str(self._path / "log"))
         paths = [str(Path(p).resolve()) for p in sys.path if p]
         python_path = shlex.quote(os.pathsep.join(paths))
         return (
-            f"touch {shlex.quote(str(self.path))}/pid-$$; exec env "
+            f"touch {shlex.quote(str(self._path))}/pid-$$; exec env "
             f"PYTHONPATH={python_path} {shlex.quote(sys.executable)} -P -m "
             f"apache_beam.runners.worker.sdk_worker_main 2>>{log}"
         )
@@ -127,7 +175,7 @@ class _WorkerFolder:
 
     def death(self) -> BuildError:
         """The error for a worker that died."""
-        words = self.last_words()
+        words = self._last_lines[-1] if self._last_lines else ""
         return BuildError(
             "a worker process died before its shard was done: killed, or out of "
             f"memory? {f'Its last words: {words!r}. ' if words else ''}Run the same "
@@ -136,16 +184,8 @@ class _WorkerFolder:
         )
 
     def _pids(self) -> list[int]:
-        names = (path.name for path in self.path.glob("pid-*"))
+        names = (path.name for path in self._path.glob("pid-*"))
         return [int(name.removeprefix("pid-")) for name in names]
-
-    def last_words(self) -> str:
-        """The last line of the workers' log, or nothing."""
-        try:
-            lines = (self.path / "log").read_text("utf-8", "replace").splitlines()
-        except OSError:
-            return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _is_alive(pid: int) -> bool:
@@ -159,7 +199,7 @@ def _is_alive(pid: int) -> bool:
 def _run_quietly(
     wiring: Wiring,
     options: RunnerOptions,
-    workers: _WorkerFolder,
+    workers: _Workers,
     outcome: list[BaseException],
 ) -> None:
     try:
@@ -170,7 +210,7 @@ def _run_quietly(
         outcome.append(error)
 
 
-def _pipeline(options: RunnerOptions, workers: _WorkerFolder) -> beam.Pipeline:
+def _pipeline(options: RunnerOptions, workers: _Workers) -> beam.Pipeline:
     if not options.is_local:
         arguments = [f"--runner={options.runner}", *options.beam_args]
         return beam.Pipeline(options=PipelineOptions(arguments))
@@ -198,20 +238,36 @@ def _pipeline(options: RunnerOptions, workers: _WorkerFolder) -> beam.Pipeline:
     return beam.Pipeline(runner=runner, options=beam_options)
 
 
-def _one_line(error: BaseException, workers: _WorkerFolder) -> SegdataError:
-    """The last line of Beam's page, as the error that the step raised."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    last = lines[-1].strip() if lines else ""
-    match = _STEP.fullmatch(last)
-    kind, text = (match["kind"] or "", match["text"]) if match else ("", last)
-    raised = getattr(errors, kind.removeprefix("segdata.errors."), None)
+def _one_line(error: BaseException, workers: _Workers) -> SegdataError:
+    """What a step raised, taken out of Beam's page; else the page's last line."""
+    page = str(error)
     if isinstance(error, SegdataError):
-        raised = type(error)
-    if isinstance(raised, type) and issubclass(raised, SegdataError):
-        return raised(text)
-    if "Channel closed prematurely" in str(error) or "Worker subprocess" in str(error):
+        return error
+    if carried := _CARRIED_JSON.search(page):
+        parts = json.loads(carried[1])
+        raised: type[SegdataError] = getattr(errors, parts["kind"], BuildError)
+        return raised(parts["message"], reason=parts["reason"])
+    if "Channel closed prematurely" in page or "Worker subprocess" in page:
         return workers.death()
+    lines = [line.strip() for line in page.splitlines() if line.strip()]
+    named = [line for line in lines if _IN_STEP in line] or lines[-1:] or [repr(error)]
+    text = named[-1].partition(_IN_STEP)[0]
+    if error.__cause__ is not None and str(error.__cause__):  # in this process: whole
+        text = f"{type(error.__cause__).__name__}: {error.__cause__}"
     return BuildError(
-        f"the pipeline failed: {f'{kind}: ' if kind else ''}{text or repr(error)}. Run "
-        "with -v for Beam's whole report."
+        f"the pipeline failed: {text}. Run with -v for Beam's whole report."
     )
+
+
+@contextlib.contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Keeps Beam's threads from printing tracebacks over a failed run's one line."""
+    if logging.getLogger("apache_beam").isEnabledFor(logging.INFO):  # -v
+        yield
+        return
+    before = threading.excepthook
+    threading.excepthook = lambda details: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before

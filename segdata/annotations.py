@@ -108,7 +108,7 @@ _RANGES = {
     "width": (1, 2**31 - 1),
     "id": (-(2**63), 2**63 - 1),
     "iscrowd": (0, 1),
-    "area": (0, float("inf")),
+    "area": (0, 3e38),  # records hold it as float32
 }
 
 
@@ -128,11 +128,12 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
     Raises:
       AnnotationError: If a key is missing, unknown, of a wrong type or out of range.
     """
-    if not data.get("image"):
+    image = data.get("image")
+    if image is None or (isinstance(image, str) and not image):
         raise AnnotationError(
             "annotation dict names no image: expected the path under the key 'image'."
         )
-    where = f"image {data['image']!r}"
+    where = f"image {_short(image)}"
     _check_keys(data, _KINDS, where)
     for name in ("image", "key"):
         try:
@@ -145,7 +146,8 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
     label_image = data.get("label_image")
     if label_image is not None and (
         not isinstance(label_image.get("path"), str)
-        or label_image.get("encoding") not in ("index", "color")
+        or not isinstance(label_image.get("encoding"), str)
+        or label_image["encoding"] not in ("index", "color")
     ):
         raise AnnotationError(
             f"'label_image' of {where} is {dict(label_image)}: expected {{'path': str, "
@@ -179,8 +181,9 @@ def _check_keys(
                 f"expected {expected}, got {_short(value)}."
             )
         if name in _RANGES and value is not None:
+            number: Any = value
             lowest, highest = _RANGES[name]
-            if not lowest <= value <= highest or value == float("inf"):
+            if not lowest <= number <= highest:
                 raise AnnotationError(
                     f"annotation key {name!r} of {where} is {_short(value)}: expected "
                     f"{lowest} to {highest}."

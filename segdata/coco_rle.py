@@ -36,7 +36,7 @@ def rle_counts(segmentation: Mapping[str, Any], height: int, width: int) -> Int6
     if not isinstance(size, Sequence) or list(size) != [height, width]:
         raise AnnotationError(
             f"COCO RLE does not fit its image: expected size [{height}, {width}], got "
-            f"{size}. Height comes first.",
+            f"{size!r}. Height comes first.",
             reason="mask-size-mismatch",
         )
     if isinstance(counts, str | bytes | bytearray):

@@ -279,6 +279,8 @@ def _encode_objects(
 
 def _has_mask(item: Mapping[str, Any]) -> bool:
     segmentation = item.get("segmentation")
+    if isinstance(segmentation, np.ndarray) and not segmentation.ndim:
+        return True  # a lone number has no length; `rle` refuses it
     return segmentation is not None and len(segmentation) > 0
 
 

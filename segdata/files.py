@@ -20,7 +20,7 @@ TEMPORARY_PREFIX = ".tmp-"
 """Files that start so are unfinished and may be removed when no build is running."""
 
 
-def join_inside(root: str | os.PathLike[str], relative: str) -> Path:
+def join_inside(root: str | os.PathLike[str], relative: str) -> str:
     """Joins a path from an annotation file to its folder, which it may not leave.
 
     Args:
@@ -32,8 +32,8 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> Path:
       The joined path; the file need not exist.
 
     Raises:
-      AnnotationError: For absolute paths, `..`, Windows forms, NUL bytes, and links
-        that lead out of `root`.
+      AnnotationError: For absolute paths, `..`, Windows forms, NUL bytes, text that no
+        file name can be, and links that lead out of `root`.
     """
     parts = relative.split("/")
     if (
@@ -49,29 +49,40 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> Path:
             "with forward slashes and without '..'.",
             reason="unsafe-path",
         )
-    path = Path(root, relative)
-    if _leads_out(Path(root), parts):
+    try:
+        os.fsencode(relative)
+    except UnicodeEncodeError:  # half a surrogate pair, as JSON can spell it
+        raise AnnotationError(
+            f"path {relative!r} is no file name: it cannot be written as UTF-8.",
+            reason="unsafe-path",
+        ) from None
+    root = os.fspath(root)
+    if _leads_out(root, parts):
         raise AnnotationError(
             f"path {relative!r} is a link that leads out of the image folder. Replace "
             "it by the file itself.",
             reason="unsafe-path",
         )
-    return path
+    return os.path.join(root, relative)
 
 
-def _leads_out(root: Path, parts: list[str]) -> bool:
+def _leads_out(root: str, parts: list[str]) -> bool:
     """Whether a link on the way to a file leads out of its folder, or in circles."""
+    # os.path, not pathlib: this runs several times for every record.
+    path = root
+    for part in parts:
+        path = os.path.join(path, part)
+        if os.path.islink(path):
+            break
+    else:
+        return False
     try:
-        links = (
-            root.joinpath(*parts[:n]).is_symlink() for n in range(len(parts), 0, -1)
-        )
-        if not any(links):
-            return False
-        return not root.joinpath(*parts).resolve().is_relative_to(root.resolve())
+        target = Path(root, *parts).resolve()
     except RuntimeError:  # a loop of links
         return True
     except OSError:  # such as a name that is too long: opening the file will tell
         return False
+    return not target.is_relative_to(Path(root).resolve())
 
 
 def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> bytes:
@@ -115,24 +126,30 @@ def missing(root: str | os.PathLike[str], relative: str, *, what: str) -> ImageE
     )
 
 
-def file_size(root: str | os.PathLike[str], relative: str) -> int | None:
-    """Size of a source file in bytes, or None where there is no such file.
+def file_state(root: str | os.PathLike[str], relative: str) -> tuple[int, int] | None:
+    """Size in bytes and time of change in ns; None where there is no such file.
 
     Raises:
       AnnotationError: If the path leaves the folder.
     """
     try:
-        return os.stat(join_inside(root, relative)).st_size
+        found = os.stat(join_inside(root, relative))
     except OSError:
         return None
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file that appears under its name only when it is whole and on disk.
+def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Opens a file that appears under its name only when it is whole.
 
     Every attempt writes under a temporary name of its own, so two attempts at one file
     never mix; the last to finish stays. On an error the temporary file is removed.
+
+    Args:
+      path: Its final name.
+      durable: Whether it must be on disk before it appears. Syncing costs as much as
+        some ten records; what a build can make again does without.
 
     Raises:
       OutputError: If writing fails (permissions, a full disk).
@@ -142,7 +159,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
@@ -155,7 +173,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes a small file in one go, whole or not at all."""
-    with atomic_file(path) as file:
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Writes a small file in one go, whole or not at all; see `atomic_file`."""
+    with atomic_file(path, durable=durable) as file:
         file.write(data)

@@ -19,6 +19,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -292,7 +293,6 @@ def _read_other(data: bytes, name: str) -> ImageHeader:
     # Pillow turns TIFFs upright while loading, so only a loaded image tells the truth.
     image = _open(data, name)
     kind = (image.format or "unknown").lower()
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     oddities = [f"{kind}-converted"]
     if "A" in image.getbands() or "transparency" in image.info:
         oddities.append("alpha-removed")
@@ -300,17 +300,27 @@ def _read_other(data: bytes, name: str) -> ImageHeader:
         format=kind,
         height=image.height,
         width=image.width,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=_valid_orientation(image.getexif),
         oddities=tuple(oddities),
     )
 
 
 def _orientation(exif: bytes) -> int:
     """EXIF orientation of a TIFF block; 1 where it is absent, invalid or damaged."""
-    try:
+
+    def load() -> Image.Exif:
         tags = Image.Exif()
         tags.load(b"Exif\0\0" + exif)
-        value = tags.get(ExifTags.Base.Orientation, 1)
+        return tags
+
+    return _valid_orientation(load)
+
+
+def _valid_orientation(load: Callable[[], Image.Exif]) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # over blocks that end too early
+            value = load().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises many kinds over damaged blocks; pixels are fine
         return 1
     return int(value) if value in range(1, 9) else 1
@@ -352,7 +362,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """Grey or RGB, 8 bits, alpha dropped; 16-bit samples keep their high byte."""
     image.info.pop("transparency", None)  # dropped, without Pillow's warning
     if image.mode.startswith("I") or image.mode == "F":
-        samples = np.asarray(image).astype(np.int64).clip(0, 65535)
+        samples = np.nan_to_num(np.asarray(image)).clip(0, 65535).astype(np.int64)
         image = Image.fromarray((samples >> 8).astype(np.uint8))
     elif image.mode in ("1", "L", "LA", "La"):
         image = image.convert("L")

@@ -97,7 +97,9 @@ def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
                 reason="label-image-colored",
             )
         return pixels[..., 0]
-    is_whole = pixels.dtype.kind != "f" or bool((pixels == np.floor(pixels)).all())
+    is_whole = pixels.dtype.kind != "f" or bool(
+        (np.isfinite(pixels) & (pixels == np.floor(pixels))).all()
+    )
     if pixels.ndim == 3 or not is_whole:
         raise AnnotationError(
             f"label image {name!r} has pixels of mode {image.mode} and {bits} bits: "

@@ -8,6 +8,7 @@ the same source are equal to the byte.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -153,6 +154,11 @@ class ShardReceipt:
         }
         return orjson.dumps(data, option=orjson.OPT_APPEND_NEWLINE)
 
+    def dali_index(self) -> bytes:
+        """DALI's index of the shard (`tfrecord2idx`): `offset size` per record."""
+        lines = (f"{entry.offset} {entry.size}\n" for entry in self.records)
+        return "".join(lines).encode()
+
     @classmethod
     def from_bytes(cls, text: bytes) -> ShardReceipt:
         """Reads what `to_bytes` wrote."""
@@ -186,6 +192,8 @@ class ShardSummary:
     """File size."""
     sha256: str
     """Hex SHA-256 of the file."""
+    receipt_sha256: str
+    """Hex SHA-256 of its receipt in `index/`."""
     first_key: str | None
     """Key of its first record; None for an empty shard."""
     last_key: str | None
@@ -282,7 +290,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
             leakage=data["leakage"],
             warnings=data["warnings"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise CorruptionError(
             f"{path} is not a segdata manifest: {type(error).__name__} {error}."
         ) from error
@@ -299,7 +307,7 @@ def read_receipt(directory: Path, shard: str) -> ShardReceipt:
         return ShardReceipt.from_bytes(path.read_bytes())
     except OSError as error:
         raise CorruptionError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise CorruptionError(f"{path} is damaged: {error}.") from error
 
 
@@ -342,6 +350,7 @@ def _summarize_split(receipts: list[ShardReceipt]) -> SplitSummary:
                 num_records=len(receipt.records),
                 num_bytes=receipt.num_bytes,
                 sha256=receipt.sha256,
+                receipt_sha256=hashlib.sha256(receipt.to_bytes()).hexdigest(),
                 first_key=receipt.records[0].key if receipt.records else None,
                 last_key=receipt.records[-1].key if receipt.records else None,
             )

@@ -8,15 +8,16 @@ one by one; `manifest.json` comes last and `.segdata/` is removed. A directory w
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from segdata import features, files, manifest, shard_builder
+from segdata import build_state, features, files, manifest
+from segdata.build_state import LABELS_NAME, PBTXT_NAME
 from segdata.errors import BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
@@ -32,48 +33,43 @@ from segdata.plan import BuildOptions, Plan, PlannedShard
 from segdata.shard_builder import WORK_DIR
 from segdata.version import __version__
 
-_STATE_NAME = "build.json"
-LABELS_NAME = "labels.txt"
-PBTXT_NAME = "label_map.pbtxt"
-
 
 def begin(
-    out: Path, plan: Plan, fingerprint: str, *, overwrite: bool
+    out: Path, plan: Plan, settings: str, *, overwrite: bool
 ) -> list[PlannedShard]:
     """Makes the output directory ready and tells which shards are still to be built.
 
     A finished or foreign directory is refused. An unfinished build of the same
-    fingerprint is continued: shards whose receipt, size and hash agree are kept.
+    settings is continued: a shard is kept if its plan, the state of its source files,
+    its receipt, size and hash all agree, and built anew if any does not.
 
     Args:
       out: Output directory; made if absent.
       plan: What is to be built.
-      fingerprint: From `build_fingerprint`.
-      overwrite: Replace an earlier build, finished or not. Never touches a directory
-        that segdata did not write.
+      settings: From `settings_fingerprint`.
+      overwrite: Replace an earlier build, finished or not. Never touches what segdata
+        did not write.
 
     Raises:
-      OutputError: If the directory is not ours, finished, of another build, or not
+      OutputError: If the directory is not ours, finished, of other settings, or not
         writable.
     """
     try:
-        _check_and_clear(out, fingerprint, overwrite=overwrite)
+        _check_and_clear(out, settings, overwrite=overwrite)
         for folder in (out / INDEX_DIR, out / WORK_DIR):
             folder.mkdir(parents=True, exist_ok=True)
+        build_state.remove_temporaries(out)
+        build_state.remove_other_shards(out, {shard.name for shard in plan.shards})
     except OSError as error:
         raise OutputError(
             f"cannot use {out}: {error.strerror}. Choose another directory or check "
             "the permissions.",
             reason="unwritable",
         ) from error
-    _remove_temporaries(out)
-    state = orjson.dumps({"fingerprint": fingerprint})
-    files.write_atomic(out / WORK_DIR / _STATE_NAME, state)
-    unfinished = [shard for shard in plan.shards if not _is_done(out, shard)]
+    build_state.write_settings(out, settings)
+    unfinished = [s for s in plan.shards if not build_state.is_done(out, s)]
     for shard in unfinished:
-        files.write_atomic(
-            shard_builder.plan_path(out, shard.name), plan.lines[shard.name]
-        )
+        build_state.write_plan(out, shard, plan.lines[shard.name])
     return unfinished
 
 
@@ -83,7 +79,7 @@ def finish(
     name: str,
     scan: Scan,
     plan: Plan,
-    fingerprint: str,
+    settings: str,
     options: BuildOptions,
 ) -> Manifest:
     """Checks that everything planned is there and writes the manifest, last.
@@ -100,7 +96,7 @@ def finish(
     result = Manifest(
         name=name,
         layout=scan.layout,
-        fingerprint=fingerprint,
+        fingerprint=build_fingerprint(settings, plan),
         options=options.to_json(),
         versions=byte_versions(),
         label_map=scan.label_map,
@@ -110,24 +106,28 @@ def finish(
     )
     files.write_atomic(out / MANIFEST_NAME, result.to_bytes())
     shutil.rmtree(out / WORK_DIR)
-    _remove_temporaries(out)
+    build_state.remove_temporaries(out)
     return result
 
 
-def build_fingerprint(
-    name: str, label_map: LabelMap, plan: Plan, options: BuildOptions
-) -> str:
-    """Hash of everything that the bytes of a build depend on."""
+def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) -> str:
+    """Hash of everything that the bytes of a build depend on, but its source."""
+    chosen = options.to_json()
+    del chosen["max_reject_share"]  # decides whether a build may end, not its bytes
     parts = {
         "name": name,
         "schema_version": features.SCHEMA_VERSION,
         "versions": byte_versions(),
         "label_map": label_map.to_json(),
-        "options": options.to_json(),
-        "shards": [(shard.name, shard.plan_sha256) for shard in plan.shards],
+        "options": chosen,
     }
-    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()
+    return _hash_json(parts)
+
+
+def build_fingerprint(settings: str, plan: Plan) -> str:
+    """Hash of settings and plan: equal ones mean equal bytes."""
+    shards = [(shard.name, shard.plan_sha256) for shard in plan.shards]
+    return _hash_json([settings, shards])
 
 
 def byte_versions() -> dict[str, str]:
@@ -150,76 +150,33 @@ def find_leakage(receipts: Sequence[ShardReceipt]) -> list[list[str]]:
     )
 
 
-def _check_and_clear(out: Path, fingerprint: str, *, overwrite: bool) -> None:
+def _check_and_clear(out: Path, settings: str, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a directory or nothing.")
     if not out.exists() or not any(out.iterdir()):
         return
-    is_finished = (out / MANIFEST_NAME).is_file()
-    state = _read_state(out)
-    if not is_finished and state is None:
+    found = build_state.recognize(out)
+    if found.is_foreign:
         raise OutputError(
             f"{out} holds files that segdata did not write, e.g. "
             f"{min(p.name for p in out.iterdir())!r}. Choose an empty directory.",
             reason="foreign-output",
         )
     if overwrite:
-        _clear(out)
-    elif is_finished:
+        build_state.clear(out)
+    elif found.is_finished:
         raise OutputError(
             f"{out} already holds a finished build. Choose another directory, or pass "
             "--overwrite to replace it.",
             reason="output-exists",
         )
-    elif state != fingerprint:
+    elif found.settings != settings:
         raise OutputError(
-            f"{out} holds an unfinished build of another source, version or options. "
+            f"{out} holds an unfinished build of other options, classes or versions. "
             "Run it with the same ones to continue it, or pass --overwrite to start "
             "anew.",
             reason="other-build",
         )
-
-
-def _read_state(out: Path) -> str | None:
-    """Fingerprint of the unfinished build in a directory, or None if there is none."""
-    if not (out / WORK_DIR).is_dir():
-        return None
-    try:
-        state = orjson.loads((out / WORK_DIR / _STATE_NAME).read_bytes())
-        return str(state["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # killed while starting: ours, but nothing to continue
-
-
-def _clear(out: Path) -> None:
-    """Removes what a build of ours left, the manifest first; nothing else."""
-    (out / MANIFEST_NAME).unlink(missing_ok=True)
-    for path in (*(out / INDEX_DIR).glob("*.json"), *(out / WORK_DIR).glob("*.jsonl")):
-        (out / path.stem).unlink(missing_ok=True)
-    for name in (REJECTS_NAME, LABELS_NAME, PBTXT_NAME):
-        (out / name).unlink(missing_ok=True)
-    for folder in (INDEX_DIR, WORK_DIR):
-        shutil.rmtree(out / folder, ignore_errors=True)
-
-
-def _remove_temporaries(out: Path) -> None:
-    for folder in (out, out / INDEX_DIR, out / WORK_DIR):
-        for path in folder.glob(f"{files.TEMPORARY_PREFIX}*"):
-            path.unlink(missing_ok=True)
-
-
-def _is_done(out: Path, shard: PlannedShard) -> bool:
-    """Whether an earlier attempt left this shard whole: receipt, size and hash."""
-    try:
-        receipt = manifest.read_receipt(out, shard.name)
-        if receipt.plan_sha256 != shard.plan_sha256:
-            return False
-        with open(out / shard.name, "rb") as file:
-            if os.fstat(file.fileno()).st_size != receipt.num_bytes:
-                return False
-            return hashlib.file_digest(file, "sha256").hexdigest() == receipt.sha256
-    except (CorruptionError, OSError):
-        return False
 
 
 def _checked_receipt(out: Path, shard: PlannedShard) -> ShardReceipt:
@@ -291,3 +248,8 @@ def _write_labels(out: Path, label_map: LabelMap) -> None:
     names = "".join(f"{item.name}\n" for item in inside)
     files.write_atomic(out / LABELS_NAME, names.encode())
     files.write_atomic(out / PBTXT_NAME, label_map.to_pbtxt().encode())
+
+
+def _hash_json(value: Any) -> str:
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()

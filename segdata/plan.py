@@ -26,6 +26,7 @@ from segdata.splits import DEFAULT_SPLIT, SplitChoice
 # A shard of the default size holds some hundred photos and is read in a second. Small
 # datasets get a few shards all the same, so that workers and hosts can share them.
 DEFAULT_SHARD_BYTES = 128 << 20
+MAX_SHARDS = 99_999  # file names have five digits
 _FEW_SHARDS = 8
 _RECORDS_PER_SMALL_SHARD = 32
 
@@ -48,8 +49,10 @@ class BuildOptions:
     """Share of rejected records, 0 to 1, above which a build fails all the same."""
 
     def __post_init__(self) -> None:
-        if self.num_shards is not None and not 1 <= self.num_shards <= 99_999:
-            raise OptionError(f"--shards is {self.num_shards}: expected 1 to 99999.")
+        if self.num_shards is not None and not 1 <= self.num_shards <= MAX_SHARDS:
+            raise OptionError(
+                f"--shards is {self.num_shards}: expected 1 to {MAX_SHARDS}."
+            )
         if self.shard_bytes < 1:
             raise OptionError(
                 f"--shard-size is {self.shard_bytes}: expected at least 1."
@@ -82,6 +85,9 @@ class PlannedShard:
     """Size of the source files of its records: how much work it is."""
     plan_sha256: str
     """Hex SHA-256 of its plan lines."""
+    state_sha256: str
+    """Hex SHA-256 of sizes and times of change of its source files: tells an unfinished
+    build whether what it finished is still current. Not in any output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +120,7 @@ class _Candidate:
     hashed: int
     key: str
     source_bytes: int
+    source_state: bytes
     image_id: int | None
     image: str
     line: bytes
@@ -193,33 +200,40 @@ def _collect(
 def _candidate(
     data: Annotation, key: str, source: Path, options: BuildOptions
 ) -> _Candidate:
+    states = _source_states(data, source, options)
     return _Candidate(
         hashed=identity.key_hash(key, options.seed, "shard"),
         key=key,
-        source_bytes=_source_bytes(data, source, options),
+        source_bytes=sum(size for size, _ in states),
+        source_state=repr(states).encode(),
         image_id=data.get("image_id"),
         image=data["image"],
         line=_json({k: v for k, v in data.items() if k not in ("key", "image_id")}),
     )
 
 
-def _source_bytes(data: Annotation, source: Path, options: BuildOptions) -> int:
-    """Size of a record's files. Missing ones end a strict build before it starts."""
+def _source_states(
+    data: Annotation, source: Path, options: BuildOptions
+) -> list[tuple[int, int]]:
+    """Size and time of change of a record's files; (0, 0) where one is missing.
+
+    Missing files end a strict build before it starts.
+    """
     paths = [("image", data["image"])]
     if "label_image" in data:
         paths.append(("label image", data["label_image"]["path"]))
-    total = 0
+    states = []
     for what, path in paths:
         try:
-            size = files.file_size(source, path)
+            state = files.file_state(source, path)
         except AnnotationError:
             if options.on_error == "fail":
                 raise
-            size = 0
-        if size is None and options.on_error == "fail":
+            state = None
+        if state is None and options.on_error == "fail":
             raise files.missing(source, path, what=what)
-        total += size or 0
-    return total
+        states.append(state or (0, 0))
+    return states
 
 
 def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:
@@ -257,6 +271,9 @@ def _split_plan(
                 num_records=len(group),
                 source_bytes=sum(c.source_bytes for c in group),
                 plan_sha256=hashlib.sha256(text).hexdigest(),
+                state_sha256=hashlib.sha256(
+                    b"".join(c.source_state for c in group)
+                ).hexdigest(),
             ),
             text,
         )
@@ -265,7 +282,7 @@ def _split_plan(
 def _num_shards(candidates: list[_Candidate], shard_bytes: int) -> int:
     by_size = math.ceil(sum(c.source_bytes for c in candidates) / shard_bytes)
     by_count = min(_FEW_SHARDS, len(candidates) // _RECORDS_PER_SMALL_SHARD)
-    return max(1, by_size, by_count)
+    return min(max(1, by_size, by_count), len(candidates), MAX_SHARDS)
 
 
 def _plan_line(candidate: _Candidate, image_id: int) -> bytes:

@@ -202,7 +202,9 @@ def _objects(
             )
     runs = np.array(parsed.values(features.OBJECT_RUNS), np.int64)
     lengths = np.array(columns[features.OBJECT_NUM_RUNS], np.int64)
-    if int(lengths.sum()) != len(runs) or (count and int(lengths.min()) < 0):
+    # One object can have at most all runs: a larger number could wrap the sum around.
+    fits = not count or 0 <= int(lengths.min()) <= int(lengths.max()) <= len(runs)
+    if int(lengths.sum()) != len(runs) or not fits:
         raise CorruptionError(
             f"{where} has {len(runs)} mask runs: its objects have {lengths.tolist()}.",
             reason="object-count-mismatch",

@@ -265,10 +265,16 @@ def _column_major_counts(segmentation: Any, height: int, width: int) -> Int64Arr
 
 
 def _encode_dense(mask: NDArray[Any], height: int, width: int) -> Int64Array:
+    if mask.dtype.kind not in "biuf":
+        raise AnnotationError(
+            f"dense mask is of {mask.dtype}: expected bool or numbers.",
+            reason="bad-segmentation",
+        )
     if mask.shape != (height, width):
         raise AnnotationError(
             f"dense mask does not fit its image: expected {height}x{width}, got "
-            f"{'x'.join(map(str, mask.shape))}. Height comes first.",
+            f"{'x'.join(map(str, mask.shape)) or 'a single number'}. Height comes "
+            "first.",
             reason="mask-size-mismatch",
         )
     values, lengths = encode_label_map(mask != 0)

@@ -104,8 +104,8 @@ def build_shard(
         rejects=tuple(rejects),
         counts=counts,
     )
-    index = writer.dali_index().encode()
-    files.write_atomic(manifest.dali_index_path(out, shard.name), index)
+    path = manifest.dali_index_path(out, shard.name)
+    files.write_atomic(path, receipt.dali_index(), durable=False)
     manifest.write_receipt(out, receipt)
     return receipt
 

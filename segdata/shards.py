@@ -72,11 +72,6 @@ class RecordWriter:
         """Hex SHA-256 of everything written."""
         return self._hash.hexdigest()
 
-    def dali_index(self) -> str:
-        """DALI's index of the file (`tfrecord2idx`): `offset size` per line."""
-        lines = zip(self.offsets, self.sizes, strict=True)
-        return "".join(f"{offset} {size}\n" for offset, size in lines)
-
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:

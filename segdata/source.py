@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
-from segdata.errors import OptionError
+from segdata.errors import CorruptionError, OptionError
 from segdata.manifest import read_manifest, read_receipt
 from segdata.record import Record, parse_record
 from segdata.shards import read_record_at
@@ -69,7 +69,13 @@ class RecordSource(Sequence[Record]):
         shard = bisect.bisect_right(self._starts, position) - 1
         within = position - self._starts[shard]
         path = self._directory / self._names[shard]
-        with open(path, "rb") as file:
-            offset = self._offsets[shard][within]
-            data = read_record_at(file, offset, path, within)
+        try:
+            with open(path, "rb") as file:
+                offset = self._offsets[shard][within]
+                data = read_record_at(file, offset, path, within)
+        except OSError as error:
+            raise CorruptionError(
+                f"shard {path} cannot be read: {error.strerror}.",
+                reason="shard-unreadable",
+            ) from error
         return parse_record(data, f"{path.name}: record {within}")

@@ -33,7 +33,12 @@ class ByteSize(click.ParamType[int]):
             self.fail(
                 f"{value!r} is no size: expected e.g. 128MiB or 500MB.", param, ctx
             )
-        return int(float(match[1]) * _UNITS[match[2].upper()])
+        size = float(match[1]) * _UNITS[match[2].upper()]
+        if not 1 <= size < 1 << 63:
+            self.fail(
+                f"{value!r} is out of range: expected 1 byte to 8 EiB.", param, ctx
+            )
+        return int(size)
 
 
 def format_bytes(num_bytes: int) -> str:

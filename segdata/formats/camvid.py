@@ -112,15 +112,20 @@ class CamVid:
 
 
 def _segnet_layout(source: Path) -> _Layout | None:
+    folders = _folders(source)
     splits = [
         name.removesuffix("annot")
-        for name in _folders(source)
-        if name.endswith("annot") and (source / name.removesuffix("annot")).is_dir()
+        for name in folders
+        if name.endswith("annot") and name.removesuffix("annot") in folders
     ]
     if not splits:
         return None
     annotations: list[Annotation] = []
-    warnings: list[str] = []
+    warnings = [
+        f"{name}/ is left out: it has no {name}annot/ beside it"
+        for name in ("train", "val", "test")
+        if name in folders and name not in splits
+    ]
     for split in splits:
         listed = source / f"{split}.txt"
         if not listed.is_file():
@@ -144,7 +149,11 @@ def _segnet_layout(source: Path) -> _Layout | None:
 
 def _listed(source: Path, listed: Path, split: str) -> Iterator[Annotation]:
     """Reads a list of `image label` lines, whose folders may not exist here."""
-    for number, line in enumerate(listed.read_text("utf-8-sig").splitlines(), 1):
+    try:
+        lines = listed.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{listed.name} is not UTF-8: {error.reason}.") from error
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         match = _LIST_LINE.fullmatch(line.strip())
@@ -170,17 +179,15 @@ def _locate(source: Path, listed: str, folder: str) -> str:
 
 
 def _prepped_layout(source: Path) -> _Layout | None:
-    splits = [
-        name.removeprefix("images_prepped_")
-        for name in _folders(source)
-        if name.startswith("images_prepped_")
-    ]
+    folders = _folders(source)
+    splits = _with_prefix(folders, "images_prepped_")
+    labeled = _with_prefix(folders, "annotations_prepped_")
     if not splits:
         return None
     annotations: list[Annotation] = []
     for split in splits:
         images, labels = f"images_prepped_{split}", f"annotations_prepped_{split}"
-        if not (source / labels).is_dir():
+        if split not in labeled:
             raise SourceError(
                 f"{images}/ has no labels: expected the folder {labels}/ beside it."
             )
@@ -189,7 +196,17 @@ def _prepped_layout(source: Path) -> _Layout | None:
         title=f"prepped layout ({', '.join(splits)})",
         encoding="index",
         annotations=annotations,
+        warnings=tuple(
+            f"annotations_prepped_{split}/ is left out: no images_prepped_{split}/ is "
+            "beside it"
+            for split in labeled
+            if split not in splits
+        ),
     )
+
+
+def _with_prefix(folders: list[str], prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in folders if name.startswith(prefix)]
 
 
 def _original_layout(source: Path) -> _Layout | None:
@@ -203,9 +220,10 @@ def _original_layout(source: Path) -> _Layout | None:
     if not labels or not images:
         return None
     annotations: list[Annotation] = []
-    splits = set()
+    splits, used = set(), set()
     for folder, files in labels.items():
         image_folder = _image_folder(folder, files, images)
+        used.add(image_folder)
         split = folder.removesuffix("_labels") if folder.endswith("_labels") else None
         splits.add(split)
         for stem in sorted(files.keys() | images[image_folder].keys()):
@@ -214,12 +232,22 @@ def _original_layout(source: Path) -> _Layout | None:
             annotations.append(_annotation(image, label, split))
     named = ", ".join(sorted(filter(None, splits))) or "no split of its own"
     return _Layout(
-        title=f"original layout ({named})", encoding="color", annotations=annotations
+        title=f"original layout ({named})",
+        encoding="color",
+        annotations=annotations,
+        warnings=tuple(
+            f"{len(images[folder])} images in {folder}/ are left out: no folder has "
+            "their labels"
+            for folder in sorted(images.keys() - used)
+        ),
     )
 
 
 def _image_folder(folder: str, labels: Files, images: dict[str, Files]) -> str:
-    """The folder that holds most of these labels' images."""
+    """The folder of these labels' images: named so, or holding most of them."""
+    named = folder.removesuffix("_labels")
+    if named in images and named != folder:
+        return named
     candidates = sorted(images, key=lambda name: (name != folder, name))
     return max(candidates, key=lambda name: len(labels.keys() & images[name].keys()))
 
@@ -254,8 +282,16 @@ def _files(source: Path, folder: str) -> Files:
     """Image files of a folder by stem, without hidden and `._` files."""
     with os.scandir(source / folder) as entries:
         names = sorted(e.name for e in entries if e.is_file() and e.name[0] != ".")
-    return {
-        PurePosixPath(name).stem: f"{folder}/{name}"
-        for name in names
-        if PurePosixPath(name).suffix.lower() in _IMAGE_SUFFIXES
-    }
+    found: Files = {}
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() not in _IMAGE_SUFFIXES:
+            continue
+        if stem in found:
+            raise SourceError(
+                f"{found[stem]} and {folder}/{name} have the same name but for the "
+                "ending: which is meant? Remove one of them.",
+                reason="duplicate-key",
+            )
+        found[stem] = f"{folder}/{name}"
+    return found

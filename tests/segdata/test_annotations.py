@@ -80,6 +80,7 @@ def test_annotation_without_an_image_is_refused(data):
     ("key", "value", "message"),
     [
         ("image", 5, "is a int: expected text, got 5"),
+        ("image", np.array(["a", "b"]), "is a ndarray: expected text"),
         ("image", b"a.png", "is a bytes: expected text, got b'a"),
         ("key", 5, "of image 'a.png' is a int: expected text, got 5"),
         ("split", None, "is a NoneType: expected text, got None"),
@@ -107,6 +108,7 @@ def test_value_of_a_wrong_type_is_refused(key, value, message):
         {"path": None, "encoding": "index"},
         {"path": "l.png", "encoding": "colour"},
         {"path": "l.png", "encoding": ["index"]},
+        {"path": "l.png", "encoding": np.array(["index", "color"])},
     ],
 )
 def test_bad_label_image_is_refused(label_image):

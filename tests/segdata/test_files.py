@@ -25,7 +25,7 @@ def root(tmp_path):
     ["a.png", "sub dir/ü.png", "./a.png", "a//b.png", "..a/b..png", "C/a", "日本.png"],
 )
 def test_relative_path_is_joined(root, relative):
-    assert files.join_inside(root, relative) == root / relative
+    assert files.join_inside(root, relative) == f"{root}/{relative}"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_path_that_may_leave_the_folder_is_refused(root, relative):
 
 @pytest.mark.parametrize("relative", ["\ud800.png", "sub dir/\udfff"])
 def test_path_that_the_file_system_cannot_spell_is_refused(root, relative):
-    for call in (files.join_inside, files.file_size):
+    for call in (files.join_inside, files.file_state):
         with pytest.raises(AnnotationError, match="is no file name") as caught:
             call(root, relative)
         assert caught.value.reason == "unsafe-path"
@@ -78,7 +78,7 @@ def test_link_that_stays_inside_is_followed(root):
     (root / "link.png").symlink_to(root / "a.png")
     (root / "sub link").symlink_to("sub dir")
     assert files.read_bytes(root, "link.png", what="image") == b"inside"
-    assert files.join_inside(root, "sub link/a.png") == root / "sub link/a.png"
+    assert files.join_inside(root, "sub link/a.png") == f"{root}/sub link/a.png"
 
 
 def test_root_itself_may_be_a_link(root, tmp_path):
@@ -135,11 +135,12 @@ def test_name_longer_than_the_file_system_allows_is_unreadable(root):
     assert caught.value.reason == "image-unreadable"
 
 
-def test_file_size_is_in_bytes_or_none(root):
-    assert files.file_size(root, "a.png") == 6
-    assert files.file_size(root, "gone.png") is None
+def test_file_state_is_size_and_time_of_change_or_none(root):
+    os.utime(root / "a.png", ns=(0, 1_700_000_000_123_456_789))
+    assert files.file_state(root, "a.png") == (6, 1_700_000_000_123_456_789)
+    assert files.file_state(root, "gone.png") is None
     with pytest.raises(AnnotationError, match="may leave"):
-        files.file_size(root, "../secret.png")
+        files.file_state(root, "../secret.png")
 
 
 # --- atomic_file ---------------------------------------------------------------------

@@ -187,6 +187,15 @@ def test_runs_that_do_not_add_up_are_a_corruption(folder, change):
     assert caught.value.reason == "object-count-mismatch"
 
 
+def test_numbers_of_runs_that_wrap_around_are_a_corruption(folder):
+    example = coco_example(folder, THING, THING, THING)
+    lengths = example.features.feature[features.OBJECT_NUM_RUNS.key].int64_list.value
+    lengths[0], lengths[1], lengths[2] = 2**63 - 1, 2**63 - 1, sum(lengths) + 2
+    with pytest.raises(CorruptionError, match=r"its objects have \[922") as caught:
+        parse(example)
+    assert caught.value.reason == "object-count-mismatch"
+
+
 def test_negative_number_of_runs_is_a_corruption(folder):
     example = coco_example(folder, THING, THING)
     lengths = example.features.feature[features.OBJECT_NUM_RUNS.key].int64_list.value

@@ -1,0 +1,162 @@
+"""What an output directory holds: another's files, a finished build, or half of one.
+
+Only what segdata wrote is ever removed, and only files whose names its own records
+give: a directory may hold a user's files beside ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from segdata import files, manifest, shard_builder
+from segdata.errors import CorruptionError, SegdataError
+from segdata.manifest import INDEX_DIR, MANIFEST_NAME, REJECTS_NAME
+from segdata.plan import PlannedShard
+from segdata.shard_builder import WORK_DIR
+
+LABELS_NAME = "labels.txt"
+PBTXT_NAME = "label_map.pbtxt"
+_SETTINGS_NAME = "build.json"
+_MARK = "segdata_build"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a directory that is not empty turned out to hold."""
+
+    is_finished: bool
+    """A manifest of ours is there."""
+    settings: str | None
+    """Settings of the unfinished build in it, empty if unknown; None if there is none.
+    """
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether nothing in it says that it is ours."""
+        return not self.is_finished and self.settings is None
+
+
+def recognize(out: Path) -> Found:
+    """Tells what a directory holds, by what only segdata writes."""
+    return Found(is_finished=_has_manifest(out), settings=_read_settings(out))
+
+
+def write_settings(out: Path, settings: str) -> None:
+    """Marks the directory as an unfinished build of these settings."""
+    state = orjson.dumps({_MARK: settings})
+    files.write_atomic(out / WORK_DIR / _SETTINGS_NAME, state)
+
+
+def write_plan(out: Path, shard: PlannedShard, lines: bytes) -> None:
+    """Hands a shard's plan to its worker; what was there of the shard stops to count.
+
+    The receipt goes first: it must not vouch for source files of another state.
+    """
+    manifest.receipt_path(out, shard.name).unlink(missing_ok=True)
+    plan = shard_builder.plan_path(out, shard.name)
+    files.write_atomic(plan, lines, durable=False)
+    state = shard.state_sha256.encode()
+    files.write_atomic(_state_path(out, shard.name), state, durable=False)
+
+
+def is_done(out: Path, shard: PlannedShard) -> bool:
+    """Whether an earlier attempt left this shard whole and current."""
+    try:
+        receipt = manifest.read_receipt(out, shard.name)
+        index = manifest.dali_index_path(out, shard.name).read_bytes()
+        state = _state_path(out, shard.name).read_text()
+        if (
+            receipt.plan_sha256 != shard.plan_sha256
+            or state != shard.state_sha256
+            or index != receipt.dali_index()
+        ):
+            return False
+        with open(out / shard.name, "rb") as file:
+            if os.fstat(file.fileno()).st_size != receipt.num_bytes:
+                return False
+            return hashlib.file_digest(file, "sha256").hexdigest() == receipt.sha256
+    except (CorruptionError, OSError, ValueError):
+        return False
+
+
+def remove_other_shards(out: Path, names: set[str]) -> None:
+    """Removes shards of an earlier plan that are not in this one."""
+    for name in _shard_names(out) - names:
+        _remove_shard(out, name)
+
+
+def remove_temporaries(out: Path) -> None:
+    """Removes what interrupted attempts left half-written."""
+    for folder in (out, out / INDEX_DIR, out / WORK_DIR):
+        for path in folder.glob(f"{files.TEMPORARY_PREFIX}*"):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def clear(out: Path) -> None:
+    """Removes a build of ours, the manifest first, and nothing else."""
+    names = _shard_names(out)
+    with suppress(SegdataError):
+        splits = manifest.read_manifest(out).splits.values()
+        names |= {shard.name for split in splits for shard in split.shards}
+    for name in (MANIFEST_NAME, REJECTS_NAME, LABELS_NAME, PBTXT_NAME):
+        (out / name).unlink(missing_ok=True)
+    for name in names:
+        _remove_shard(out, name)
+    shutil.rmtree(out / WORK_DIR, ignore_errors=True)
+    with suppress(OSError):  # kept where a user put something into it
+        (out / INDEX_DIR).rmdir()
+
+
+def _has_manifest(out: Path) -> bool:
+    """Whether there is a manifest of ours, even a damaged one."""
+    path = out / MANIFEST_NAME
+    try:
+        data = orjson.loads(path.read_bytes())
+    except OSError:
+        return False
+    except ValueError:
+        return bool(_shard_names(out))
+    return isinstance(data, dict) and {"manifest_version", "fingerprint"} <= data.keys()
+
+
+def _read_settings(out: Path) -> str | None:
+    if not (out / WORK_DIR).is_dir():
+        return None
+    try:
+        state = orjson.loads((out / WORK_DIR / _SETTINGS_NAME).read_bytes())
+        return str(state[_MARK])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # killed while starting: ours, but nothing to continue
+
+
+def _shard_names(out: Path) -> set[str]:
+    """Shards that this directory's receipts and plans name."""
+    plans = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
+    receipts = set()
+    for path in (out / INDEX_DIR).glob("*.json"):
+        with suppress(CorruptionError):
+            receipts.add(manifest.read_receipt(out, path.stem).name)
+    return {name for name in plans | receipts if "/" not in name}
+
+
+def _remove_shard(out: Path, name: str) -> None:
+    for path in (
+        manifest.receipt_path(out, name),
+        manifest.dali_index_path(out, name),
+        out / name,
+        shard_builder.plan_path(out, name),
+        _state_path(out, name),
+    ):
+        path.unlink(missing_ok=True)
+
+
+def _state_path(out: Path, shard: str) -> Path:
+    return out / WORK_DIR / f"{shard}.state"
