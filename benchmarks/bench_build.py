@@ -55,7 +55,6 @@ def make_copies(frames: list[Frame], folder: Path, count: int) -> Path:
 
 
 def build_once(source: Path, out: Path) -> None:
-    shutil.rmtree(out, ignore_errors=True)
     request = BuildRequest(
         format=CamVid(),
         source=source,
@@ -67,7 +66,6 @@ def build_once(source: Path, out: Path) -> None:
 
 
 def move_bytes(source: Path, out: Path) -> None:
-    shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     frames = find_frames(source)
     per_file = -(-len(frames) // SHARDS)
@@ -113,6 +111,7 @@ def main() -> None:
         }
         for _ in range(options.repeats):
             for (name, count), values in seconds.items():
+                shutil.rmtree(root / name, ignore_errors=True)
                 start = time.perf_counter()
                 runs[name](sources[count], root / name)
                 values.append(time.perf_counter() - start)

@@ -107,6 +107,7 @@ _RANGES = {
     "height": (1, 2**31 - 1),
     "width": (1, 2**31 - 1),
     "id": (-(2**63), 2**63 - 1),
+    "category_id": (-(2**63), 2**63 - 1),
     "iscrowd": (0, 1),
     "area": (0, 3e38),  # records hold it as float32
 }
@@ -133,7 +134,7 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
         raise AnnotationError(
             "annotation dict names no image: expected the path under the key 'image'."
         )
-    where = f"image {_short(image)}"
+    where = f"image {image!r}"
     _check_keys(data, _KINDS, where)
     for name in ("image", "key"):
         try:
@@ -180,7 +181,7 @@ def _check_keys(
                 f"annotation key {name!r} of {where} is a {type(value).__name__}: "
                 f"expected {expected}, got {_short(value)}."
             )
-        if name in _RANGES and value is not None:
+        if name in _RANGES and not isinstance(value, str | None):
             number: Any = value
             lowest, highest = _RANGES[name]
             if not lowest <= number <= highest:

@@ -219,14 +219,12 @@ def _put(
     value: int | float | bytes | Sequence[int | float | bytes],
 ) -> None:
     """Fills one feature; an empty list still writes its key."""
-    target = example.features.feature[feature.key]
-    values = getattr(target, f"{feature.kind}_list").value
+    values = getattr(example.features.feature[feature.key], f"{feature.kind}_list")
     if feature.is_list:
-        if not value:
-            getattr(target, f"{feature.kind}_list").SetInParent()
-        values.extend(value)
+        values.SetInParent()
+        values.value.extend(value)
     else:
-        values.append(value)
+        values.value.append(value)
 
 
 def _label_notes(label_runs: LabelRuns | None) -> list[str]:

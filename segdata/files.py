@@ -100,7 +100,7 @@ def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> byt
     path = join_inside(root, relative)
     slug = what.replace(" ", "-")
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             data = file.read()
     except FileNotFoundError:
         raise missing(root, relative, what=what) from None

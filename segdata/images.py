@@ -19,7 +19,6 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -300,27 +299,20 @@ def _read_other(data: bytes, name: str) -> ImageHeader:
         format=kind,
         height=image.height,
         width=image.width,
-        orientation=_valid_orientation(image.getexif),
+        orientation=_orientation(image),
         oddities=tuple(oddities),
     )
 
 
-def _orientation(exif: bytes) -> int:
-    """EXIF orientation of a TIFF block; 1 where it is absent, invalid or damaged."""
-
-    def load() -> Image.Exif:
-        tags = Image.Exif()
-        tags.load(b"Exif\0\0" + exif)
-        return tags
-
-    return _valid_orientation(load)
-
-
-def _valid_orientation(load: Callable[[], Image.Exif]) -> int:
+def _orientation(source: bytes | Image.Image) -> int:
+    """EXIF orientation of a TIFF block or image; 1 if absent, invalid or damaged."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # over blocks that end too early
-            value = load().get(ExifTags.Base.Orientation, 1)
+            tags = Image.Exif() if isinstance(source, bytes) else source.getexif()
+            if isinstance(source, bytes):
+                tags.load(b"Exif\0\0" + source)
+            value = tags.get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow raises many kinds over damaged blocks; pixels are fine
         return 1
     return int(value) if value in range(1, 9) else 1

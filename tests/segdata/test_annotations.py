@@ -195,6 +195,7 @@ def test_well_formed_object_passes(item):
         ("id", "x", "is a str: expected an integer, got 'x'"),
         ("id", None, "is a NoneType: expected an integer, got None"),
         ("id", 2**63, "is 9223372036854775808: expected -9223372036854775808 to"),
+        ("category_id", 2**63, "is 9223372036854775808: expected -92233720368547758"),
         ("category_id", [1], "is a list: expected an integer or text"),
         ("category_id", True, "is a bool: expected an integer or text"),
         ("category", None, "is a NoneType: expected text, got None"),

@@ -263,7 +263,9 @@ def test_any_string_as_counts_gives_valid_runs_or_an_annotation_error(counts):
     assert runs.sum() == 12
 
 
-@pytest.mark.parametrize("size", [[4, 3], [3], [3, 4, 1], 12, "34", "\ud800", [[3], [4]]])
+@pytest.mark.parametrize(
+    "size", [[4, 3], [3], [3, 4, 1], 12, "34", "\ud800", [[3], [4]]]
+)
 def test_rle_of_another_size_is_refused(size):
     message = r"expected size \[3, 4\], got .*Height comes first"
     with pytest.raises(AnnotationError, match=message) as caught:
