@@ -1,0 +1,102 @@
+"""The README is tested: its examples run, and it leaves out no command or option."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from segdata.cli import COMMANDS, cli
+from segdata.formats import FORMATS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def demo_folder(camvid_source: Path, camvid_build: Path, tmp_path: Path) -> Path:
+    """A folder that looks as after `make demo`."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/street").symlink_to(camvid_source)
+    (tmp_path / "demo/records").symlink_to(camvid_build)
+    return tmp_path
+
+
+def run_python(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def options_of(*path: str) -> set[str]:
+    """The long options of a command."""
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return {
+        text
+        for parameter in command.params
+        for text in parameter.opts
+        if text.startswith("--")
+    }
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 2
+
+
+def test_first_example_prints_what_its_comments_say(demo_folder: Path) -> None:
+    printed = run_python("-c", EXAMPLES[0], cwd=demo_folder).splitlines()
+    promised = re.findall(r"# (\(.*?\)) ", EXAMPLES[0])
+    assert printed == promised == ["(8, 224, 224, 3)", "(8, 224, 224)", "(8,)"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES[1:])
+def test_other_examples_run(example: str, demo_folder: Path) -> None:
+    run_python("-c", example, cwd=demo_folder)
+
+
+def test_example_scripts_run(demo_folder: Path) -> None:
+    script = str(ROOT / "examples/read_batches.py")
+    printed = run_python(script, "demo/records", "batch.png", cwd=demo_folder)
+    assert "read 40 images" in printed
+    assert (demo_folder / "batch.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert f"`segdata {command} " in README
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"build"}))
+def test_every_option_of_the_small_commands_is_in_the_readme(command: str) -> None:
+    assert options_of(command) <= set(re.findall(r"--[a-z-]+", README))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_build_option_is_in_the_readme(name: str) -> None:
+    missing = options_of("build", name) - set(re.findall(r"--[a-z-]+", README))
+    assert not missing
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_the_two_commands_of_the_readme_exist(target: str) -> None:
+    assert f"make {target} " in README
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_ci_only_calls_make_test() -> None:
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert [line for line in lines if not line.startswith(("#", "set "))] == [
+        "make test"
+    ]
