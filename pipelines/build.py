@@ -83,6 +83,8 @@ def build(request: BuildRequest) -> Manifest:
             reason="no-source",
         )
     scan = request.format.scan(request.source)
+    if scan.problems and request.options.on_error == "fail":
+        raise scan.problems[0]
     for warning in scan.warnings:
         logger.warning("%s", warning)
     name = request.format.name

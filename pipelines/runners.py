@@ -9,11 +9,14 @@ What is known of Beam 2.77 and kept out of the way here:
 - A plain multi-processing `FnApiRunner` starts `python -m ...` with the current folder
   first on the path, so a user's own `pipelines/` or `segdata/` could shadow ours, and
   gives workers empty pipeline options: the environment is built here instead.
+- A step that fails before all workers have connected leaves Beam waiting for ever for
+  the others: what may fail stands behind a `Reshuffle`, which needs them all.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -52,12 +55,12 @@ _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 
 _END_OF_LOG = b"segdata: the run is over\n"
 
-_CARRIED = "segdata-error:"
-_CARRIED_JSON = re.compile(_CARRIED + r'({"kind": .*?"})(?= \[while running|$)', re.M)
+_CARRIED = re.compile(r'segdata-error:(?={"kind": ")')
 _IN_STEP = " [while running"
+_TRACEBACK = "Traceback (most recent call last)"
 
 Wiring = Callable[[beam.Pipeline], None]
-"""Adds a pipeline's steps to it."""
+"""Adds a pipeline's steps to it; those that may fail stand behind a `Reshuffle`."""
 
 
 @contextlib.contextmanager
@@ -71,7 +74,7 @@ def one_line_errors() -> Iterator[None]:
     except SegdataError as error:
         carried = {"kind": type(error).__name__, "reason": error.reason}
         text = json.dumps({**carried, "message": str(error)})
-        raise StepError(f"{_CARRIED}{text}") from error
+        raise StepError(f"segdata-error:{text}") from error
 
 
 class StepError(Exception):
@@ -133,7 +136,7 @@ class _Workers:
 
     def __exit__(self, *error: object) -> None:
         with open(self._path / "log", "wb", buffering=0) as end:
-            end.write(_END_OF_LOG)
+            end.write(b"\n" + _END_OF_LOG)  # a killed worker may leave half a line
 
     def _drain(self) -> None:
         with self._log:
@@ -239,24 +242,31 @@ def _pipeline(options: RunnerOptions, workers: _Workers) -> beam.Pipeline:
 
 
 def _one_line(error: BaseException, workers: _Workers) -> SegdataError:
-    """What a step raised, taken out of Beam's page; else the page's last line."""
+    """What a step raised, taken out of Beam's page; else the end of the page."""
     page = str(error)
     if isinstance(error, SegdataError):
         return error
-    if carried := _CARRIED_JSON.search(page):
-        parts = json.loads(carried[1])
+    if carried := _CARRIED.search(page):
+        parts, _ = json.JSONDecoder().raw_decode(page, carried.end())
         raised: type[SegdataError] = getattr(errors, parts["kind"], BuildError)
         return raised(parts["message"], reason=parts["reason"])
     if "Channel closed prematurely" in page or "Worker subprocess" in page:
         return workers.death()
-    lines = [line.strip() for line in page.splitlines() if line.strip()]
-    named = [line for line in lines if _IN_STEP in line] or lines[-1:] or [repr(error)]
-    text = named[-1].partition(_IN_STEP)[0]
-    if error.__cause__ is not None and str(error.__cause__):  # in this process: whole
-        text = f"{type(error.__cause__).__name__}: {error.__cause__}"
     return BuildError(
-        f"the pipeline failed: {text}. Run with -v for Beam's whole report."
+        f"the pipeline failed: {_last_words(error)}. Run with -v for Beam's whole "
+        "report."
     )
+
+
+def _last_words(error: BaseException) -> str:
+    """Kind and message of what a step raised: a worker sends its whole traceback."""
+    page = str(error)
+    text = page.rpartition(_IN_STEP)[0] or page
+    if _TRACEBACK not in text:
+        return f"{type(error).__name__}: {text}"
+    lines = reversed(text.strip().splitlines())
+    after_frames = itertools.takewhile(lambda line: not line.startswith(" "), lines)
+    return "\n".join(reversed(list(after_frames)))
 
 
 @contextlib.contextmanager

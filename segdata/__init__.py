@@ -17,11 +17,19 @@ if TYPE_CHECKING:
     from segdata.example import dict_to_tf_example
     from segdata.label_map import LabelMap
     from segdata.reader import read_semantic
+    from segdata.source import RecordSource
 
-__all__ = ["LabelMap", "__version__", "dict_to_tf_example", "read_semantic"]
+__all__ = [
+    "LabelMap",
+    "RecordSource",
+    "__version__",
+    "dict_to_tf_example",
+    "read_semantic",
+]
 
 _LAZY = {
     "LabelMap": "segdata.label_map",
+    "RecordSource": "segdata.source",
     "dict_to_tf_example": "segdata.example",
     "read_semantic": "segdata.reader",
 }

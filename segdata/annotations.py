@@ -124,7 +124,8 @@ def record_key(data: Mapping[str, Any]) -> str:
 def validate_annotation(data: Mapping[str, Any]) -> None:
     """Checks the shape of an annotation dict, as a user may have written it by hand.
 
-    Geometry is checked where it is used: by `segdata.rle` and `segdata.example`.
+    Its objects are checked one by one, by `validate_object`: one that is bad need not
+    spoil the others.
 
     Raises:
       AnnotationError: If a key is missing, unknown, of a wrong type or out of range.
@@ -154,13 +155,24 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
             f"'label_image' of {where} is {dict(label_image)}: expected {{'path': str, "
             "'encoding': 'index' or 'color'}."
         )
-    for number, item in enumerate(data.get("objects", ())):
-        called = f"object {number} of {where}"
-        if not isinstance(item, Mapping):
-            raise AnnotationError(
-                f"{called} is a {type(item).__name__}: expected a dict."
-            )
-        _check_keys(item, _OBJECT_KINDS, called)
+
+
+def validate_object(item: Any, called: str) -> None:
+    """Checks the shape of one object of an annotation dict.
+
+    Geometry is checked where it is used: by `segdata.rle` and `segdata.objects`.
+
+    Args:
+      item: The object.
+      called: How to call it in messages.
+
+    Raises:
+      AnnotationError: If it is no dict, or a key is unknown, of a wrong type or out of
+        range.
+    """
+    if not isinstance(item, Mapping):
+        raise AnnotationError(f"{called} is a {type(item).__name__}: expected a dict.")
+    _check_keys(item, _OBJECT_KINDS, called)
 
 
 def _check_keys(

@@ -17,9 +17,11 @@ import orjson
 
 from segdata import files, manifest, shard_builder
 from segdata.errors import CorruptionError, SegdataError
-from segdata.manifest import INDEX_DIR, MANIFEST_NAME, REJECTS_NAME
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME
 from segdata.plan import PlannedShard
+from segdata.receipt import INDEX_DIR, dali_index_path, read_receipt, receipt_path
 from segdata.shard_builder import WORK_DIR
+from segdata.shards import is_shard_name
 
 LABELS_NAME = "labels.txt"
 PBTXT_NAME = "label_map.pbtxt"
@@ -34,8 +36,8 @@ class Found:
     is_finished: bool
     """A manifest of ours is there."""
     settings: str | None
-    """Settings of the unfinished build in it, empty if unknown; None if there is none.
-    """
+    """Settings of the unfinished build in it; None if there is none, empty if it ended
+    before it wrote them."""
 
     @property
     def is_foreign(self) -> bool:
@@ -59,7 +61,7 @@ def write_plan(out: Path, shard: PlannedShard, lines: bytes) -> None:
 
     The receipt goes first: it must not vouch for source files of another state.
     """
-    manifest.receipt_path(out, shard.name).unlink(missing_ok=True)
+    receipt_path(out, shard.name).unlink(missing_ok=True)
     plan = shard_builder.plan_path(out, shard.name)
     files.write_atomic(plan, lines, durable=False)
     state = shard.state_sha256.encode()
@@ -69,8 +71,8 @@ def write_plan(out: Path, shard: PlannedShard, lines: bytes) -> None:
 def is_done(out: Path, shard: PlannedShard) -> bool:
     """Whether an earlier attempt left this shard whole and current."""
     try:
-        receipt = manifest.read_receipt(out, shard.name)
-        index = manifest.dali_index_path(out, shard.name).read_bytes()
+        receipt = read_receipt(out, shard.name)
+        index = dali_index_path(out, shard.name).read_bytes()
         state = _state_path(out, shard.name).read_text()
         if (
             receipt.plan_sha256 != shard.plan_sha256
@@ -96,16 +98,13 @@ def remove_temporaries(out: Path) -> None:
     """Removes what interrupted attempts left half-written."""
     for folder in (out, out / INDEX_DIR, out / WORK_DIR):
         for path in folder.glob(f"{files.TEMPORARY_PREFIX}*"):
-            if path.is_file():
+            if files.is_temporary(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
 
 
 def clear(out: Path) -> None:
     """Removes a build of ours, the manifest first, and nothing else."""
     names = _shard_names(out)
-    with suppress(SegdataError):
-        splits = manifest.read_manifest(out).splits.values()
-        names |= {shard.name for split in splits for shard in split.shards}
     for name in (MANIFEST_NAME, REJECTS_NAME, LABELS_NAME, PBTXT_NAME):
         (out / name).unlink(missing_ok=True)
     for name in names:
@@ -138,19 +137,22 @@ def _read_settings(out: Path) -> str | None:
 
 
 def _shard_names(out: Path) -> set[str]:
-    """Shards that this directory's receipts and plans name."""
-    plans = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
-    receipts = set()
+    """Shards that this directory's plans, receipts and manifest name."""
+    names = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
     for path in (out / INDEX_DIR).glob("*.json"):
         with suppress(CorruptionError):
-            receipts.add(manifest.read_receipt(out, path.stem).name)
-    return {name for name in plans | receipts if "/" not in name}
+            names.add(read_receipt(out, path.stem).name)
+    with suppress(SegdataError):
+        splits = manifest.read_manifest(out).splits.values()
+        names |= {shard.name for split in splits for shard in split.shards}
+    # A damaged record must not lead us to files that are no shards.
+    return {name for name in names if is_shard_name(name)}
 
 
 def _remove_shard(out: Path, name: str) -> None:
     for path in (
-        manifest.receipt_path(out, name),
-        manifest.dali_index_path(out, name),
+        receipt_path(out, name),
+        dali_index_path(out, name),
         out / name,
         shard_builder.plan_path(out, name),
         _state_path(out, name),

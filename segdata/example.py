@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segdata import features, files, identity, images, rle
+from segdata import features, files, identity, images
 from segdata.annotations import record_key, validate_annotation
 from segdata.errors import AnnotationError
 from segdata.example_proto import Example
 from segdata.features import Feature
 from segdata.label_images import LabelRuns, read_label_runs
-from segdata.label_map import LabelClass, LabelMap
+from segdata.label_map import LabelMap
+from segdata.objects import EncodedObject, OnBadObject, encode_objects
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.
@@ -54,37 +52,6 @@ def dict_to_tf_example(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EncodedObject:
-    """One object on its way into a record."""
-
-    label: LabelClass
-    """Its class."""
-    runs: NDArray[np.int64]
-    """Row-major runs; empty where the source gives a box but no mask."""
-    box: tuple[float, float, float, float]
-    """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
-    annotation: Mapping[str, Any]
-    """What the source says."""
-
-    @property
-    def area(self) -> float:
-        """Pixels, as the source says; else of the mask, or of the box."""
-        given = self.annotation.get("area")
-        if given is not None:
-            return float(given)
-        ymin, xmin, ymax, xmax = self.box
-        return float(
-            rle.area(self.runs) if len(self.runs) else (ymax - ymin) * (xmax - xmin)
-        )
-
-    @property
-    def category(self) -> int:
-        """Category id in the source, or -1 where it is not a number."""
-        category = self.annotation.get("category_id", -1)
-        return int(category) if isinstance(category, Integral) else -1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class EncodedRecord:
     """A record and what the builder counts of it."""
 
@@ -107,9 +74,16 @@ class EncodedRecord:
 
 
 def encode_record(
-    data: Mapping[str, Any], label_map: LabelMap, image_dir: str | os.PathLike[str]
+    data: Mapping[str, Any],
+    label_map: LabelMap,
+    image_dir: str | os.PathLike[str],
+    on_bad_object: OnBadObject | None = None,
 ) -> EncodedRecord:
-    """Does the work of `dict_to_tf_example` and also returns what to count."""
+    """Does the work of `dict_to_tf_example` and also returns what to count.
+
+    With `on_bad_object` a bad object is handed there and left out of the record; the
+    image and its other objects stay.
+    """
     validate_annotation(data)
     name = data["image"]
     source = files.read_bytes(image_dir, name, what="image")
@@ -120,7 +94,13 @@ def encode_record(
     _check_sizes(data, label_runs, image)
     notes = {*image.changes, *_label_notes(label_runs)}
     try:
-        objects = _encode_objects(data, label_map, image.height, image.width, notes)
+        objects = encode_objects(
+            data.get("objects") or (),
+            label_map,
+            (image.height, image.width),
+            notes,
+            on_bad_object,
+        )
     except AnnotationError as error:
         raise AnnotationError(
             f"{error} (image {name!r})", reason=error.reason
@@ -236,121 +216,6 @@ def _label_notes(label_runs: LabelRuns | None) -> list[str]:
         if num_pixels > 64 and len(label_runs.values) > num_pixels // _PIXELS_PER_RUN:
             notes.append("noisy-label-map")
     return notes
-
-
-def _encode_objects(
-    data: Mapping[str, Any],
-    label_map: LabelMap,
-    height: int,
-    width: int,
-    notes: set[str],
-) -> list[EncodedObject]:
-    objects: Sequence[Mapping[str, Any]] = data.get("objects") or ()
-    with_mask = [item for item in objects if _has_mask(item)]
-    try:
-        encoded = rle.rle_batch(
-            [item["segmentation"] for item in with_mask], height, width
-        )
-    except AnnotationError as error:
-        bad = with_mask[error.index or 0]
-        raise AnnotationError(
-            f"{_called(bad)}: {error}", reason=error.reason
-        ) from error
-    runs = iter(encoded)
-    result = []
-    for item in objects:
-        mask = next(runs) if _has_mask(item) else np.zeros(0, np.int64)
-        result.append(
-            EncodedObject(
-                label=_object_class(item, label_map),
-                runs=mask,
-                box=_box(item, mask, height, width, notes),
-                annotation=item,
-            )
-        )
-        if not len(mask):
-            notes.add("object-without-mask")
-        elif not rle.area(mask):
-            notes.add("object-mask-empty")
-    return result
-
-
-def _has_mask(item: Mapping[str, Any]) -> bool:
-    segmentation = item.get("segmentation")
-    if isinstance(segmentation, np.ndarray) and not segmentation.ndim:
-        return True  # a lone number has no length; `rle` refuses it
-    return segmentation is not None and len(segmentation) > 0
-
-
-def _called(item: Mapping[str, Any]) -> str:
-    return f"annotation {item['id']}" if "id" in item else "an annotation without id"
-
-
-def _object_class(item: Mapping[str, Any], label_map: LabelMap) -> LabelClass:
-    table: Mapping[Any, LabelClass]
-    if "category" in item:
-        value, table = item["category"], label_map.object_by_name
-    elif "category_id" in item:
-        value, table = item["category_id"], label_map.object_by_source_id
-    else:
-        raise AnnotationError(
-            f"{_called(item)} has no class: expected 'category_id' or 'category'.",
-            reason="object-without-class",
-        )
-    if value not in table:
-        known = ", ".join(sorted(map(str, table))[:20]) or "none"
-        raise AnnotationError(
-            f"{_called(item)} is of the unknown class {value!r}: known are {known}.",
-            reason="unknown-object-class",
-        )
-    return table[value]
-
-
-def _box(
-    item: Mapping[str, Any],
-    runs: NDArray[np.int64],
-    height: int,
-    width: int,
-    notes: set[str],
-) -> tuple[float, float, float, float]:
-    """The object's box in pixels, cut to the image; from its mask if none is given."""
-    given = item.get("bbox")
-    if given is None:
-        if not len(runs):
-            raise AnnotationError(
-                f"{_called(item)} has neither a mask nor a box.",
-                reason="object-without-geometry",
-            )
-        return rle.bounding_box(runs, width)
-    x, y, box_width, box_height = _checked_box(item, given)
-    box = (y, x, y + box_height, x + box_width)
-    inside = (
-        min(max(box[0], 0.0), height),
-        min(max(box[1], 0.0), width),
-        min(max(box[2], 0.0), height),
-        min(max(box[3], 0.0), width),
-    )
-    if inside != box:
-        notes.add("box-clipped")
-    return inside
-
-
-def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
-    try:
-        numbers = tuple(map(float, given))
-    except (TypeError, ValueError, OverflowError):
-        numbers = ()
-    if (
-        len(numbers) != 4
-        or not all(map(math.isfinite, numbers))
-        or min(numbers[2:]) < 0
-    ):
-        raise AnnotationError(
-            f"{_called(item)} has the box {given}: expected finite numbers x, y, width "
-            "and height, the last two at least 0.",
-            reason="bad-box",
-        )
-    return numbers
 
 
 def _put_objects(example: Any, record: EncodedRecord) -> None:

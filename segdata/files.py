@@ -17,7 +17,7 @@ from segdata.errors import AnnotationError, ImageError, OutputError
 
 _WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
 TEMPORARY_PREFIX = ".tmp-"
-"""Files that start so are unfinished and may be removed when no build is running."""
+_TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r".+-[0-9a-f]{12}")
 
 
 def join_inside(root: str | os.PathLike[str], relative: str) -> str:
@@ -137,6 +137,14 @@ def file_state(root: str | os.PathLike[str], relative: str) -> tuple[int, int] |
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that `atomic_file` was still writing.
+
+    It may be removed when no build is running.
+    """
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 @contextmanager

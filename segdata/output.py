@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,18 +19,12 @@ import orjson
 
 from segdata import build_state, features, files, manifest
 from segdata.build_state import LABELS_NAME, PBTXT_NAME
-from segdata.errors import BuildError, CorruptionError, OutputError
+from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
-from segdata.manifest import (
-    INDEX_DIR,
-    MANIFEST_NAME,
-    REJECTS_NAME,
-    Manifest,
-    Reject,
-    ShardReceipt,
-)
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest
 from segdata.plan import BuildOptions, Plan, PlannedShard
+from segdata.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.shard_builder import WORK_DIR
 from segdata.version import __version__
 
@@ -89,20 +84,22 @@ def finish(
         empty, or too many records were rejected.
     """
     receipts = [_checked_receipt(out, shard) for shard in plan.shards]
+    _check_rejects(receipts, plan, options)
+    unplaced = [_unplaced(problem) for problem in scan.problems]
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
-    _check_rejects(receipts, rejects, plan, options)
-    _write_rejects(out, rejects)
+    _write_rejects(out, [*unplaced, *rejects])
     _write_labels(out, scan.label_map)
     result = Manifest(
         name=name,
         layout=scan.layout,
-        fingerprint=build_fingerprint(settings, plan),
+        fingerprint=build_fingerprint(settings, plan, scan.problems),
         options=options.to_json(),
         versions=byte_versions(),
         label_map=scan.label_map,
         splits=manifest.summarize(receipts),
         leakage=find_leakage(receipts),
         warnings=scan.warnings,
+        scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     files.write_atomic(out / MANIFEST_NAME, result.to_bytes())
     shutil.rmtree(out / WORK_DIR)
@@ -124,10 +121,12 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     return _hash_json(parts)
 
 
-def build_fingerprint(settings: str, plan: Plan) -> str:
-    """Hash of settings and plan: equal ones mean equal bytes."""
+def build_fingerprint(
+    settings: str, plan: Plan, problems: Sequence[AnnotationError] = ()
+) -> str:
+    """Hash of settings, plan and scan problems: equal ones mean equal bytes."""
     shards = [(shard.name, shard.plan_sha256) for shard in plan.shards]
-    return _hash_json([settings, shards])
+    return _hash_json([settings, shards, [str(problem) for problem in problems]])
 
 
 def byte_versions() -> dict[str, str]:
@@ -156,13 +155,14 @@ def _check_and_clear(out: Path, settings: str, *, overwrite: bool) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     found = build_state.recognize(out)
+    ended_while_starting = not found.is_finished and found.settings == ""
     if found.is_foreign:
         raise OutputError(
             f"{out} holds files that segdata did not write, e.g. "
             f"{min(p.name for p in out.iterdir())!r}. Choose an empty directory.",
             reason="foreign-output",
         )
-    if overwrite:
+    if overwrite or ended_while_starting:
         build_state.clear(out)
     elif found.is_finished:
         raise OutputError(
@@ -181,14 +181,14 @@ def _check_and_clear(out: Path, settings: str, *, overwrite: bool) -> None:
 
 def _checked_receipt(out: Path, shard: PlannedShard) -> ShardReceipt:
     try:
-        receipt = manifest.read_receipt(out, shard.name)
+        receipt = read_receipt(out, shard.name)
     except CorruptionError as error:
         raise BuildError(
             f"shard {shard.name} was not written: {error} Run the same command again "
             "to build what is missing.",
             reason="shard-missing",
         ) from error
-    written = len(receipt.records) + len(receipt.rejects)
+    written = len(receipt.records) + len(receipt.lost("encode"))
     if receipt.plan_sha256 != shard.plan_sha256 or written != shard.num_records:
         raise BuildError(
             f"shard {shard.name} is not what was planned: expected "
@@ -206,31 +206,42 @@ def _checked_receipt(out: Path, shard: PlannedShard) -> ShardReceipt:
 
 
 def _check_rejects(
-    receipts: Sequence[ShardReceipt],
-    rejects: Sequence[Reject],
-    plan: Plan,
-    options: BuildOptions,
+    receipts: Sequence[ShardReceipt], plan: Plan, options: BuildOptions
 ) -> None:
-    if rejects:
-        first = f"The first reason: {rejects[0].message}"
-        share = len(rejects) / plan.num_records
-        if share > options.max_reject_share:
+    num_objects = sum(r.counts.class_objects.total() for r in receipts)
+    for what, stage, kept in (
+        ("records", "encode", None),
+        ("objects", "object", num_objects),
+    ):
+        lost = [reject for receipt in receipts for reject in receipt.lost(stage)]
+        total = plan.num_records if kept is None else kept + len(lost)
+        if lost and len(lost) / total > options.max_reject_share:
             raise BuildError(
-                f"{len(rejects)} of {plan.num_records} records were rejected "
-                f"({share:.1%}): at most {options.max_reject_share:.1%} are allowed "
-                f"(--max-rejects). {first}",
+                f"{len(lost)} of {total} {what} were rejected "
+                f"({len(lost) / total:.1%}): at most {options.max_reject_share:.1%} "
+                f"may be (--max-rejects). The first reason: {lost[0].message}",
                 reason="too-many-rejects",
             )
-    written: dict[str, int] = {}
-    for receipt in receipts:
-        written[receipt.split] = written.get(receipt.split, 0) + len(receipt.records)
-    for split, num_records in written.items():
-        if not num_records:
+    for split, summary in manifest.summarize(receipts).items():
+        if not summary.num_records:
+            first = next(r for x in receipts if x.split == split for r in x.rejects)
             raise BuildError(
                 f"split {split!r} came out empty: all its records were rejected. "
-                f"The first reason: {rejects[0].message}",
+                f"The first reason: {first.message}",
                 reason="empty-split",
             )
+
+
+def _unplaced(problem: AnnotationError) -> Reject:
+    """A reject for an annotation that belongs to no record."""
+    return Reject(
+        key="",
+        split="",
+        image="",
+        reason=problem.reason,
+        stage="scan",
+        message=str(problem),
+    )
 
 
 def _write_rejects(out: Path, rejects: Sequence[Reject]) -> None:

@@ -179,7 +179,7 @@ def _collect(
     images_by_key: dict[str, str] = {}
     source_splits: set[str] = set()
     for data in found:
-        validate_annotation(data)
+        is_valid = _is_valid(data, options)
         key = record_key(data)
         if key in images_by_key:
             raise SourceError(
@@ -191,16 +191,16 @@ def _collect(
         source_splits.add(data.get("split", DEFAULT_SPLIT))
         split = options.split.assign(key, data.get("split"), options.seed)
         if split is not None:
+            states = _source_states(data, source, options) if is_valid else []
             by_split.setdefault(split, []).append(
-                _candidate(data, key, source, options)
+                _candidate(data, key, states, options)
             )
     return by_split, sorted(source_splits)
 
 
 def _candidate(
-    data: Annotation, key: str, source: Path, options: BuildOptions
+    data: Annotation, key: str, states: list[tuple[int, int]], options: BuildOptions
 ) -> _Candidate:
-    states = _source_states(data, source, options)
     return _Candidate(
         hashed=identity.key_hash(key, options.seed, "shard"),
         key=key,
@@ -210,6 +210,20 @@ def _candidate(
         image=data["image"],
         line=_json({k: v for k, v in data.items() if k not in ("key", "image_id")}),
     )
+
+
+def _is_valid(data: Annotation, options: BuildOptions) -> bool:
+    """Whether an annotation dict is well formed.
+
+    One that is not ends a strict build; else its worker will reject it.
+    """
+    try:
+        validate_annotation(data)
+    except AnnotationError:
+        if options.on_error == "fail" or not isinstance(data.get("image"), str):
+            raise
+        return False
+    return True
 
 
 def _source_states(

@@ -16,13 +16,20 @@ from typing import Literal
 
 import numpy as np
 
-from segdata import files, manifest
-from segdata.errors import BuildError, RecordError
+from segdata import files
+from segdata.errors import AnnotationError, BuildError, RecordError
 from segdata.example import EncodedRecord, encode_record
 from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
-from segdata.manifest import Counts, IndexEntry, Reject, ShardReceipt
 from segdata.plan import PlannedRecord, PlannedShard, parse_plan_line
+from segdata.receipt import (
+    Counts,
+    IndexEntry,
+    Reject,
+    ShardReceipt,
+    dali_index_path,
+    write_receipt,
+)
 from segdata.shards import RecordWriter
 
 WORK_DIR = ".segdata"
@@ -43,7 +50,7 @@ class BuildJob:
     label_map: LabelMap
     """The dataset's classes."""
     on_error: Literal["fail", "skip"]
-    """Whether a bad record is raised or noted as a reject."""
+    """Whether a bad record or object is raised or noted as a reject."""
 
 
 def plan_path(out: Path, shard: str) -> Path:
@@ -76,15 +83,22 @@ def build_shard(
     with files.atomic_file(out / shard.name) as file:
         writer = RecordWriter(file)
         for planned in _read_plan(out, shard):
+            bad_objects: list[AnnotationError] = []
             try:
-                record = encode_record(planned.data, job.label_map, job.source)
+                record = encode_record(
+                    planned.data,
+                    job.label_map,
+                    job.source,
+                    None if job.on_error == "fail" else bad_objects.append,
+                )
                 data = serialize(record.example)
                 _check_record_bytes(data, record)
             except RecordError as error:
                 if job.on_error == "fail":
                     raise
-                rejects.append(_reject(planned, shard, error))
+                rejects.append(_reject(planned, shard, error, "encode"))
             else:
+                rejects += [_reject(planned, shard, e, "object") for e in bad_objects]
                 writer.write(data)
                 entries.append((record.key, record.sha256))
                 _count(counts, record)
@@ -104,9 +118,9 @@ def build_shard(
         rejects=tuple(rejects),
         counts=counts,
     )
-    path = manifest.dali_index_path(out, shard.name)
+    path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
-    manifest.write_receipt(out, receipt)
+    write_receipt(out, receipt)
     return receipt
 
 
@@ -136,13 +150,15 @@ def _check_record_bytes(data: bytes, record: EncodedRecord) -> None:
         )
 
 
-def _reject(planned: PlannedRecord, shard: PlannedShard, error: RecordError) -> Reject:
+def _reject(
+    planned: PlannedRecord, shard: PlannedShard, error: RecordError, stage: str
+) -> Reject:
     return Reject(
         key=planned.data["key"],
         split=shard.split,
         image=planned.data["image"],
         reason=error.reason,
-        stage="encode",
+        stage=stage,
         message=str(error),
     )
 

@@ -12,6 +12,7 @@ slower, because JPEG and PNG are compressed already.
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,11 +27,17 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 FRAME_BYTES = _HEADER.size + _FOOTER.size
 _MASK_DELTA = 0xA282EAD8
+_SHARD_NAME = re.compile(r"[^/\0]+-[^/\0]+\.tfrecord-\d{5}-of-\d{5}")
 
 
 def shard_name(dataset: str, split: str, index: int, num_shards: int) -> str:
     """TFDS's file name: `camvid-train.tfrecord-00000-of-00008`."""
     return f"{dataset}-{split}.tfrecord-{index:05d}-of-{num_shards:05d}"
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether `shard_name` could have made this name."""
+    return _SHARD_NAME.fullmatch(name) is not None
 
 
 def masked_crc(data: bytes) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import overload
 
 from segdata.errors import CorruptionError, OptionError
-from segdata.manifest import read_manifest, read_receipt
+from segdata.manifest import read_manifest
+from segdata.receipt import read_receipt
 from segdata.record import Record, parse_record
 from segdata.shards import read_record_at
 

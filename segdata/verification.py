@@ -17,14 +17,8 @@ import numpy as np
 from segdata import rle
 from segdata.errors import CorruptionError, SegdataError
 from segdata.label_map import LabelMap
-from segdata.manifest import (
-    IndexEntry,
-    Manifest,
-    ShardReceipt,
-    ShardSummary,
-    dali_index_path,
-    read_receipt,
-)
+from segdata.manifest import Manifest, ShardSummary
+from segdata.receipt import IndexEntry, ShardReceipt, dali_index_path, read_receipt
 from segdata.record import Record, parse_record
 from segdata.shards import read_record_at
 

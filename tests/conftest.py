@@ -3,13 +3,19 @@
 - `shared_data`: the real datasets that lie beside the project, or a skip.
 - `camvid_source`: a drawn CamVid folder in the SegNet layout: 40 train, 12 val frames.
 - `camvid_build`: that folder, built once.
+- `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
+- `file_hashes`: SHA-256 of every file below a folder.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from segdata.samples.camvid import write_camvid_sample
 
@@ -40,3 +46,39 @@ def camvid_build(camvid_source: Path, tmp_path_factory: pytest.TempPathFactory) 
     out = tmp_path_factory.mktemp("build") / "out"
     build(BuildRequest(format=CamVid(), source=camvid_source, out=out))
     return out
+
+
+def _write_segnet(
+    root: Path, *, num_train: int = 5, num_val: int = 3, height: int = 24
+) -> Path:
+    for number, (split, count) in enumerate((("train", num_train), ("val", num_val))):
+        for folder in (split, f"{split}annot"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        lines = []
+        for index in range(count):
+            rng = np.random.default_rng([number, index])
+            name = f"{split}_{index:03d}.png"
+            pixels = rng.integers(0, 256, (height, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(root / split / name)
+            labels = np.repeat(rng.integers(0, 12, (height, 4), np.uint8), 8, axis=1)
+            Image.fromarray(labels).save(root / f"{split}annot" / name)
+            lines.append(f"/SegNet/{split}/{name} /SegNet/{split}annot/{name}\n")
+        (root / f"{split}.txt").write_text("".join(lines))
+    return root
+
+
+@pytest.fixture(scope="session")
+def make_segnet() -> Callable[..., Path]:
+    return _write_segnet
+
+
+@pytest.fixture(scope="session")
+def file_hashes() -> Callable[[Path], dict[str, str]]:
+    def hashes(folder: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return hashes

@@ -492,22 +492,7 @@ def keys_outside_the_schema(sources: list[Source]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        pytest.param(
-            source,
-            id=source.path,
-            marks=[
-                pytest.mark.xfail(
-                    strict=True, reason="541 lines: runs, polygons and COCO's strings"
-                )
-            ]
-            * (source.path == "segdata/rle.py"),
-        )
-        for source in ALL_SOURCES
-    ],
-)
+@pytest.mark.parametrize("source", ALL_SOURCES, ids=lambda source: source.path)
 def test_file_can_be_read_in_one_sitting(source):
     assert len(source.text.splitlines()) <= MAX_FILE_LINES
 

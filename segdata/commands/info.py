@@ -46,11 +46,17 @@ def print_summary(result: Manifest, out: Path) -> None:
         )
     click.echo()
     _print_table(rows)
-    for title, counts in (("rejected", _rejects(result)), ("notes", _notes(result))):
+    counted = (
+        ("rejected", _rejects(result)),
+        ("rejected objects", _rejected_objects(result)),
+        ("annotations of no image", result.scan_rejects),
+        ("notes", _notes(result)),
+    )
+    for title, counts in counted:
         for reason, count in counts.items():
             click.echo(f"{title}: {reason}: {count}")
-    if _rejects(result):
-        click.echo(f"every rejected record is named in {out / REJECTS_NAME}")
+    if _rejects(result) or _rejected_objects(result) or result.scan_rejects:
+        click.echo(f"everything rejected is named in {out / REJECTS_NAME}")
     voided = sum(split.counts.voided_pixels for split in result.splits.values())
     if voided:
         click.echo(f"pixels of unknown labels counted as void: {voided}")
@@ -95,19 +101,27 @@ def _print_reading(result: Manifest, out: Path) -> None:
         _, _, count = split.shards[0].name.rpartition("-of-")
         stem = split.shards[0].name.partition(".tfrecord-")[0]
         click.echo(f"  {out / stem}.tfrecord-*-of-{count}")
+    first = next(iter(result.splits))
+    click.echo("\nread it in Python")
     if result.label_map.semantic_classes:
-        first = next(iter(result.splits))
-        click.echo("\nread it in Python")
         click.echo(
             f"  segdata.read_semantic({str(out)!r}, {first!r}, batch_size=8, "
             "image_size=(224, 224))"
         )
+    click.echo(f"  segdata.RecordSource({str(out)!r}, {first!r})[0]  # NumPy")
 
 
 def _rejects(result: Manifest) -> Counter[str]:
     total: Counter[str] = Counter()
     for split in result.splits.values():
         total.update(split.rejects)
+    return total
+
+
+def _rejected_objects(result: Manifest) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for split in result.splits.values():
+        total.update(split.rejected_objects)
     return total
 
 

@@ -11,6 +11,7 @@ from segdata.errors import OutputError
 
 SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
+    "coco": "segdata.samples.coco:write_coco_sample",
 }
 """Format -> the function that draws it."""
 

@@ -10,6 +10,7 @@ from segdata.formats.base import Format
 
 FORMATS = {
     "camvid": "segdata.formats.camvid:CamVid",
+    "coco": "segdata.formats.coco:Coco",
 }
 """Name -> `module:class`, loaded when used."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from segdata.annotations import Annotation
+from segdata.errors import AnnotationError
 from segdata.label_map import LabelMap
 
 
@@ -23,6 +24,8 @@ class Scan:
     """One line that tells which layout was recognised."""
     warnings: tuple[str, ...] = ()
     """What a person should know, e.g. files that no list names; one line each."""
+    problems: tuple[AnnotationError, ...] = ()
+    """Annotations that belong to no record; they end a build unless it skips errors."""
 
 
 class Format(Protocol):

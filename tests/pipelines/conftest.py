@@ -2,7 +2,6 @@
 
 - `source`: a tiny CamVid folder in the SegNet layout, one for each test.
 - `run_build`: a build by `segdata.pipelines.build`.
-- `file_hashes`: SHA-256 of every file below a folder.
 - `segdata`: runs the command in a process of its own.
 - `Pipe`: an image that makes the worker that reads it wait, until it is fed.
 """
@@ -10,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import subprocess
@@ -21,9 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from segdata.formats.camvid import CamVid
 from segdata.manifest import Manifest
@@ -41,26 +37,9 @@ main()
 SIGXFSZ: writing past the limit is an error, as on a full disk."""
 
 
-def _write_segnet(root: Path, num_train: int = 6, num_val: int = 3) -> Path:
-    for number, (split, count) in enumerate((("train", num_train), ("val", num_val))):
-        for folder in (split, f"{split}annot"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        lines = []
-        for index in range(count):
-            rng = np.random.default_rng([number, index])
-            name = f"{split}_{index:03d}.png"
-            pixels = rng.integers(0, 256, (24, 32, 3), np.uint8)
-            Image.fromarray(pixels).save(root / split / name)
-            labels = np.repeat(rng.integers(0, 12, (24, 4), np.uint8), 8, axis=1)
-            Image.fromarray(labels).save(root / f"{split}annot" / name)
-            lines.append(f"/SegNet/{split}/{name} /SegNet/{split}annot/{name}\n")
-        (root / f"{split}.txt").write_text("".join(lines))
-    return root
-
-
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return _write_segnet(tmp_path / "source")
+def source(tmp_path: Path, make_segnet: Callable[..., Path]) -> Path:
+    return make_segnet(tmp_path / "source", num_train=6)
 
 
 def _run_build(
@@ -91,18 +70,6 @@ def _run_build(
 @pytest.fixture(scope="session")
 def run_build() -> Callable[..., Manifest]:
     return _run_build
-
-
-@pytest.fixture(scope="session")
-def file_hashes() -> Callable[[Path], dict[str, str]]:
-    def hashes(folder: Path) -> dict[str, str]:
-        return {
-            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
-
-    return hashes
 
 
 class Command:

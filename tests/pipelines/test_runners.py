@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
 
-from segdata.errors import BuildError, ImageError, OptionError, OutputError
+from segdata.errors import (
+    BuildError,
+    ImageError,
+    OptionError,
+    OutputError,
+    SegdataError,
+)
 from segdata.pipelines import runners
 from segdata.pipelines.runner_options import LOCAL_RUNNERS, RunnerOptions
 
@@ -16,13 +24,15 @@ def do_nothing() -> None:
 
 
 def raising(error: Exception) -> runners.Wiring:
-    """A pipeline whose only step raises."""
+    """A pipeline whose last step raises."""
 
     def fail(number: int) -> int:
-        raise error
+        with runners.one_line_errors():
+            raise error
 
     def wiring(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | beam.Create([1]) | "Fail here" >> beam.Map(fail)
+        numbers = pipeline | beam.Create([1]) | beam.Reshuffle()
+        _ = numbers | "Fail here" >> beam.Map(fail)
 
     return wiring
 
@@ -94,29 +104,36 @@ def test_workers_are_as_many_as_cores_or_as_the_work_is_worth(
 # --- errors ---
 
 
+# What Beam adds to a message, what JSON ends with, and what it escapes.
+NASTY = """image 'a"} [while running "b\\n\u00e9' is: {"kind": "x"}. See [1]."""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    "error", [ImageError("image 'a' is bad: see."), OutputError("x")]
+    "error",
+    [ImageError(NASTY, reason="of-its-own"), OutputError("x")],
+    ids=["nasty", "plain"],
 )
-def test_error_of_a_step_comes_back_as_it_was_raised(error: Exception) -> None:
-    with pytest.raises(type(error), match=rf"^{error}$") as caught:
-        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
+def test_error_of_a_step_comes_back_as_it_was_raised(
+    error: SegdataError, workers: int
+) -> None:
+    with pytest.raises(type(error), match=rf"^{re.escape(str(error))}$") as caught:
+        runners.run(raising(error), RunnerOptions(workers=workers), do_nothing)
     assert type(caught.value) is type(error)
+    assert caught.value.reason == error.reason
 
 
-def test_error_that_nobody_expected_is_one_line_that_names_its_kind() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_error_that_nobody_expected_is_one_line_that_names_its_kind(
+    workers: int,
+) -> None:
+    message = (
+        r"^the pipeline failed: ZeroDivisionError: two lines\. Run with -v for Beam's "
+        r"whole report\.$"
+    )
     error = ZeroDivisionError("two\nlines")
-    with pytest.raises(
-        BuildError, match=r"^the pipeline failed: .*Run with -v"
-    ) as caught:
-        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.xfail(strict=True, reason="_one_line takes the last line of the text only")
-def test_error_that_nobody_expected_keeps_its_kind_and_its_first_line() -> None:
-    error = ZeroDivisionError("two\nlines")
-    with pytest.raises(BuildError, match=r"ZeroDivisionError: two lines"):
-        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
+    with pytest.raises(BuildError, match=message):
+        runners.run(raising(error), RunnerOptions(workers=workers), do_nothing)
 
 
 def test_error_while_waiting_ends_the_run() -> None:
@@ -133,13 +150,32 @@ def test_error_while_waiting_ends_the_run() -> None:
 # --- worker processes ---
 
 
-def test_worker_command_leaves_out_the_current_folder() -> None:
-    command = runners._WorkerFolder(Path("/tmp/a b")).command
+def test_worker_command_leaves_out_the_current_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    folder.mkdir()
+    with runners._Workers(folder) as workers:
+        command = workers.command
     assert " -P -m apache_beam.runners.worker.sdk_worker_main " in command
-    assert "'/tmp/a b/log'" in command
+    assert f"2>>'{folder}/log'" in command
     paths = command.partition("PYTHONPATH=")[2].split()[0].strip("'").split(":")
     assert paths
     assert all(Path(path).is_absolute() for path in paths)
+
+
+def test_last_words_of_a_dead_worker_are_told_even_where_it_broke_off(
+    tmp_path: Path,
+) -> None:
+    before = set(threading.enumerate())
+    with runners._Workers(tmp_path) as workers:
+        (drain,) = set(threading.enumerate()) - before
+        with open(tmp_path / "log", "wb", buffering=0) as log:
+            log.write(b"MemoryError: first\n\nKilled\xff in the mid")
+    drain.join(timeout=5)
+    assert not drain.is_alive()
+    message = r"Its last words: 'Killed\ufffd in the mid'\. Run the same command again"
+    with pytest.raises(BuildError, match=message) as caught:
+        raise workers.death()
+    assert caught.value.reason == "worker-died"
 
 
 def test_folders_of_the_user_do_not_shadow_ours(

@@ -11,6 +11,7 @@ from segdata.annotations import (
     record_key,
     validate_annotation,
 )
+from segdata.annotations import validate_object as library_validate_object
 from segdata.errors import AnnotationError
 
 
@@ -155,7 +156,7 @@ def test_text_that_cannot_be_written_is_refused(name):
 
 
 def validate_object(item):
-    validate_annotation({"image": "a.png", "objects": [{}, item]})
+    library_validate_object(item, "object 1 of image 'a.png'")
 
 
 @pytest.mark.parametrize("item", [5, None, "cat", ["cat"]])

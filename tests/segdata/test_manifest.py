@@ -1,67 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from segdata.errors import CorruptionError, OutputError
 from segdata.formats.camvid_classes import COLORS, grouped
 from segdata.manifest import (
     MANIFEST_VERSION,
-    Counts,
-    IndexEntry,
     Manifest,
-    Reject,
-    ShardReceipt,
     read_manifest,
-    read_receipt,
-    receipt_path,
     summarize,
-    write_receipt,
 )
-
-NUMBERS = st.integers(0, 2**53)
-NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
-IDS = st.integers(0, 255).map(str)
-RANGES = st.none() | st.tuples(NUMBERS, NUMBERS)
-ENTRIES = st.builds(
-    IndexEntry, key=NAMES, offset=NUMBERS, size=NUMBERS, image_sha256=NAMES
-)
-REJECTS = st.builds(
-    Reject,
-    key=NAMES,
-    split=NAMES,
-    image=NAMES,
-    reason=NAMES,
-    stage=NAMES,
-    message=NAMES,
-)
-COUNTS = st.builds(
-    Counts,
-    notes=st.dictionaries(NAMES, NUMBERS, max_size=3).map(Counter),
-    class_pixels=st.dictionaries(IDS, NUMBERS, max_size=3).map(Counter),
-    class_objects=st.dictionaries(IDS, NUMBERS, max_size=3).map(Counter),
-    voided_pixels=NUMBERS,
-    heights=RANGES,
-    widths=RANGES,
-)
-RECEIPTS = st.builds(
-    ShardReceipt,
-    name=NAMES,
-    split=st.sampled_from(["train", "val"]),
-    plan_sha256=NAMES,
-    num_bytes=NUMBERS,
-    sha256=NAMES,
-    records=st.lists(ENTRIES, max_size=4).map(tuple),
-    rejects=st.lists(REJECTS, max_size=2).map(tuple),
-    counts=COUNTS,
-)
+from segdata.receipt import Counts, IndexEntry, Reject, ShardReceipt
 
 
 def manifest_of(receipts: list[ShardReceipt], **changes: Any) -> Manifest:
@@ -115,76 +71,32 @@ def receipt(name: str, split: str, *keys: str, **values: Any) -> ShardReceipt:
     )
 
 
-# --- receipts ---
-
-
-@settings(max_examples=40)
-@given(RECEIPTS)
-def test_receipt_reads_back_as_it_was_written(one: ShardReceipt) -> None:
-    text = one.to_bytes()
-    assert ShardReceipt.from_bytes(text) == one
-    assert ShardReceipt.from_bytes(text).to_bytes() == text
-
-
-def test_receipt_lies_in_the_index_folder_under_the_shards_name(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "index").mkdir()
-    one = receipt("camvid-train.tfrecord-00000-of-00001", "train", "a", "b")
-    write_receipt(tmp_path, one)
-    assert read_receipt(tmp_path, one.name) == one
-    path = tmp_path / "index" / "camvid-train.tfrecord-00000-of-00001.json"
-    assert path == receipt_path(tmp_path, one.name)
-    assert orjson.loads(path.read_bytes())["records"]["key"] == ["a", "b"]
-
-
-def test_missing_receipt_is_refused_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(CorruptionError, match=r"index/s\.json cannot be read: No such"):
-        read_receipt(tmp_path, "s")
-
-
-GOOD_RECEIPT = receipt("s", "train", "a", "b").to_bytes()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"{}",
-        b"[]",
-        b"null",
-        GOOD_RECEIPT[:-20],
-        GOOD_RECEIPT.replace(b'"offset":[0,10]', b'"offset":[0]'),
-        GOOD_RECEIPT.replace(b'"rejects":[]', b'"rejects":[{"key":"a"}]'),
-        GOOD_RECEIPT.replace(b'"sha256"', b'"sha257"'),
-        pytest.param(
-            GOOD_RECEIPT.replace(b'"heights":null', b'"heights":[]'),
-            marks=pytest.mark.xfail(strict=True, reason="IndexError gets through"),
-        ),
-        GOOD_RECEIPT.replace(b'"notes":{}', b'"notes":[[1]]'),
-    ],
-)
-def test_damaged_receipt_is_refused_with_its_path(tmp_path: Path, text: bytes) -> None:
-    assert text != GOOD_RECEIPT
-    (tmp_path / "index").mkdir()
-    (tmp_path / "index" / "s.json").write_bytes(text)
-    with pytest.raises(CorruptionError, match=r"index/s\.json is damaged"):
-        read_receipt(tmp_path, "s")
-
-
 # --- the manifest ---
 
 
-@settings(max_examples=20)
-@given(st.lists(RECEIPTS, max_size=4))
-def test_manifest_reads_back_as_it_was_written(
-    tmp_path_factory: pytest.TempPathFactory, receipts: list[ShardReceipt]
-) -> None:
-    folder = tmp_path_factory.mktemp("m")
-    one = manifest_of(receipts)
-    write_manifest(folder, one.to_bytes())
-    assert read_manifest(folder) == one
-    assert read_manifest(folder).to_bytes() == one.to_bytes()
+def test_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    one = receipt(
+        "t0",
+        "train",
+        "a",
+        "\u00e9/b c",
+        counts=counts((4, 9), class_pixels=Counter({"10": 2**53}), voided_pixels=3),
+    )
+    reject = Reject(
+        key="x", split="val", image="x", reason="r", stage="encode", message="m"
+    )
+    written = manifest_of(
+        [one, receipt("t1", "train"), receipt("v0", "val", "c", rejects=(reject,))]
+    )
+    write_manifest(tmp_path, written.to_bytes())
+    assert read_manifest(tmp_path) == written
+    assert read_manifest(tmp_path).to_bytes() == written.to_bytes()
+
+
+def test_manifest_names_the_hash_of_every_receipt() -> None:
+    one = receipt("t0", "train", "a")
+    (shard,) = manifest_of([one]).splits["train"].shards
+    assert shard.receipt_sha256 == hashlib.sha256(one.to_bytes()).hexdigest()
 
 
 def test_manifest_holds_its_versions_first() -> None:
@@ -247,7 +159,6 @@ def test_manifest_with_a_part_missing_is_refused(
         read_manifest(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="ValueError gets through read_manifest")
 @pytest.mark.parametrize(
     "changes", [{"color": [1, 2]}, {"id": 300}, {"id": 1}], ids=str
 )
@@ -307,18 +218,3 @@ def test_summing_leaves_the_receipts_as_they_were() -> None:
     before = dataclasses.replace(one, counts=Counts.from_json(one.counts.to_json()))
     summarize([one, receipt("t1", "train", "b", counts=counts((1, 1)))])
     assert one == before
-
-
-@given(st.lists(COUNTS, min_size=1, max_size=4), st.randoms())
-def test_sum_of_counts_does_not_depend_on_their_order(
-    parts: list[Counts], random: Any
-) -> None:
-    def total(items: list[Counts]) -> Counts:
-        result = Counts()
-        for item in items:
-            result.add(item)
-        return result
-
-    shuffled = list(parts)
-    random.shuffle(shuffled)
-    assert total(shuffled).to_json() == total(parts).to_json()

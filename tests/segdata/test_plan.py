@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +164,53 @@ def test_small_splits_get_a_shard_per_32_records_and_at_most_eight(
     assert len(planned(tmp_path, names(count)).shards) == shards
 
 
-@pytest.mark.xfail(strict=True, reason="_num_shards has no upper bound")
 def test_tiny_shard_size_gives_no_more_shards_than_records(tmp_path: Path) -> None:
     for name in names(4):
         (tmp_path / name).write_bytes(b"x" * 100)
-    assert len(planned(tmp_path, names(4), shard_bytes=1).shards) <= 4
+    assert len(planned(tmp_path, names(4), shard_bytes=1).shards) == 4
+
+
+def test_source_file_that_was_touched_changes_the_state_of_its_shard_alone(
+    tmp_path: Path,
+) -> None:
+    before = planned(tmp_path, names(12), num_shards=3)
+    changed = before.shards[1]
+    image = tmp_path / f"{keys_of(before)[changed.name][0]}.png"
+    os.utime(image, ns=(1, 1))
+    after = planned(tmp_path, names(12), num_shards=3)
+    assert after.lines == before.lines
+    states = [
+        old.state_sha256 == new.state_sha256
+        for old, new in zip(before.shards, after.shards, strict=True)
+    ]
+    assert states == [True, False, True]
+    assert after.shards[1] == replace(
+        changed, state_sha256=after.shards[1].state_sha256
+    )
+
+
+def test_label_image_that_was_touched_changes_the_state_too(tmp_path: Path) -> None:
+    for name in ("a.png", "l.png"):
+        (tmp_path / name).write_bytes(b"x")
+    label = {"path": "l.png", "encoding": "index"}
+    plans = []
+    for time in (1, 2):
+        os.utime(tmp_path / "l.png", ns=(time, time))
+        plans.append(plan_of(tmp_path, [{"image": "a.png", "label_image": label}]))
+    assert plans[0].lines == plans[1].lines
+    assert plans[0].shards[0].state_sha256 != plans[1].shards[0].state_sha256
+
+
+def test_image_that_grew_changes_the_plan_of_its_shard_alone(tmp_path: Path) -> None:
+    before = planned(tmp_path, names(12), num_shards=3)
+    image = tmp_path / f"{keys_of(before)[before.shards[1].name][0]}.png"
+    image.write_bytes(b"xx")
+    after = planned(tmp_path, names(12), num_shards=3)
+    same = [
+        old.plan_sha256 == new.plan_sha256
+        for old, new in zip(before.shards, after.shards, strict=True)
+    ]
+    assert same == [True, False, True]
 
 
 @pytest.mark.parametrize(

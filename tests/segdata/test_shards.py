@@ -35,6 +35,22 @@ def test_shard_name_is_the_one_of_tfds():
     assert name == "camvid-train.tfrecord-00003-of-00012"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes",
+        "",
+        "..",
+        "../camvid-train.tfrecord-00003-of-00012",
+        "camvid-train.tfrecord-backup",
+        "camvid-train.tfrecord-00003-of-00012.bak",
+    ],
+)
+def test_names_of_other_files_are_no_shard_names(name):
+    assert shards.is_shard_name("camvid-train.tfrecord-00003-of-00012")
+    assert not shards.is_shard_name(name)
+
+
 def test_masked_crc_is_the_one_of_the_tfrecord_format():
     # CRC-32C of "123456789" is 0xE3069283 (RFC 3720, B.4); then rotate and offset.
     crc = 0xE3069283
@@ -86,12 +102,6 @@ def test_records_come_back_with_index_and_offset(tmp_path_factory, records):
     assert [record.offset for record in read] == writer.offsets
     assert writer.num_bytes == path.stat().st_size == sum(writer.sizes)
     assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_dali_index_has_offset_and_framed_size_per_line(tmp_path):
-    writer = write(tmp_path / "x", RECORDS)
-    assert writer.dali_index() == "0 21\n21 16\n37 1416\n1453 23\n"
-    assert RecordWriter(io.BytesIO()).dali_index() == ""
 
 
 def test_empty_file_has_no_records(tmp_path):

@@ -162,11 +162,6 @@ def test_format_finds_every_pair_without_a_warning(small):
         assert (small / annotation["label_image"]["path"]).is_file()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="options of segdata/commands/sample.py have no range: --seed -1 ends as an "
-    "internal error, --train -3 as 'drew -3 + 8 images'",
-)
 @pytest.mark.parametrize("option", ["--seed", "--train", "--val"])
 def test_negative_number_is_wrong_usage(option, tmp_path):
     arguments = ["--train", "1", "--val", "1", option, "-1"]

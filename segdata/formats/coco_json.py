@@ -1,0 +1,192 @@
+"""Reading COCO-style JSON: https://cocodataset.org/#format-data, as tools write it.
+
+The file is checked as far as the scan needs it: images, categories, and which
+annotation belongs to which image. What an annotation says of its mask is checked where
+the mask is encoded, object by object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from segdata.errors import AnnotationError, SourceError
+from segdata.label_map import LabelClass, distinct_colors
+
+Id = int | str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoFile:
+    """The parts of one JSON that make a dataset."""
+
+    path: Path
+    """Where it was read."""
+    images: Sequence[Mapping[str, Any]]
+    """Its images, ids and file names checked."""
+    annotations: Mapping[Id, list[Mapping[str, Any]]]
+    """Image id -> its annotations, in the file's order."""
+    categories: Mapping[Id, Mapping[str, Any]]
+    """Category id -> category."""
+    problems: tuple[AnnotationError, ...]
+    """Annotations that belong to no image."""
+    warnings: tuple[str, ...]
+    """What a person should know, one line each."""
+
+
+def read_coco(path: Path) -> CocoFile:
+    """Reads one file.
+
+    Raises:
+      SourceError: If it is not JSON, not COCO-style, or its ids are not unique.
+    """
+    data = _load(path)
+    images = _table(data, "images", path)
+    annotations = _table(data, "annotations", path)
+    categories = _table(data, "categories", path)
+    by_image: dict[Id, list[Mapping[str, Any]]] = {}
+    for image in images:
+        image_id = _checked_id(image, "image", path)
+        if image_id in by_image:
+            raise SourceError(
+                f"{path.name}: two images have the id {image_id!r}: ids must differ.",
+                reason="duplicate-image-id",
+            )
+        if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+            raise SourceError(
+                f"{path.name}: image {image_id!r} has no 'file_name'.",
+                reason="image-without-file-name",
+            )
+        by_image[image_id] = []
+    problems = _assign(annotations, by_image, path)
+    return CocoFile(
+        path=path,
+        images=images,
+        annotations=by_image,
+        categories=_categories(categories, path),
+        problems=tuple(problems),
+        warnings=tuple(_doubled_ids(annotations, path)),
+    )
+
+
+def object_classes(
+    categories: Mapping[Id, Mapping[str, Any]],
+) -> tuple[LabelClass, ...]:
+    """Contiguous classes, from 1, in the order of the source's ids.
+
+    A name that several categories share gets its id behind it.
+    """
+    ordered = sorted(categories, key=lambda i: (isinstance(i, str), i))
+    names = [str(categories[i]["name"]) for i in ordered]
+    colors = distinct_colors(len(ordered))
+    return tuple(
+        LabelClass(
+            id=index + 1,
+            name=name if names.count(name) == 1 else f"{name} {category_id}",
+            color=color,
+            source_ids=(category_id,),
+            supercategory=str(categories[category_id].get("supercategory") or ""),
+        )
+        for index, (category_id, name, color) in enumerate(
+            zip(ordered, names, colors, strict=True)
+        )
+    )
+
+
+def _load(path: Path) -> Any:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as strict_error:
+        # NaN and Infinity are no JSON but are written all the same: the numbers are
+        # refused where they are used, with the annotation's name.
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise SourceError(f"{path} is not JSON: {strict_error}.") from strict_error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{path} is not JSON: {error}.") from error
+
+
+def _table(data: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
+    table = data.get(name) if isinstance(data, dict) else None
+    if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
+        raise SourceError(
+            f"{path.name} is not COCO-style JSON: expected the key {name!r} with a "
+            "list of objects."
+        )
+    return table
+
+
+def _checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
+    value = row.get("id")
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        raise SourceError(
+            f"{path.name}: the id of an {what} is {value!r}: expected an integer or "
+            "text.",
+            reason=f"bad-{what}-id",
+        )
+    return value
+
+
+def _categories(
+    rows: Sequence[Mapping[str, Any]], path: Path
+) -> dict[Id, Mapping[str, Any]]:
+    categories: dict[Id, Mapping[str, Any]] = {}
+    for row in rows:
+        category_id = _checked_id(row, "category", path)
+        if category_id in categories or "name" not in row:
+            raise SourceError(
+                f"{path.name}: category {category_id!r} stands twice or has no name.",
+                reason="bad-category",
+            )
+        categories[category_id] = row
+    return categories
+
+
+def _assign(
+    annotations: Sequence[Mapping[str, Any]],
+    by_image: dict[Id, list[Mapping[str, Any]]],
+    path: Path,
+) -> list[AnnotationError]:
+    """Hands each annotation to its image; returns those that have none."""
+    problems = []
+    for row in annotations:
+        image_id = row.get("image_id")
+        owner = by_image.get(image_id) if isinstance(image_id, int | str) else None
+        if owner is None:
+            problems.append(
+                AnnotationError(
+                    f"{path.name}: annotation {row.get('id')!r} is of the unknown "
+                    f"image {image_id!r}: expected one of {len(by_image)} ids.",
+                    reason="unknown-image",
+                )
+            )
+        else:
+            owner.append(row)
+    return problems
+
+
+def _doubled_ids(annotations: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
+    seen: set[Any] = set()
+    doubled = []
+    for row in annotations:
+        annotation_id = row.get("id")
+        if isinstance(annotation_id, int | str):
+            if annotation_id in seen:
+                doubled.append(annotation_id)
+            seen.add(annotation_id)
+    if not doubled:
+        return []
+    return [
+        f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. {doubled[0]!r}; "
+        "all annotations are kept"
+    ]

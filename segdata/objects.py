@@ -1,0 +1,209 @@
+"""The objects of one image: masks, boxes and classes, encoded and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdata import rle
+from segdata.annotations import validate_object
+from segdata.errors import AnnotationError
+from segdata.label_map import LabelClass, LabelMap
+
+OnBadObject = Callable[[AnnotationError], None]
+"""Takes the reason why an object cannot be encoded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedObject:
+    """One object on its way into a record."""
+
+    label: LabelClass
+    """Its class."""
+    runs: NDArray[np.int64]
+    """Row-major runs; empty where the source gives a box but no mask."""
+    box: tuple[float, float, float, float]
+    """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
+    annotation: Mapping[str, Any]
+    """What the source says."""
+
+    @property
+    def area(self) -> float:
+        """Pixels, as the source says; else of the mask, or of the box."""
+        given = self.annotation.get("area")
+        if given is not None:
+            return float(given)
+        ymin, xmin, ymax, xmax = self.box
+        return float(
+            rle.area(self.runs) if len(self.runs) else (ymax - ymin) * (xmax - xmin)
+        )
+
+    @property
+    def category(self) -> int:
+        """Category id in the source, or -1 where it is not a number."""
+        category = self.annotation.get("category_id", -1)
+        return int(category) if isinstance(category, Integral) else -1
+
+
+def encode_objects(
+    objects: Sequence[Mapping[str, Any]],
+    label_map: LabelMap,
+    size: tuple[int, int],
+    notes: set[str],
+    on_bad_object: OnBadObject | None = None,
+) -> list[EncodedObject]:
+    """Encodes all objects of an image.
+
+    Args:
+      objects: As in the annotation dict.
+      label_map: The dataset's classes.
+      size: Height and width of the image in pixels.
+      notes: Names of what looked odd are added here.
+      on_bad_object: Called for each object that is bad, and the others are encoded;
+        None refuses the image with its first bad object.
+
+    Returns:
+      The good objects, in order.
+
+    Raises:
+      AnnotationError: For the first bad object, where `on_bad_object` is None.
+    """
+    try:
+        return _encode_all(objects, label_map, size, notes)
+    except AnnotationError:
+        if on_bad_object is None:
+            raise
+    notes.add("objects-rejected")
+    result = []
+    for number, item in enumerate(objects):  # slower, but only where one is bad
+        try:
+            result += _encode_all([item], label_map, size, notes, first=number)
+        except AnnotationError as error:
+            on_bad_object(error)
+    return result
+
+
+def _encode_all(
+    objects: Sequence[Mapping[str, Any]],
+    label_map: LabelMap,
+    size: tuple[int, int],
+    notes: set[str],
+    *,
+    first: int = 0,
+) -> list[EncodedObject]:
+    for number, item in enumerate(objects, first):
+        validate_object(item, _called(item, number))
+    height, width = size
+    with_mask = [item for item in objects if _has_mask(item)]
+    try:
+        encoded = rle.rle_batch(
+            [item["segmentation"] for item in with_mask], height, width
+        )
+    except AnnotationError as error:
+        bad = with_mask[error.index or 0]
+        raise AnnotationError(
+            f"{_called(bad)}: {error}", reason=error.reason
+        ) from error
+    runs = iter(encoded)
+    result = []
+    for item in objects:
+        mask = next(runs) if _has_mask(item) else np.zeros(0, np.int64)
+        result.append(
+            EncodedObject(
+                label=_object_class(item, label_map),
+                runs=mask,
+                box=_box(item, mask, height, width, notes),
+                annotation=item,
+            )
+        )
+        if not len(mask):
+            notes.add("object-without-mask")
+        elif not rle.area(mask):
+            notes.add("object-mask-empty")
+    return result
+
+
+def _has_mask(item: Mapping[str, Any]) -> bool:
+    segmentation = item.get("segmentation")
+    if isinstance(segmentation, np.ndarray) and not segmentation.ndim:
+        return True  # a lone number has no length; `rle` refuses it
+    return segmentation is not None and len(segmentation) > 0
+
+
+def _called(item: Any, number: int | None = None) -> str:
+    if isinstance(item, Mapping) and "id" in item:
+        return f"annotation {item['id']}"
+    return "an annotation without id" if number is None else f"object {number}"
+
+
+def _object_class(item: Mapping[str, Any], label_map: LabelMap) -> LabelClass:
+    table: Mapping[Any, LabelClass]
+    if "category" in item:
+        value, table = item["category"], label_map.object_by_name
+    elif "category_id" in item:
+        value, table = item["category_id"], label_map.object_by_source_id
+    else:
+        raise AnnotationError(
+            f"{_called(item)} has no class: expected 'category_id' or 'category'.",
+            reason="object-without-class",
+        )
+    if value not in table:
+        known = ", ".join(sorted(map(str, table))[:20]) or "none"
+        raise AnnotationError(
+            f"{_called(item)} is of the unknown class {value!r}: known are {known}.",
+            reason="unknown-object-class",
+        )
+    return table[value]
+
+
+def _box(
+    item: Mapping[str, Any],
+    runs: NDArray[np.int64],
+    height: int,
+    width: int,
+    notes: set[str],
+) -> tuple[float, float, float, float]:
+    """The object's box in pixels, cut to the image; from its mask if none is given."""
+    given = item.get("bbox")
+    if given is None:
+        if not len(runs):
+            raise AnnotationError(
+                f"{_called(item)} has neither a mask nor a box.",
+                reason="object-without-geometry",
+            )
+        return rle.bounding_box(runs, width)
+    x, y, box_width, box_height = _checked_box(item, given)
+    box = (y, x, y + box_height, x + box_width)
+    inside = (
+        min(max(box[0], 0.0), height),
+        min(max(box[1], 0.0), width),
+        min(max(box[2], 0.0), height),
+        min(max(box[3], 0.0), width),
+    )
+    if inside != box:
+        notes.add("box-clipped")
+    return inside
+
+
+def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, given))
+    except (TypeError, ValueError, OverflowError):
+        numbers = ()
+    if (
+        len(numbers) != 4
+        or not all(map(math.isfinite, numbers))
+        or min(numbers[2:]) < 0
+    ):
+        raise AnnotationError(
+            f"{_called(item)} has the box {given}: expected finite numbers x, y, width "
+            "and height, the last two at least 0.",
+            reason="bad-box",
+        )
+    return numbers

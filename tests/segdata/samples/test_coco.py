@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from segdata.commands.sample import sample
+from segdata.formats.coco import Coco
+from segdata.samples.coco import write_coco_sample
+from segdata.samples.mask_outline import trace_outline
+from segdata.samples.shape_scene import Feature, draw_shape_scene
+from segdata.samples.shapes import BAR, RING, SHAPES, place
+
+# Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)
+
+SPLITS = ("train2017", "val2017")
+
+
+def write(folder, *, seed=0, num_train=3, num_val=2):
+    write_coco_sample(folder, seed=seed, num_train=num_train, num_val=num_val)
+    return folder
+
+
+def files(folder):
+    """Path below the folder -> bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def table(folder, split):
+    path = folder / "annotations" / f"instances_{split}.json"
+    return json.loads(path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """The counts that `segdata sample` draws unless told otherwise."""
+    return write(tmp_path_factory.mktemp("full"), num_train=24, num_val=8)
+
+
+@pytest.fixture(scope="module")
+def tables(full):
+    return [table(full, split) for split in SPLITS]
+
+
+@pytest.fixture(scope="module")
+def objects(tables):
+    """Every annotation with the height and width of its image."""
+    found = []
+    for data in tables:
+        sizes = {row["id"]: (row["height"], row["width"]) for row in data["images"]}
+        found += [(row, *sizes[row["image_id"]]) for row in data["annotations"]]
+    return found
+
+
+def encoded(segmentation, height, width):
+    """As `COCO.annToRLE` does it."""
+    if isinstance(segmentation, list):
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return segmentation
+
+
+def kind(row):
+    segmentation = row.get("segmentation")
+    if segmentation is None:
+        return "box, no key"
+    if isinstance(segmentation, list):
+        names = {0: "box, empty list", 1: "one polygon"}
+        return names.get(len(segmentation), "several polygons")
+    counts = segmentation["counts"]
+    form = "compressed" if isinstance(counts, str) else "uncompressed"
+    return f"{form}, iscrowd={row['iscrowd']}"
+
+
+KINDS = {
+    "box, no key",
+    "box, empty list",
+    "one polygon",
+    "several polygons",
+    "compressed, iscrowd=0",
+    "uncompressed, iscrowd=0",
+    "uncompressed, iscrowd=1",
+}
+
+
+# --- Files.
+
+
+def test_sample_has_the_layout_of_coco(small):
+    assert sorted(files(small)) == [
+        "annotations/instances_train2017.json",
+        "annotations/instances_val2017.json",
+        "train2017/000000000139.jpg",
+        "train2017/000000000285.jpg",
+        "train2017/000000000431.jpg",
+        "val2017/000000000140.jpg",
+        "val2017/000000000286.jpg",
+    ]
+
+
+def test_every_image_is_a_jpeg_of_the_size_in_the_json(full, tables):
+    for split, data in zip(SPLITS, tables, strict=True):
+        listed = {row["file_name"] for row in data["images"]}
+        on_disk = {
+            path.relative_to(full / split).as_posix()
+            for path in (full / split).rglob("*.jpg")
+        }
+        assert listed == on_disk
+        for row in data["images"]:
+            with Image.open(full / split / row["file_name"]) as image:
+                assert (image.format, image.mode) == ("JPEG", "RGB")
+                assert image.size == (row["width"], row["height"])
+                assert 160 <= min(image.size) <= max(image.size) <= 320
+
+
+def test_images_differ_in_size(tables):
+    sizes = {(r["height"], r["width"]) for data in tables for r in data["images"]}
+    assert len(sizes) > 25
+
+
+@pytest.mark.parametrize(("num_train", "num_val"), [(8, 0), (0, 8), (4, 4)])
+def test_eight_images_have_one_in_a_subfolder_with_a_difficult_name(
+    num_train, num_val, tmp_path
+):
+    write(tmp_path, num_train=num_train, num_val=num_val)
+    rows = [row for split in SPLITS for row in table(tmp_path, split)["images"]]
+    [name, *_] = [row["file_name"] for row in rows if "/" in row["file_name"]]
+    folder, _, file = name.partition("/")
+    assert " " in folder
+    assert not folder.isascii()
+    assert re.fullmatch(r"\d{12}\.jpg", file)
+
+
+def test_same_seed_writes_the_same_bytes_in_another_process(small, tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from segdata.samples.coco import write_coco_sample as write\n"
+        "write(Path(sys.argv[1]), seed=0, num_train=3, num_val=2)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True,
+        timeout=60,
+        env=os.environ | {"PYTHONHASHSEED": "4711"},
+    )
+    assert files(tmp_path) == files(small)
+
+
+def test_other_seed_draws_other_images_under_the_same_names(small, tmp_path):
+    first, second = files(small), files(write(tmp_path, seed=1))
+    assert first.keys() == second.keys()
+    assert not [name for name in first if first[name] == second[name]]
+
+
+def test_no_two_images_are_alike(full):
+    images = [data for name, data in files(full).items() if name.endswith(".jpg")]
+    assert len(set(images)) == len(images) == 32
+
+
+def test_larger_sample_starts_with_the_smaller_one(small, full):
+    first, second = files(small), files(full)
+    for name in first:
+        if name.endswith(".jpg"):
+            assert second[name] == first[name]
+    for split in SPLITS:
+        few, many = table(small, split), table(full, split)
+        assert few["categories"] == many["categories"]
+        for key in ("images", "annotations"):
+            assert many[key][: len(few[key])] == few[key]
+            assert len(many[key]) > len(few[key])
+
+
+def test_number_of_training_images_does_not_change_the_validation_images(
+    small, tmp_path
+):
+    first, second = files(small), files(write(tmp_path, num_train=0))
+    same = [name for name in second if "val2017" in name]
+    assert len(same) == 3
+    assert {name: second[name] for name in same} == {name: first[name] for name in same}
+    assert table(tmp_path, "train2017")["images"] == []
+
+
+# --- What the JSON says.
+
+
+def test_ids_are_unique_over_both_splits(tables):
+    for key in ("images", "annotations"):
+        ids = [row["id"] for data in tables for row in data[key]]
+        assert len(set(ids)) == len(ids) > 0
+
+
+def test_both_splits_have_the_same_categories_with_gaps_between_their_ids(tables):
+    train, val = (data["categories"] for data in tables)
+    assert train == val
+    ids = [row["id"] for row in train]
+    assert ids == sorted(set(ids))
+    assert ids[0] > 1
+    assert ids[-1] > len(ids) == 8
+    assert len({row["name"] for row in train}) == 8
+    assert 1 < len({row["supercategory"] for row in train}) < 8
+
+
+def test_every_category_occurs_in_training(tables):
+    train = tables[0]
+    used = {row["category_id"] for row in train["annotations"]}
+    assert used == {row["id"] for row in train["categories"]}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_eight_images_have_every_kind_of_annotation(seed, tmp_path):
+    write(tmp_path, seed=seed, num_train=0, num_val=8)
+    data = table(tmp_path, "val2017")
+    assert {kind(row) for row in data["annotations"]} == KINDS
+    annotated = {row["image_id"] for row in data["annotations"]}
+    assert {row["id"] for row in data["images"]} - annotated
+
+
+def test_default_sample_has_every_kind_of_annotation_in_both_splits(tables):
+    for data in tables:
+        assert {kind(row) for row in data["annotations"]} == KINDS
+
+
+def test_images_have_at_most_eight_objects(tables):
+    for data in tables:
+        owners = [row["image_id"] for row in data["annotations"]]
+        assert set(owners) <= {row["id"] for row in data["images"]}
+        assert max(owners.count(owner) for owner in owners) <= 8
+
+
+def test_crowds_are_dots_far_apart_in_uncompressed_runs(objects):
+    crowds = [row for row, *_ in objects if row["iscrowd"]]
+    assert len(crowds) == 4
+    for row in crowds:
+        *_, width, height = row["bbox"]
+        assert row["area"] < 0.4 * width * height
+        assert len(row["segmentation"]["counts"]) > 100
+
+
+def test_masks_fit_their_images_and_are_not_empty(objects):
+    for row, height, width in objects:
+        if row.get("segmentation"):
+            found = encoded(row["segmentation"], height, width)
+            assert found["size"] == [height, width]
+            assert coco_mask.area(found) > 0
+
+
+def test_area_and_box_are_those_of_the_mask(objects):
+    for row, height, width in objects:
+        if row.get("segmentation"):
+            found = encoded(row["segmentation"], height, width)
+            assert row["area"] == coco_mask.area(found)
+            assert row["bbox"] == coco_mask.toBbox(found).tolist()
+
+
+def test_boxes_without_masks_are_inside_the_image_and_filled(objects):
+    boxes = [(row, h, w) for row, h, w in objects if not row.get("segmentation")]
+    assert len(boxes) == 8
+    for row, height, width in boxes:
+        x, y, box_width, box_height = row["bbox"]
+        assert 0 <= x < x + box_width <= width
+        assert 0 <= y < y + box_height <= height
+        assert row["area"] == box_width * box_height
+
+
+def test_polygons_are_inside_the_image(objects):
+    for row, height, width in objects:
+        for polygon in row.get("segmentation") or []:
+            if isinstance(row["segmentation"], list):
+                points = np.array(polygon).reshape(-1, 2)
+                assert points.min() >= 0
+                assert (points <= [width, height]).all()
+
+
+def test_no_two_masks_of_an_image_share_a_pixel(tables):
+    for data in tables:
+        for image in data["images"]:
+            masks = [
+                coco_mask.decode(
+                    encoded(row["segmentation"], image["height"], image["width"])
+                )
+                for row in data["annotations"]
+                if row["image_id"] == image["id"] and row.get("segmentation")
+            ]
+            assert not masks or np.sum(masks, axis=0).max() <= 1
+
+
+def test_objects_stand_out_from_what_is_around_them(full, tables):
+    """The masks lie on the drawn objects: colours jump at their borders."""
+    val, inside_changes, border_changes = tables[1], [], []
+    for image in val["images"]:
+        with Image.open(full / "val2017" / image["file_name"]) as opened:
+            pixels = np.asarray(opened, np.float32)
+        steps = np.abs(np.diff(pixels, axis=1)).sum(axis=2)
+        for row in val["annotations"]:
+            if row["image_id"] == image["id"] and row.get("segmentation"):
+                mask = coco_mask.decode(
+                    encoded(row["segmentation"], image["height"], image["width"])
+                )
+                jumps = mask[:, 1:] != mask[:, :-1]
+                border_changes.append(steps[jumps].mean())
+                inside_changes.append(steps[(mask[:, 1:] == 1) & ~jumps].mean())
+    assert np.mean(border_changes) > 3 * np.mean(inside_changes)
+
+
+# --- Who reads it.
+
+
+def test_pycocotools_reads_it(full):
+    path = full / "annotations" / "instances_val2017.json"
+    coco = COCO(str(path))
+    for row in coco.loadAnns(coco.getAnnIds()):
+        if row.get("segmentation"):
+            assert coco.annToMask(row).sum() == row["area"]
+
+
+def test_format_reads_it_without_a_warning(full, tables):
+    scan = Coco().scan(full)
+    annotations = list(scan.annotations)
+    assert (scan.warnings, scan.problems) == ((), ())
+    assert [a["split"] for a in annotations] == ["train"] * 24 + ["val"] * 8
+    for annotation in annotations:
+        assert (full / annotation["image"]).is_file()
+    count = sum(len(data["annotations"]) for data in tables)
+    assert sum(len(a["objects"]) for a in annotations) == count
+    assert [c.source_ids for c in scan.label_map.object_classes] == [
+        (shape.id,) for shape in SHAPES
+    ]
+
+
+def test_command_draws_it(tmp_path):
+    out = tmp_path / "shapes"
+    arguments = ["coco", str(out), "--train=2", "--val=1", "--seed=5"]
+    result = CliRunner().invoke(sample, arguments)
+    assert result.exit_code == 0, result.output
+    assert files(out) == files(
+        write(tmp_path / "other", seed=5, num_train=2, num_val=1)
+    )
+
+
+# --- Shapes, scenes and outlines.
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_scenes_have_what_they_promise(seed):
+    @cache
+    def scene(feature):
+        return draw_shape_scene(np.random.default_rng(seed), feature)
+
+    for feature in Feature:
+        assert len(scene(feature).figures) <= 8
+        assert all(mask.any() for mask in scene(feature).masks)
+    assert scene(Feature.NOTHING).figures == ()
+    assert len(scene(Feature.SHAPES).figures) >= 3
+    parts = trace_outline(scene(Feature.CUT).masks[0])
+    assert parts is not None
+    assert len(parts) >= 2
+    assert scene(Feature.CUT).figures[1].shape is BAR
+    assert scene(Feature.RING).figures[0].shape is RING
+    assert trace_outline(scene(Feature.RING).masks[0]) is None
+    assert scene(Feature.CROWD).figures[0].is_crowd
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_shapes_fill_the_circle_around_their_centre(shape):
+    figure = place(shape, (50.0, 60.0), 40.0, 0.3)
+    distances = np.hypot(*(np.concatenate(figure.fills) - (50, 60)).T)
+    assert distances.max() == pytest.approx(40, abs=0.05)
+    assert figure.mask(120, 100).sum() == pytest.approx(figure.area, rel=0.05)
+
+
+@pytest.mark.parametrize("density", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("seed", range(20))
+def test_outlines_give_back_every_pixel(seed, density):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((int(rng.integers(1, 12)), int(rng.integers(1, 12)))) < density
+    polygons = trace_outline(mask)
+    if polygons:
+        found = encoded([list(map(float, p)) for p in polygons], *mask.shape)
+        np.testing.assert_array_equal(coco_mask.decode(found), mask)
+    elif polygons is not None:
+        assert not mask.any()
+    else:  # there is background that cannot be reached from the border
+        assert has_hole(mask)
+
+
+def has_hole(mask):
+    outside = np.pad(np.zeros_like(mask), 1, constant_values=True)
+    background = np.pad(~mask, 1, constant_values=True)
+    for _ in range(mask.size):
+        spread = outside.copy()
+        spread[1:] |= outside[:-1]
+        spread[:-1] |= outside[1:]
+        spread[:, 1:] |= outside[:, :-1]
+        spread[:, :-1] |= outside[:, 1:]
+        outside = spread & background
+    return bool((background & ~outside).any())
+
+
+def test_outline_of_two_pixels_that_touch_at_a_corner_is_one():
+    assert trace_outline(np.eye(2, dtype=bool)) == [
+        [1, 0, 1, 1, 2, 1, 2, 2, 1, 2, 1, 1, 0, 1, 0, 0]
+    ]
+
+
+def test_outline_of_separate_pixels_is_two():
+    assert trace_outline(np.array([[True, False, True]])) == [
+        [1, 0, 1, 1, 0, 1, 0, 0],
+        [3, 0, 3, 1, 2, 1, 2, 0],
+    ]
