@@ -65,7 +65,7 @@ class _Arrangement:
     least: list[float] = field(default_factory=list)
     """Pixels of each that what comes later must leave visible."""
 
-    def add(self, figure: Figure, *, is_kept_whole: bool = False) -> bool:
+    def add(self, figure: Figure) -> bool:
         """Lays a figure on top, unless too little of it or of others were visible."""
         mask = figure.mask(self.height, self.width)
         visible = float(mask.sum())
@@ -78,7 +78,7 @@ class _Arrangement:
             return False
         self.figures.append(figure)
         self.masks = [*remaining, mask]
-        self.least.append(visible if is_kept_whole else needed)
+        self.least.append(needed)
         return True
 
     def keep_visible(self) -> None:

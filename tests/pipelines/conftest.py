@@ -158,12 +158,18 @@ class Pipe:
 
     def readers(self, pids: list[int]) -> list[int]:
         """Those of the processes that have it open."""
-        found = []
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                files = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-                if str(self.path) in files:
-                    found.append(pid)
+        found: list[int] = []
+
+        def look() -> bool:
+            for pid in pids:
+                with contextlib.suppress(OSError):
+                    fds = Path(f"/proc/{pid}/fd").iterdir()
+                    if str(self.path) in [os.readlink(fd) for fd in fds]:
+                        found.append(pid)
+            return bool(found)
+
+        # Its `open` returns a moment after ours.
+        assert wait_until(look, 5), "no process has the pipe open"
         return found
 
     def let_go(self) -> None:

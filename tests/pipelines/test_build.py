@@ -342,7 +342,7 @@ def test_too_many_rejects_fail_with_both_shares_and_the_first_reason(
 ) -> None:
     (source / IMAGE).unlink()
     message = (
-        r"1 of 9 records were rejected \(11\.1%\): at most 10\.0% are allowed "
+        r"1 of 9 records were rejected \(11\.1%\): at most 10\.0% may be "
         rf"\(--max-rejects\)\. The first reason: image '{IMAGE}' is missing"
     )
     with pytest.raises(BuildError, match=message):

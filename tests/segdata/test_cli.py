@@ -375,7 +375,7 @@ def test_closed_pipe_is_no_error_message(out: Path) -> None:
         (["build", "camvid", "a", "b", "--shard-size=big"], "'big' is no size: expect"),
         (["build", "camvid", "a", "b", "--shard-size=5 furlongs"], "is no size"),
         (["build", "camvid", "a", "b", "--shard-size=-5"], "is no size"),
-        (["build", "camvid", "a", "b", "--shard-size=0"], "'0' is no size: expected"),
+        (["build", "camvid", "a", "b", "--shard-size=0"], "'0' is out of range"),
         (["build", "camvid", "a", "b", "--shards=0"], "--shards is 0: expected 1 to 9"),
         (["build", "camvid", "a", "b", "--workers=0"], "0 is not in the range x>=1"),
         (["build", "camvid", "a", "b", "--max-rejects=2"], "2.0 is not in the range"),
@@ -438,7 +438,7 @@ def test_sizes_are_read_as_people_write_them(text: str, num_bytes: int) -> None:
 def test_size_beyond_all_measure_is_refused() -> None:
     import click
 
-    with pytest.raises(click.BadParameter, match=r"is no size"):
+    with pytest.raises(click.BadParameter, match=r"is out of range: expected 1 byte"):
         ByteSize()("9" * 400)
 
 

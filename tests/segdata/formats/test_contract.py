@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_class_is_a_frozen_dataclass_of_optional_fields_with_help(name: str) -> 
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     fields = dataclasses.fields(cls)
     helps = {field.name: field.metadata.get("help", "") for field in fields}
-    assert [n for n, text in helps.items() if not text.endswith(".")] == []
+    sentence = re.compile(r"[A-Z].+\.( \[default: .+\])?")
+    assert [n for n, text in helps.items() if not sentence.fullmatch(text)] == []
     assert all(field.default is not dataclasses.MISSING for field in fields)
 
 
