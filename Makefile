@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types unit test-slow bench format clean install
+.PHONY: demo test lint types unit bench format clean install
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -31,10 +31,7 @@ types: $(BIN)/.installed
 	$(BIN)/mypy build/types/segdata
 
 unit: $(BIN)/.installed
-	$(BIN)/python -m pytest -m "not slow"
-
-test-slow: $(BIN)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -q -n 2
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py

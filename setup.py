@@ -65,6 +65,7 @@ setup(
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.5",
             "ruff>=0.12",
             "setuptools>=77",
             "types-protobuf",

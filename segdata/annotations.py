@@ -41,8 +41,8 @@ class LabelImage(TypedDict):
 class ObjectAnnotation(TypedDict, total=False):
     """One object of an image, with COCO's names for things."""
 
-    id: int
-    """Annotation id in the source."""
+    id: int | str
+    """Annotation id in the source. Records hold numbers: text becomes -1 there."""
     category_id: int | str
     """Category id in the source; `category` may stand in its place."""
     category: str
@@ -91,7 +91,7 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "objects": (list | tuple, "a list"),
 }
 _OBJECT_KINDS: dict[str, tuple[type | UnionType, str]] = {
-    "id": (Integral, "an integer"),
+    "id": (Integral | str, "an integer or text"),
     "category_id": (Integral | str, "an integer or text"),
     "category": (str, "text"),
     "segmentation": (
@@ -118,7 +118,8 @@ def record_key(data: Mapping[str, Any]) -> str:
     key = data.get("key")
     if key is not None:
         return str(key)
-    return str(PurePosixPath(data["image"]).with_suffix(""))
+    path = PurePosixPath(data["image"])
+    return str(path.with_suffix("") if path.name else path)  # `.` and `/` have no name
 
 
 def validate_annotation(data: Mapping[str, Any]) -> None:

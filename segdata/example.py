@@ -228,7 +228,7 @@ def _put_objects(example: Any, record: EncodedRecord) -> None:
         features.OBJECT_LABEL: lambda o: o.label.id,
         features.OBJECT_TEXT: lambda o: o.label.name.encode(),
         features.OBJECT_CATEGORY: lambda o: o.category,
-        features.OBJECT_ID: lambda o: o.annotation.get("id", -1),
+        features.OBJECT_ID: lambda o: o.source_id,
         features.OBJECT_IS_CROWD: lambda o: int(o.annotation.get("iscrowd", 0)),
         features.OBJECT_AREA: lambda o: o.area,
         features.OBJECT_NUM_RUNS: lambda o: len(o.runs),

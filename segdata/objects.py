@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -43,6 +44,12 @@ class EncodedObject:
         return float(
             rle.area(self.runs) if len(self.runs) else (ymax - ymin) * (xmax - xmin)
         )
+
+    @property
+    def source_id(self) -> int:
+        """Annotation id in the source, or -1 where it has none or is not a number."""
+        source_id = self.annotation.get("id", -1)
+        return int(source_id) if isinstance(source_id, Integral) else -1
 
     @property
     def category(self) -> int:
@@ -202,8 +209,8 @@ def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
         or min(numbers[2:]) < 0
     ):
         raise AnnotationError(
-            f"{_called(item)} has the box {given}: expected finite numbers x, y, width "
-            "and height, the last two at least 0.",
+            f"{_called(item)} has the box {reprlib.repr(given)}: expected finite "
+            "numbers x, y, width and height, the last two at least 0.",
             reason="bad-box",
         )
     return numbers

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -208,8 +208,32 @@ def _candidate(
         source_state=repr(states).encode(),
         image_id=data.get("image_id"),
         image=data["image"],
-        line=_json({k: v for k, v in data.items() if k not in ("key", "image_id")}),
+        line=_data_json(data),
     )
+
+
+def _data_json(data: Annotation) -> bytes:
+    stored = {k: v for k, v in data.items() if k not in ("key", "image_id")}
+    try:
+        return orjson.dumps(stored)
+    except TypeError:
+        objects = [_storable(item) for item in data.get("objects", ())]
+        return _json({**stored, "objects": objects} if objects else stored)
+
+
+def _storable(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An object whose fields JSON can hold, e.g. not nested 255 deep.
+
+    What it cannot hold goes as text: the worker refuses it with the object's name.
+    """
+    result = {}
+    for name, value in item.items():
+        try:
+            orjson.dumps(value)
+            result[name] = value
+        except TypeError as error:
+            result[name] = f"a {type(value).__name__} ({error})"
+    return result
 
 
 def _is_valid(data: Annotation, options: BuildOptions) -> bool:

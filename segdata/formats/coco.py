@@ -11,21 +11,21 @@ annotations stay.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, cast
 
 from segdata.annotations import Annotation, ObjectAnnotation
-from segdata.errors import SourceError
+from segdata.errors import OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.coco_json import CocoFile, Id, object_classes, read_coco
 from segdata.label_map import LabelMap
 
 # Other annotation files of COCO, which hold no instances.
 _OTHER_FILES = re.compile(r"(captions|person_keypoints|panoptic|stuff|image_info)_")
+_ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
 _PROBED_IMAGES = 20
 
 
@@ -86,13 +86,16 @@ class Coco:
     def _find_json(self, source: Path) -> list[Path]:
         if self.annotations:
             given = source / self.annotations
-            found = sorted(given.glob("*.json")) if given.is_dir() else [given]
+            if not given.is_dir():
+                return [given]
+            found = sorted(given.glob("*.json"))
         else:
             found = (
                 sorted((source / "annotations").glob("*.json"))
                 or sorted(source.glob("*.json"))
                 or sorted(source.glob("*/*.json"))
             )
+        found = [path for path in found if not path.name.startswith("._")]  # macOS's
         named = [path for path in found if path.name.startswith("instances")]
         kept = named or [p for p in found if not _OTHER_FILES.match(p.name)]
         if not kept:
@@ -105,14 +108,16 @@ class Coco:
     def _image_folder(self, source: Path, file: CocoFile) -> str:
         """Folder below the source in which this file's images are."""
         if self.images:
-            return self.images.strip("/")
+            return _checked_images(self.images)
         stem = _plain_stem(file.path)
-        beside = file.path.parent.relative_to(source).as_posix()
+        beside = "."
+        if file.path.is_relative_to(source):  # else --annotations led out of it
+            beside = file.path.parent.relative_to(source).as_posix()
         usual = (stem, f"images/{stem}", "images", _without_year(stem), beside, ".")
         candidates = dict.fromkeys(path.strip("/") or "." for path in usual)
         probes = [image["file_name"] for image in file.images[:_PROBED_IMAGES]]
         for folder in candidates:
-            if any((source / folder / name).is_file() for name in probes):
+            if any(_is_file(source / folder / name) for name in probes):
                 return "" if folder == "." else folder
         if not probes:
             return ""
@@ -122,11 +127,31 @@ class Coco:
         )
 
 
+def _checked_images(folder: str) -> str:
+    """The option `images` as the beginning of paths; empty for the source itself."""
+    if folder.startswith("/"):
+        raise OptionError(
+            f"--images is {folder!r}: expected a folder below SOURCE, as a relative "
+            "path. Name the folder that holds both as SOURCE."
+        )
+    return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _annotations(
     file: CocoFile, folder: str, split: str | None
 ) -> Iterator[Annotation]:
     for image in file.images:
-        name = f"{folder}/{image['file_name']}" if folder else image["file_name"]
+        name = image["file_name"]
+        # An absolute path stays one, so that it is refused for what it is.
+        if folder and not _ABSOLUTE.match(name):
+            name = f"{folder}/{name}"
         annotation: Annotation = {
             "image": name,
             "objects": [_object(row) for row in file.annotations[image["id"]]],
@@ -147,10 +172,6 @@ def _object(row: Mapping[str, Any]) -> ObjectAnnotation:
     item = cast(ObjectAnnotation, {k: row[k] for k in kept if row.get(k) is not None})
     if item.get("bbox") == []:
         del item["bbox"]
-    area = item.get("area")
-    if isinstance(area, float) and not math.isfinite(area):
-        # The plan's JSON has no NaN: as text it is refused with the object's name.
-        item["area"] = repr(area)  # type: ignore[typeddict-item]  # bad on purpose
     return item
 
 
@@ -164,14 +185,16 @@ def _without_year(stem: str) -> str:
 
 
 def _split_names(paths: list[Path]) -> list[str | None]:
-    """A split for each file: its name without `instances` and the year."""
+    """A split for each file: its name without `instances` and the year.
+
+    Files of one name are told apart by their folders.
+    """
     if len(paths) == 1:
         stem = _without_year(_plain_stem(paths[0]))
         return [stem if stem in ("train", "val", "test") else None]
-    full = [
-        path.parent.name if path.name.startswith("_") else _plain_stem(path)
-        for path in paths
-    ]
+    full = [_plain_stem(path) for path in paths]
+    if len(set(full)) < len(full):
+        full = [path.parent.name for path in paths]
     short = [_without_year(name) for name in full]
     chosen = short if len(set(short)) == len(short) and all(short) else full
     return [re.sub(r"\W", "_", name) or "train" for name in chosen]

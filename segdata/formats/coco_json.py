@@ -7,7 +7,9 @@ the mask is encoded, object by object.
 
 from __future__ import annotations
 
-import json
+import codecs
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,12 @@ from segdata.errors import AnnotationError, SourceError
 from segdata.label_map import LabelClass, distinct_colors
 
 Id = int | str
+
+# A text, or a number that is no JSON but is written all the same. A text without an
+# end runs to the end of the file: so no byte is looked at twice.
+_TEXT_OR_NOT_FINITE = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?Infinity|NaN', re.DOTALL
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,11 +91,12 @@ def object_classes(
     """
     ordered = sorted(categories, key=lambda i: (isinstance(i, str), i))
     names = [str(categories[i]["name"]) for i in ordered]
+    uses = Counter(names)
     colors = distinct_colors(len(ordered))
     return tuple(
         LabelClass(
             id=index + 1,
-            name=name if names.count(name) == 1 else f"{name} {category_id}",
+            name=name if uses[name] == 1 else f"{name} {category_id}",
             color=color,
             source_ids=(category_id,),
             supercategory=str(categories[category_id].get("supercategory") or ""),
@@ -103,17 +112,26 @@ def _load(path: Path) -> Any:
         text = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    if text.startswith(codecs.BOM_UTF8):  # Windows' editors write it
+        text = text[len(codecs.BOM_UTF8) :]
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError as strict_error:
-        # NaN and Infinity are no JSON but are written all the same: the numbers are
-        # refused where they are used, with the annotation's name.
+    except orjson.JSONDecodeError as error:
         if b"NaN" not in text and b"Infinity" not in text:
-            raise SourceError(f"{path} is not JSON: {strict_error}.") from strict_error
+            raise SourceError(f"{path} is not JSON: {error}.") from error
+    # As texts they pass, to be refused where a number is needed, with the annotation's
+    # name. Python's `json` reads them, but also what no record and no plan can hold:
+    # half surrogate pairs and integers of any length.
+    text = _TEXT_OR_NOT_FINITE.sub(_as_text, text)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
         raise SourceError(f"{path} is not JSON: {error}.") from error
+
+
+def _as_text(match: re.Match[bytes]) -> bytes:
+    found = match[0]
+    return found if found.startswith(b'"') else b'"%s"' % found
 
 
 def _table(data: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
@@ -143,9 +161,17 @@ def _categories(
     categories: dict[Id, Mapping[str, Any]] = {}
     for row in rows:
         category_id = _checked_id(row, "category", path)
-        if category_id in categories or "name" not in row:
+        if category_id in categories:
             raise SourceError(
-                f"{path.name}: category {category_id!r} stands twice or has no name.",
+                f"{path.name}: two categories have the id {category_id!r}: ids must "
+                "differ.",
+                reason="bad-category",
+            )
+        name = row.get("name")
+        if not isinstance(name, int | str) or isinstance(name, bool) or name == "":
+            raise SourceError(
+                f"{path.name}: the name of category {category_id!r} is {name!r}: "
+                "expected text.",
                 reason="bad-category",
             )
         categories[category_id] = row
@@ -161,7 +187,8 @@ def _assign(
     problems = []
     for row in annotations:
         image_id = row.get("image_id")
-        owner = by_image.get(image_id) if isinstance(image_id, int | str) else None
+        is_id = isinstance(image_id, int | str) and not isinstance(image_id, bool)
+        owner = by_image.get(image_id) if is_id else None
         if owner is None:
             problems.append(
                 AnnotationError(

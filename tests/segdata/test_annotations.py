@@ -193,8 +193,8 @@ def test_well_formed_object_passes(item):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("id", "x", "is a str: expected an integer, got 'x'"),
-        ("id", None, "is a NoneType: expected an integer, got None"),
+        ("id", 1.5, "is a float: expected an integer or text, got 1.5"),
+        ("id", None, "is a NoneType: expected an integer or text, got None"),
         ("id", 2**63, "is 9223372036854775808: expected -9223372036854775808 to"),
         ("category_id", 2**63, "is 9223372036854775808: expected -92233720368547758"),
         ("category_id", [1], "is a list: expected an integer or text"),
