@@ -23,7 +23,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict
 
 import numpy as np
 
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, short_repr
 
 LabelEncoding = Literal["index", "color"]
 """How a label image spells classes: by pixel value, or by RGB colour."""
@@ -192,18 +192,13 @@ def _check_keys(
         if not isinstance(value, kind) or (isinstance(value, bool) and not is_flag):
             raise AnnotationError(
                 f"annotation key {name!r} of {where} is a {type(value).__name__}: "
-                f"expected {expected}, got {_short(value)}."
+                f"expected {expected}, got {short_repr(value)}."
             )
         if name in _RANGES and not isinstance(value, str | None):
             number: Any = value
             lowest, highest = _RANGES[name]
             if not lowest <= number <= highest:
                 raise AnnotationError(
-                    f"annotation key {name!r} of {where} is {_short(value)}: expected "
+                    f"annotation key {name!r} of {where} is {short_repr(value)}: expected "
                     f"{lowest} to {highest}."
                 )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,6 +6,17 @@ to do.* The `reason` is a short slug: it is what `rejects.jsonl` and the manifes
 
 from __future__ import annotations
 
+import reprlib
+
+
+def short_repr(value: object) -> str:
+    """A value as messages quote it: of 60 characters at most, whatever it holds."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an int of 5,000 digits
+        text = reprlib.repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
 
 class SegdataError(Exception):
     """Base of all errors that segdata raises on purpose.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from segdata import rle
 from segdata.annotations import validate_object
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, short_repr
 from segdata.label_map import LabelClass, LabelMap
 
 OnBadObject = Callable[[AnnotationError], None]
@@ -209,7 +208,7 @@ def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
         or min(numbers[2:]) < 0
     ):
         raise AnnotationError(
-            f"{_called(item)} has the box {reprlib.repr(given)}: expected finite "
+            f"{_called(item)} has the box {short_repr(given)}: expected finite "
             "numbers x, y, width and height, the last two at least 0.",
             reason="bad-box",
         )

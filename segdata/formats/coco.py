@@ -115,7 +115,7 @@ class Coco:
             beside = file.path.parent.relative_to(source).as_posix()
         usual = (stem, f"images/{stem}", "images", _without_year(stem), beside, ".")
         candidates = dict.fromkeys(path.strip("/") or "." for path in usual)
-        probes = [image["file_name"] for image in file.images[:_PROBED_IMAGES]]
+        probes = sorted(i["file_name"] for i in file.images)[:_PROBED_IMAGES]
         for folder in candidates:
             if any(_is_file(source / folder / name) for name in probes):
                 return "" if folder == "." else folder
@@ -172,6 +172,8 @@ def _object(row: Mapping[str, Any]) -> ObjectAnnotation:
     item = cast(ObjectAnnotation, {k: row[k] for k in kept if row.get(k) is not None})
     if item.get("bbox") == []:
         del item["bbox"]
+    if isinstance(row.get("segmentation"), dict):  # else plans differ by its order
+        item["segmentation"] = dict(sorted(row["segmentation"].items()))
     return item
 
 

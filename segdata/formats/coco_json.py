@@ -12,12 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from segdata.errors import AnnotationError, SourceError
+from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.label_map import LabelClass, distinct_colors
 
 Id = int | str
@@ -38,7 +39,7 @@ class CocoFile:
     images: Sequence[Mapping[str, Any]]
     """Its images, ids and file names checked."""
     annotations: Mapping[Id, list[Mapping[str, Any]]]
-    """Image id -> its annotations, in the file's order."""
+    """Image id -> its annotations, in the order of their ids."""
     categories: Mapping[Id, Mapping[str, Any]]
     """Category id -> category."""
     problems: tuple[AnnotationError, ...]
@@ -147,9 +148,10 @@ def _table(data: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
 def _checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
     value = row.get("id")
     if not isinstance(value, int | str) or isinstance(value, bool):
+        article = "an" if what == "image" else "a"
         raise SourceError(
-            f"{path.name}: the id of an {what} is {value!r}: expected an integer or "
-            "text.",
+            f"{path.name}: the id of {article} {what} is {short_repr(value)}: expected "
+            "an integer or text.",
             reason=f"bad-{what}-id",
         )
     return value
@@ -170,8 +172,8 @@ def _categories(
         name = row.get("name")
         if not isinstance(name, int | str) or isinstance(name, bool) or name == "":
             raise SourceError(
-                f"{path.name}: the name of category {category_id!r} is {name!r}: "
-                "expected text.",
+                f"{path.name}: the name of category {category_id!r} is "
+                f"{short_repr(name)}: expected text.",
                 reason="bad-category",
             )
         categories[category_id] = row
@@ -192,14 +194,36 @@ def _assign(
         if owner is None:
             problems.append(
                 AnnotationError(
-                    f"{path.name}: annotation {row.get('id')!r} is of the unknown "
-                    f"image {image_id!r}: expected one of {len(by_image)} ids.",
+                    f"{path.name}: annotation {short_repr(row.get('id'))} is of the "
+                    f"unknown image {short_repr(image_id)}: expected one of "
+                    f"{len(by_image)} ids.",
                     reason="unknown-image",
                 )
             )
         else:
             owner.append(row)
-    return problems
+    for rows in by_image.values():
+        _sort(rows)
+    return sorted(problems, key=str)
+
+
+def _sort(rows: list[Mapping[str, Any]]) -> None:
+    """By id; by content where ids miss or repeat. So the file's order is no matter."""
+    ids = [row.get("id") for row in rows]
+    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
+        rows.sort(key=itemgetter("id"))
+    else:
+        rows.sort(key=_place)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
+    row_id = row.get("id")
+    try:
+        content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested too deep: refused later
+        content = b""
+    is_number = type(row_id) is int
+    return not is_number, row_id if is_number else 0, content
 
 
 def _doubled_ids(annotations: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
@@ -214,6 +238,6 @@ def _doubled_ids(annotations: Sequence[Mapping[str, Any]], path: Path) -> list[s
     if not doubled:
         return []
     return [
-        f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. {doubled[0]!r}; "
-        "all annotations are kept"
+        f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
+        f"{short_repr(min(doubled, key=str))}; all annotations are kept"
     ]
