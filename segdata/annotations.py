@@ -199,6 +199,6 @@ def _check_keys(
             lowest, highest = _RANGES[name]
             if not lowest <= number <= highest:
                 raise AnnotationError(
-                    f"annotation key {name!r} of {where} is {short_repr(value)}: expected "
-                    f"{lowest} to {highest}."
+                    f"annotation key {name!r} of {where} is {short_repr(value)}: "
+                    f"expected {lowest} to {highest}."
                 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, short_repr
 
 Int64Array = NDArray[np.int64]
 
@@ -30,13 +30,13 @@ def rle_counts(segmentation: Mapping[str, Any], height: int, width: int) -> Int6
     if size is None or counts is None:
         raise AnnotationError(
             "COCO RLE is incomplete: expected the keys 'size' and 'counts', got "
-            f"{sorted(map(str, segmentation))}.",
+            f"{short_repr(sorted(map(str, segmentation)))}.",
             reason="bad-rle",
         )
     if not isinstance(size, Sequence) or list(size) != [height, width]:
         raise AnnotationError(
             f"COCO RLE does not fit its image: expected size [{height}, {width}], got "
-            f"{size!r}. Height comes first.",
+            f"{short_repr(size)}. Height comes first.",
             reason="mask-size-mismatch",
         )
     if isinstance(counts, str | bytes | bytearray):

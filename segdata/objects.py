@@ -162,7 +162,8 @@ def _object_class(item: Mapping[str, Any], label_map: LabelMap) -> LabelClass:
     if value not in table:
         known = ", ".join(sorted(map(str, table))[:20]) or "none"
         raise AnnotationError(
-            f"{_called(item)} is of the unknown class {value!r}: known are {known}.",
+            f"{_called(item)} is of the unknown class {short_repr(value)}: known are "
+            f"{known}.",
             reason="unknown-object-class",
         )
     return table[value]

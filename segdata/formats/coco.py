@@ -24,7 +24,7 @@ from segdata.formats.coco_json import CocoFile, Id, object_classes, read_coco
 from segdata.label_map import LabelMap
 
 # Other annotation files of COCO, which hold no instances.
-_OTHER_FILES = re.compile(r"(captions|person_keypoints|panoptic|stuff|image_info)_")
+_OTHER_FILES = re.compile(r"^(captions|person_keypoints|panoptic|stuff|image_info)_")
 _ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
 _PROBED_IMAGES = 20
 
@@ -115,7 +115,8 @@ class Coco:
             beside = file.path.parent.relative_to(source).as_posix()
         usual = (stem, f"images/{stem}", "images", _without_year(stem), beside, ".")
         candidates = dict.fromkeys(path.strip("/") or "." for path in usual)
-        probes = sorted(i["file_name"] for i in file.images)[:_PROBED_IMAGES]
+        names = (image["file_name"] for image in file.images)
+        probes = sorted(n for n in names if not _leads_away(n))[:_PROBED_IMAGES]
         for folder in candidates:
             if any(_is_file(source / folder / name) for name in probes):
                 return "" if folder == "." else folder
@@ -137,6 +138,10 @@ def _checked_images(folder: str) -> str:
     return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
 
 
+def _leads_away(name: str) -> bool:
+    return _ABSOLUTE.match(name) is not None or ".." in name.split("/")
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -149,8 +154,7 @@ def _annotations(
 ) -> Iterator[Annotation]:
     for image in file.images:
         name = image["file_name"]
-        # An absolute path stays one, so that it is refused for what it is.
-        if folder and not _ABSOLUTE.match(name):
+        if folder and not _leads_away(name):  # else it stays, to be refused as it is
             name = f"{folder}/{name}"
         annotation: Annotation = {
             "image": name,
@@ -179,7 +183,8 @@ def _object(row: Mapping[str, Any]) -> ObjectAnnotation:
 
 def _plain_stem(path: Path) -> str:
     """`instances_train2017.json` -> `train2017`."""
-    return path.stem.removeprefix("instances").strip("_")
+    stem = _OTHER_FILES.sub("", path.stem, count=1)
+    return stem.removeprefix("instances").strip("_")
 
 
 def _without_year(stem: str) -> str:

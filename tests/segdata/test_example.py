@@ -391,7 +391,7 @@ def test_bad_object_is_refused_with_its_id_and_image(folder, item, reason, messa
         5,
         thing(segmentation=5),
         {"category_id": [1], "bbox": [0, 0, 1, 1]},
-        thing(id="x"),
+        thing(id=1.5),
         thing(id=None),
         thing(id=2**63),
         thing(iscrowd="x"),
@@ -405,7 +405,7 @@ def test_bad_object_is_refused_with_its_id_and_image(folder, item, reason, messa
         "object",
         "segmentation",
         "category_id",
-        "id-text",
+        "id-float",
         "id-none",
         "id-too-large",
         "iscrowd-text",
@@ -419,6 +419,12 @@ def test_bad_object_is_refused_with_its_id_and_image(folder, item, reason, messa
 def test_field_of_a_wrong_type_is_refused_as_an_annotation(folder, item):
     with pytest.raises(AnnotationError, match=r"'a\.png'"):
         with_objects(folder, item)
+
+
+def test_text_id_of_an_object_becomes_minus_one(folder):
+    item = {"id": "f3a9", "category": "person", "bbox": [0, 0, 1, 1]}
+    record = with_objects(folder, item)
+    assert values(record, features.OBJECT_ID) == [-1]
 
 
 def test_category_id_may_be_a_numpy_integer(folder):
