@@ -17,7 +17,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from segdata import output
+from segdata import build_state, output
 from segdata.errors import SourceError
 from segdata.formats.base import Format, Scan
 from segdata.manifest import Manifest
@@ -138,6 +138,9 @@ def _run(request: BuildRequest, scan: Scan, shards: list[PlannedShard]) -> None:
                 ),
                 draw,
             )
+    except BaseException:
+        build_state.remove_temporaries(request.out)  # of workers that were ended
+        raise
     finally:
         listener.close()
 

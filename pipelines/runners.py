@@ -114,7 +114,9 @@ def run(wiring: Wiring, options: RunnerOptions, on_wait: Callable[[], None]) -> 
             workers.kill()
             raise
         if outcome:
-            raise _one_line(outcome[0], workers) from outcome[0]
+            error = _one_line(outcome[0], workers)
+            workers.kill()  # one failed, the others would go on with their shards
+            raise error from outcome[0]
 
 
 class _Workers:
@@ -158,10 +160,13 @@ class _Workers:
         )
 
     def kill(self) -> None:
-        """Ends all workers at once."""
+        """Ends all workers at once and waits until they are gone."""
         for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _SECONDS_TO_NOTICE
+        while any(map(_is_alive, self._pids())) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def check_alive(self) -> None:
         """Notices a worker that died: Beam waits for ever for one that died early.

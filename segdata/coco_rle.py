@@ -108,15 +108,18 @@ def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
     return numbers
 
 
+MAX_BOUNDARIES = 1 << 22
+"""Most ends of row-major runs that one object may have. A few kilobytes of column-major
+runs can hide gigabytes: stripes one pixel wide have a boundary at every pixel."""
+
+# Work of one pass of `transcode`: many large masks at once would cost gigabytes.
+_PASS_ENDS = 1 << 20
+
+
 def transcode(
     column_major: Sequence[Int64Array], height: int, width: int
 ) -> list[Int64Array]:
     """Turns column-major runs (COCO's order) into row-major runs, without dense masks.
-
-    A row-major run begins or ends where a pixel differs from its left neighbour, that
-    is, at the rows where two neighbouring columns differ. So the ends of the vertical
-    runs of columns `x - 1` and `x`, sorted together and taken in pairs, are the
-    intervals of rows with a boundary at `x`. All objects of an image go in one call.
 
     Args:
       column_major: Per object `[runs] int64`, background first, each summing to
@@ -126,9 +129,36 @@ def transcode(
 
     Returns:
       Per object the row-major runs as `rle` returns them.
+
+    Raises:
+      AnnotationError: If an object has more than `MAX_BOUNDARIES` row-major run ends;
+        its attribute `index` tells which.
     """
-    if not column_major:
-        return []
+    result: list[Int64Array] = []
+    begin = cost = 0
+    for index, counts in enumerate(column_major):
+        cost += 2 * (len(counts) + 2 * width)
+        if cost > _PASS_ENDS or index == len(column_major) - 1:
+            part = column_major[begin : index + 1]
+            try:
+                result += _transcode_pass(part, height, width)
+            except AnnotationError as error:
+                error.index = begin + (error.index or 0)
+                raise
+            begin, cost = index + 1, 0
+    return result
+
+
+def _transcode_pass(
+    column_major: Sequence[Int64Array], height: int, width: int
+) -> list[Int64Array]:
+    """Transcodes some objects of an image at once.
+
+    A row-major run begins or ends where a pixel differs from its left neighbour, that
+    is, at the rows where two neighbouring columns differ. So the ends of the vertical
+    runs of columns `x - 1` and `x`, sorted together and taken in pairs, are the
+    intervals of rows with a boundary at `x`.
+    """
     size = height * width
     starts, ends, owners = _foreground_intervals(column_major)
     rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
@@ -146,6 +176,7 @@ def transcode(
     first, last = toggles[0::2], toggles[1::2]
     lengths = last - first
     group, top = np.divmod(first, height + 2)
+    _check_boundaries(group // width, lengths, len(column_major))
     y = _ranges(top, lengths)
     group = np.repeat(group, lengths)
     owner, x = np.divmod(group, width)
@@ -275,6 +306,22 @@ def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
     total = int(lengths.sum())
     steps: Int64Array = np.repeat(starts - offsets, lengths) + np.arange(total)
     return steps
+
+
+def _check_boundaries(
+    owners: Int64Array, lengths: Int64Array, num_objects: int
+) -> None:
+    """Refuses an object whose row-major runs would fill the memory."""
+    ends = np.bincount(owners, weights=lengths, minlength=num_objects)
+    worst = int(ends.argmax())
+    if ends[worst] > MAX_BOUNDARIES:
+        error = AnnotationError(
+            f"mask has {int(ends[worst])} ends of runs along its rows: at most "
+            f"{MAX_BOUNDARIES} are stored. Is it noise, or fine stripes?",
+            reason="noisy-mask",
+        )
+        error.index = worst
+        raise error
 
 
 def _split_boundaries(

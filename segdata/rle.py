@@ -94,7 +94,11 @@ def rle_batch(
         except AnnotationError as error:
             error.index = index
             raise
-    runs = transcode(list(column_major.values()), image_height, image_width)
+    try:
+        runs = transcode(list(column_major.values()), image_height, image_width)
+    except AnnotationError as error:
+        error.index = list(column_major)[error.index or 0]
+        raise
     encoded = dense | dict(zip(column_major, runs, strict=True))
     return [encoded[index] for index in range(len(segmentations))]
 

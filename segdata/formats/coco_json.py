@@ -189,8 +189,9 @@ def _assign(
     problems = []
     for row in annotations:
         image_id = row.get("image_id")
-        is_id = isinstance(image_id, int | str) and not isinstance(image_id, bool)
-        owner = by_image.get(image_id) if is_id else None
+        owner = None
+        if isinstance(image_id, int | str) and not isinstance(image_id, bool):
+            owner = by_image.get(image_id)
         if owner is None:
             problems.append(
                 AnnotationError(
@@ -222,8 +223,7 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
         content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # nested too deep: refused later
         content = b""
-    is_number = type(row_id) is int
-    return not is_number, row_id if is_number else 0, content
+    return (False, row_id, content) if isinstance(row_id, int) else (True, 0, content)
 
 
 def _doubled_ids(annotations: Sequence[Mapping[str, Any]], path: Path) -> list[str]:

@@ -299,3 +299,30 @@ def test_counts_that_do_not_fill_their_image_are_refused(counts, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         coco_rle.check_counts(np.array(counts, np.int64), 3, 4)
     assert caught.value.reason == "bad-rle"
+
+
+def stripes(height: int, width: int) -> np.ndarray:
+    """Column-major runs of every second column: a boundary at every pixel of a row."""
+    return np.full(width + width % 2, height, np.int64)[:width]
+
+
+def test_mask_that_would_blow_up_along_its_rows_is_refused() -> None:
+    height, width = 3000, 3000
+    whole = np.array([0, height * width], np.int64)
+    with pytest.raises(AnnotationError, match=r"ends of runs along its rows") as caught:
+        coco_rle.transcode([whole, stripes(height, width)], height, width)
+    assert caught.value.reason == "noisy-mask"
+    assert caught.value.index == 1
+
+
+def test_many_large_masks_in_several_passes_equal_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    height, width = 40, 30000  # wide enough for several passes
+    objects = []
+    for _ in range(30):
+        cuts = np.sort(rng.choice(height * width, 20, replace=False))
+        objects.append(np.diff([0, *cuts, height * width]))
+    together = coco_rle.transcode(objects, height, width)
+    for counts, runs in zip(objects, together, strict=True):
+        (alone,) = coco_rle.transcode([counts], height, width)
+        np.testing.assert_array_equal(runs, alone)
