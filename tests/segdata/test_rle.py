@@ -6,10 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
+from random_masks import (
+    coco_encode,
+    column_major_runs,
+    fast,
+    masks,
+    seeds,
+    sides,
+    slow_row_major_runs,
+)
 
 from segdata import rle
 from segdata.errors import AnnotationError
@@ -18,40 +27,6 @@ from segdata.errors import AnnotationError
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
-
-# Too small to be worth shrinking by pixels: size, density and seed say it all.
-sides = st.one_of(st.just(1), st.integers(1, 24))
-densities = st.sampled_from([0.0, 0.02, 0.3, 0.5, 0.9, 1.0])
-seeds = st.integers(0, 2**32 - 1)
-fast = settings(max_examples=120, deadline=None)
-
-
-def random_mask(height, width, density, seed):
-    random = np.random.default_rng(seed)
-    return (random.random((height, width)) < density).astype(np.uint8)
-
-
-masks = st.builds(random_mask, sides, sides, densities, seeds)
-
-
-def coco_encode(mask):
-    return coco_mask.encode(np.asfortranarray(mask))
-
-
-def column_major_runs(mask):
-    """Straight from the definition, pixel by pixel."""
-    runs, value = [0], 0
-    for pixel in mask.reshape(-1, order="F").tolist():
-        if pixel != value:
-            runs.append(0)
-            value = pixel
-        runs[-1] += 1
-    return runs
-
-
-def slow_row_major_runs(mask):
-    runs = column_major_runs(mask.T)
-    return [*runs, 0] if len(runs) % 2 else runs
 
 
 def polygon_strategy(low=-20.0, high=50.0):
