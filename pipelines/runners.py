@@ -30,6 +30,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 import apache_beam as beam
@@ -281,8 +282,22 @@ def _quiet_threads() -> Iterator[None]:
         yield
         return
     before = threading.excepthook
-    threading.excepthook = lambda details: None
-    try:
-        yield
-    finally:
-        threading.excepthook = before
+
+    def hook(details: threading.ExceptHookArgs) -> None:
+        if not _is_beams(details.exc_traceback):
+            before(details)
+
+    threading.excepthook = hook
+    yield
+    # Not after a failure: Beam's threads outlive it, and fail one after the other.
+    threading.excepthook = before
+
+
+def _is_beams(traceback: TracebackType | None) -> bool:
+    """Whether an exception came out of Beam or its transport."""
+    while traceback is not None:
+        folders = Path(traceback.tb_frame.f_code.co_filename).parts
+        if "apache_beam" in folders or "grpc" in folders:
+            return True
+        traceback = traceback.tb_next
+    return False

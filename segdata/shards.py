@@ -149,6 +149,6 @@ def _read_one(file: IO[bytes], path: Path, index: int, offset: int) -> bytes | N
 
 def _damaged(path: Path, index: int, offset: int, what: str) -> CorruptionError:
     return CorruptionError(
-        f"{path.name}: record {index} at byte {offset} is damaged: {what}.",
+        f"{path.name}: record {index} is damaged at byte {offset}: {what}.",
         reason="record-damaged",
     )

@@ -128,7 +128,8 @@ def _named(path: Path, index: int, entry: IndexEntry) -> str:
 
 
 def _without_name(error: Exception, path: Path, index: int) -> str:
-    return str(error).removeprefix(f"{path.name}: record {index} ").rstrip(".")
+    text = str(error).removeprefix(f"{path.name}: record {index} ")
+    return text.removeprefix("is ").rstrip(".")
 
 
 def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> None:

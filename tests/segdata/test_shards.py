@@ -119,13 +119,13 @@ def test_missing_shard_is_a_corruption(tmp_path):
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
-        (5, "record 0 at byte 0 is damaged: its header is cut off"),
-        (12, "record 0 at byte 0 is damaged: expected 5 bytes, the file ends"),
-        (20, "record 0 at byte 0 is damaged: expected 5 bytes, the file ends"),
-        (22, "record 1 at byte 21 is damaged: its header is cut off"),
-        (36, "record 1 at byte 21 is damaged: expected 0 bytes, the file ends"),
-        (1000, "record 2 at byte 37 is damaged: expected 1400 bytes, the file ends"),
-        (-1, "record 3 at byte 1453 is damaged: expected 7 bytes, the file ends"),
+        (5, "record 0 is damaged at byte 0: its header is cut off"),
+        (12, "record 0 is damaged at byte 0: expected 5 bytes, the file ends"),
+        (20, "record 0 is damaged at byte 0: expected 5 bytes, the file ends"),
+        (22, "record 1 is damaged at byte 21: its header is cut off"),
+        (36, "record 1 is damaged at byte 21: expected 0 bytes, the file ends"),
+        (1000, "record 2 is damaged at byte 37: expected 1400 bytes, the file ends"),
+        (-1, "record 3 is damaged at byte 1453: expected 7 bytes, the file ends"),
     ],
 )
 def test_truncated_shard_names_file_record_and_byte(shard, kept, message):
@@ -158,7 +158,9 @@ def test_flipped_bit_is_found(shard, position, what):
     data = bytearray(shard.read_bytes())
     data[position] ^= 0x80
     shard.write_bytes(data)
-    with pytest.raises(CorruptionError, match=f"record 0 at byte 0 .*{what}") as caught:
+    with pytest.raises(
+        CorruptionError, match=f"record 0 is damaged at byte 0.*{what}"
+    ) as caught:
         list(read_records(shard))
     assert caught.value.reason == "record-damaged"
 
@@ -184,8 +186,8 @@ def test_record_is_read_at_its_offset(shard):
 @pytest.mark.parametrize(
     ("offset", "message"),
     [
-        (1, "record 7 at byte 1 is damaged: the CRC of its length"),
-        (1476, "record 7 at byte 1476 is damaged: the file ends before it"),
+        (1, "record 7 is damaged at byte 1: the CRC of its length"),
+        (1476, "record 7 is damaged at byte 1476: the file ends before it"),
         (10**9, "the file ends before it"),
     ],
 )

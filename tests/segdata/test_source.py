@@ -103,7 +103,9 @@ def test_damaged_record_is_named_and_the_others_are_read(
     data[40] ^= 1
     shard.write_bytes(data)
     source = RecordSource(out, "train")
-    with pytest.raises(CorruptionError, match=rf"{shard.name}: record 0 at byte 0 is "):
+    with pytest.raises(
+        CorruptionError, match=rf"{shard.name}: record 0 is damaged at byte 0"
+    ):
         source[0]
     assert source[len(source) - 1].key == source.keys[-1]
 

@@ -97,7 +97,7 @@ def test_flipped_bit_is_found_and_names_file_and_record(
     problems = build.problems()
     assert problems[0].startswith(f"{build.shard.name}: expected sha256 ")
     crc = "length" if part.startswith("length") else "data"
-    byte = f"at byte {entry.offset} is damaged"
+    byte = f"damaged at byte {entry.offset}"
     assert problems[1:] == [
         f"{build.named(1)}{byte}: the CRC of its {crc} does not match"
     ]
@@ -321,7 +321,7 @@ def test_record_of_another_key_is_found(build: Build) -> None:
 def test_record_that_is_no_example_is_found(build: Build) -> None:
     rewrite(build, lambda data: b"\xff" * 50)
     (problem,) = build.problems()
-    assert problem.startswith(f"{build.named(0)}is no tf.train.Example")
+    assert problem.startswith(f"{build.named(0)}no tf.train.Example")
 
 
 def test_record_of_foreign_origin_is_found(build: Build) -> None:
