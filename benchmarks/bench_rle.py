@@ -25,7 +25,7 @@ from PIL import Image
 from segdata import mask_ops
 from segdata.formats.camvid import CamVid
 from segdata.images import JPEG_QUALITY
-from segdata.label_images import read_label_runs
+from segdata.label_images import read_source_runs, to_label_runs
 
 # One thread for everything: hand-overs between threads would cost more than the ops.
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -42,7 +42,8 @@ def load(num_frames: int) -> tuple[list[dict[str, object]], str]:
     frames = []
     for data in list(scan.annotations)[:num_frames]:
         png = (folder / data["label_image"]["path"]).read_bytes()
-        runs = read_label_runs(png, "index", scan.label_map, "label")
+        source = read_source_runs(png, "index", "label")
+        runs = to_label_runs(source, "index", scan.label_map, "label")
         jpeg = io.BytesIO()
         frame = Image.open(folder / data["image"]).convert("RGB")
         frame.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=0)

@@ -11,15 +11,21 @@ comes after it does not know the format.
      "height": 426, "width": 640,
      "objects": [{"id": 3, "category_id": 62, "iscrowd": 0, "area": 1035.7,
                   "bbox": [x, y, width, height], "segmentation": [[x0, y0, ...]]}]}
+
+    {"key": "Abyssinian_1", "image": "images/Abyssinian_1.jpg", "image_class": 1,
+     "label_image": {"path": "annotations/trimaps/Abyssinian_1.png", ...},
+     "mask_image": {"path": "annotations/trimaps/Abyssinian_1.png", ...},
+     "objects": [{"category_id": 1, "mask_value": 1}],
+     "regions": [{"name": "head", "bbox": [x, y, width, height]}]}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import PurePosixPath
 from types import UnionType
-from typing import Any, Literal, NotRequired, Required, TypedDict
+from typing import Any, Literal, NotRequired, Required, TypedDict, get_args
 
 import numpy as np
 
@@ -27,6 +33,10 @@ from segdata.errors import AnnotationError, short_repr
 
 LabelEncoding = Literal["index", "color"]
 """How a label image spells classes: by pixel value, or by RGB colour."""
+
+MaskEncoding = Literal["index", "id24"]
+"""How a mask image spells objects: by the stored sample or palette index, or by
+`R + 256 * G + 65536 * B`, as COCO's panoptic PNGs do."""
 
 
 class LabelImage(TypedDict):
@@ -36,6 +46,27 @@ class LabelImage(TypedDict):
     """Path relative to the image directory, with forward slashes."""
     encoding: LabelEncoding
     """`index`: the stored pixel value. `color`: the colour, whatever the index."""
+
+
+class MaskImage(TypedDict):
+    """An image file whose pixels say which object they belong to."""
+
+    path: str
+    """Path relative to the image directory, with forward slashes."""
+    encoding: MaskEncoding
+    """`index`: values that no object claims are nobody's. `id24`: so is 0; any other
+    value must be some object's, and every object must be there."""
+
+
+class Region(TypedDict, total=False):
+    """A named box that is no object: it has no class and no mask."""
+
+    name: Required[str]
+    """What it is around, e.g. `head`."""
+    bbox: Required[list[float]]
+    """`[x, y, width, height]` in pixels."""
+    source: dict[str, Any]
+    """What else the source says of it; JSON-able."""
 
 
 class ObjectAnnotation(TypedDict, total=False):
@@ -49,12 +80,18 @@ class ObjectAnnotation(TypedDict, total=False):
     """Class name in the label map."""
     segmentation: Any
     """Whatever `segdata.rle.rle` takes, or absent for a box-only object."""
+    mask_value: int
+    """In place of `segmentation`: the value of its pixels in the `mask_image`."""
     bbox: list[float]
     """`[x, y, width, height]` in pixels; derived from the mask where absent."""
     area: float
     """Pixels, as the source says; counted from the mask where absent."""
     iscrowd: int
     """1 for a region of many objects."""
+    keypoints: list[float]
+    """`x, y, visibility` of each keypoint of its class: pixels, and 0 to 2."""
+    source: dict[str, Any]
+    """What else the source says of it; JSON-able."""
 
 
 class Annotation(TypedDict):
@@ -67,28 +104,46 @@ class Annotation(TypedDict):
     absent."""
     split: NotRequired[str]
     """Split that the source puts it in."""
-    image_id: NotRequired[int]
-    """Number of the image in the source. Evaluators pass it through float32: one that
-    is not within 0 to 2**24 is replaced in the record."""
+    image_id: NotRequired[int | str]
+    """Id of the image in the source. Evaluators want a number that float32 can hold:
+    where not all are within 0 to 2**24, `image/source_id` gets numbers of our own."""
     height: NotRequired[int]
     """Height in pixels as the source says; checked against the file."""
     width: NotRequired[int]
     """Width in pixels as the source says; checked against the file."""
     label_image: NotRequired[LabelImage]
     """Where the label map is stored."""
+    paint_label_map: NotRequired[bool]
+    """Whether the label map is painted from the objects; see `segdata.painting`."""
+    mask_image: NotRequired[MaskImage]
+    """Where the masks of objects with a `mask_value` are stored."""
     objects: NotRequired[list[ObjectAnnotation]]
     """Instances, in the source's order."""
+    image_class: NotRequired[int | str]
+    """Source category id of the whole image."""
+    regions: NotRequired[list[Region]]
+    """Named boxes that are no objects."""
+    captions: NotRequired[list[str]]
+    """Captions, in the source's order."""
+    source: NotRequired[dict[str, Any]]
+    """What else the source says of the image; JSON-able."""
 
 
 _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "image": (str, "text"),
     "key": (str, "text"),
     "split": (str, "text"),
-    "image_id": (Integral, "an integer"),
+    "image_id": (Integral | str, "an integer or text"),
     "height": (Integral, "an integer"),
     "width": (Integral, "an integer"),
     "label_image": (Mapping, "a dict"),
+    "paint_label_map": (bool, "true or false"),
+    "mask_image": (Mapping, "a dict"),
     "objects": (list | tuple, "a list"),
+    "image_class": (Integral | str, "an integer or text"),
+    "regions": (list | tuple, "a list"),
+    "captions": (list | tuple, "a list of texts"),
+    "source": (Mapping, "a dict"),
 }
 _OBJECT_KINDS: dict[str, tuple[type | UnionType, str]] = {
     "id": (Integral | str, "an integer or text"),
@@ -98,16 +153,27 @@ _OBJECT_KINDS: dict[str, tuple[type | UnionType, str]] = {
         Mapping | list | tuple | np.ndarray | None,
         "polygons, a COCO RLE, a dense mask or None",
     ),
+    "mask_value": (Integral, "an integer"),
     "bbox": (list | tuple | np.ndarray | None, "a list of four numbers"),
     "area": (Real | None, "a number"),
     "iscrowd": (Integral, "0 or 1"),
+    "keypoints": (list | tuple | np.ndarray | None, "a list of numbers"),
+    "source": (Mapping, "a dict"),
 }
+_REGION_KINDS: dict[str, tuple[type | UnionType, str]] = {
+    "name": (str, "text"),
+    "bbox": (list | tuple | np.ndarray, "a list of four numbers"),
+    "source": (Mapping, "a dict"),
+}
+_FLAGS = ("iscrowd", "paint_label_map")
 _RANGES = {
     "image_id": (-(2**63), 2**63 - 1),
     "height": (1, 2**31 - 1),
     "width": (1, 2**31 - 1),
     "id": (-(2**63), 2**63 - 1),
     "category_id": (-(2**63), 2**63 - 1),
+    "image_class": (-(2**63), 2**63 - 1),
+    "mask_value": (0, 2**32 - 1),
     "iscrowd": (0, 1),
     "area": (0, 3e38),  # records hold it as float32
 }
@@ -138,24 +204,24 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
         )
     where = f"image {image!r}"
     _check_keys(data, _KINDS, where)
-    for name in ("image", "key"):
-        try:
-            data.get(name, "").encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:
+    for name in ("image", "key", "image_id", "image_class"):
+        if not _is_utf8(str(data.get(name, "")), "surrogateescape"):
             raise AnnotationError(
                 f"annotation key {name!r} of {where} cannot be written as UTF-8.",
                 reason="bad-annotation",
-            ) from None
-    label_image = data.get("label_image")
-    if label_image is not None and (
-        not isinstance(label_image.get("path"), str)
-        or not isinstance(label_image.get("encoding"), str)
-        or label_image["encoding"] not in ("index", "color")
-    ):
+            )
+    _check_image_file(data, "label_image", get_args(LabelEncoding), where)
+    _check_image_file(data, "mask_image", get_args(MaskEncoding), where)
+    if data.get("paint_label_map") and "label_image" in data:
         raise AnnotationError(
-            f"'label_image' of {where} is {dict(label_image)}: expected {{'path': str, "
-            "'encoding': 'index' or 'color'}."
+            f"{where} has a label image, and its label map is to be painted from the "
+            "objects: expected one of both."
         )
+    for caption in data.get("captions", ()):
+        if not isinstance(caption, str) or not _is_utf8(caption):
+            raise AnnotationError(
+                f"a caption of {where} is {short_repr(caption)}: expected text."
+            )
 
 
 def validate_object(item: Any, called: str) -> None:
@@ -176,6 +242,46 @@ def validate_object(item: Any, called: str) -> None:
     _check_keys(item, _OBJECT_KINDS, called)
 
 
+def validate_region(item: Any, called: str) -> None:
+    """Checks the shape of one region of an annotation dict, likewise.
+
+    Raises:
+      AnnotationError: As `validate_object`, and if it lacks its name or box.
+    """
+    if not isinstance(item, Mapping):
+        raise AnnotationError(f"{called} is a {type(item).__name__}: expected a dict.")
+    _check_keys(item, _REGION_KINDS, called)
+    if not {"name", "bbox"} <= item.keys() or not _is_utf8(item["name"]):
+        raise AnnotationError(
+            f"{called} is {short_repr(dict(item))}: expected 'name' (text) and 'bbox'.",
+            reason="bad-region",
+        )
+
+
+def _check_image_file(
+    data: Mapping[str, Any], name: str, encodings: Sequence[str], where: str
+) -> None:
+    item = data.get(name)
+    if item is not None and (
+        item.keys() != {"path", "encoding"}
+        or not isinstance(item["path"], str)
+        or not isinstance(item["encoding"], str)
+        or item["encoding"] not in encodings
+    ):
+        raise AnnotationError(
+            f"{name!r} of {where} is {short_repr(dict(item))}: expected {{'path': str, "
+            f"'encoding': {' or '.join(map(repr, encodings))}}}."
+        )
+
+
+def _is_utf8(text: str, errors: str = "strict") -> bool:
+    try:
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check_keys(
     data: Mapping[str, Any],
     kinds: Mapping[str, tuple[type | UnionType, str]],
@@ -188,8 +294,8 @@ def _check_keys(
         )
     for name, value in data.items():
         kind, expected = kinds[name]
-        is_flag = name == "iscrowd" and isinstance(value, bool)
-        if not isinstance(value, kind) or (isinstance(value, bool) and not is_flag):
+        is_stray_flag = isinstance(value, bool) and name not in _FLAGS
+        if not isinstance(value, kind) or is_stray_flag:
             raise AnnotationError(
                 f"annotation key {name!r} of {where} is a {type(value).__name__}: "
                 f"expected {expected}, got {short_repr(value)}."

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
-import numpy as np
-
-from segdata import features, files, identity, images
+from segdata import files, identity, images
 from segdata.annotations import record_key, validate_annotation
+from segdata.canonical_json import canonical_json
+from segdata.encoded_record import EncodedRecord, to_example
 from segdata.errors import AnnotationError
-from segdata.example_proto import Example
-from segdata.features import Feature
-from segdata.label_images import LabelRuns, read_label_runs
-from segdata.label_map import LabelMap
+from segdata.image_level import EncodedRegion, encode_regions, image_class
+from segdata.label_images import LabelRuns, SourceRuns, read_source_runs, to_label_runs
+from segdata.label_map import LabelClass, LabelMap
+from segdata.mask_images import MaskImageRuns
 from segdata.objects import EncodedObject, OnBadObject, encode_objects
+from segdata.painting import paint_label_map
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.
@@ -48,130 +49,156 @@ def dict_to_tf_example(
       AnnotationError: If an annotation is malformed, does not fit the image, or names
         an unknown class.
     """
-    return encode_record(data, LabelMap.from_dict(label_map_dict), image_dir).example
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EncodedRecord:
-    """A record and what the builder counts of it."""
-
-    example: Any
-    """The `tf.train.Example`."""
-    key: str
-    """The record's key."""
-    sha256: str
-    """Hex SHA-256 of the encoded image."""
-    height: int
-    """Height in pixels."""
-    width: int
-    """Width in pixels."""
-    label_runs: LabelRuns | None
-    """The label map, if there is one."""
-    objects: list[EncodedObject]
-    """The objects, in the source's order."""
-    notes: tuple[str, ...]
-    """What was changed or looked odd, by name, sorted."""
+    label_map = LabelMap.from_dict(label_map_dict)
+    return to_example(encode_record(data, label_map, image_dir), label_map)
 
 
 def encode_record(
     data: Mapping[str, Any],
     label_map: LabelMap,
     image_dir: str | os.PathLike[str],
+    *,
+    number: int | None = None,
     on_bad_object: OnBadObject | None = None,
 ) -> EncodedRecord:
-    """Does the work of `dict_to_tf_example` and also returns what to count.
+    """Does the work of `dict_to_tf_example`, up to the message itself.
 
-    With `on_bad_object` a bad object is handed there and left out of the record; the
-    image and its other objects stay.
+    Args:
+      data: Annotation dict.
+      label_map: The dataset's classes.
+      image_dir: Folder that the paths in `data` are relative to and may not leave.
+      number: `image/source_id`, where the dataset's plan gives one.
+      on_bad_object: Takes each bad object or region, which is left out of the record;
+        the image and the others stay. None refuses the image.
     """
     validate_annotation(data)
     name = data["image"]
     source = files.read_bytes(image_dir, name, what="image")
-    label_runs = _label_runs(data, label_map, image_dir)
+    labels = _LabelFiles(image_dir)
+    label_runs = labels.label_runs(data, label_map)
+    mask_image = labels.mask_image(data)
+    of_labels = label_runs or (mask_image and mask_image.source)
     image = images.normalize_image(
-        source, name, expected_size=_expected_size(data, label_runs)
+        source, name, expected_size=_expected_size(data, of_labels)
     )
-    _check_sizes(data, label_runs, image)
+    _check_sizes(data, label_runs, mask_image, image)
     notes = {*image.changes, *_label_notes(label_runs)}
     try:
-        objects = encode_objects(
-            data.get("objects") or (),
-            label_map,
-            (image.height, image.width),
-            notes,
-            on_bad_object,
+        objects, regions, label_class = _encode_annotations(
+            data, label_map, image, notes, mask_image, on_bad_object
         )
+        if data.get("paint_label_map"):
+            label_runs = paint_label_map(objects, label_map, image.height, image.width)
+        fields = canonical_json(data.get("source", {}), "the image")
     except AnnotationError as error:
         raise AnnotationError(
             f"{error} (image {name!r})", reason=error.reason
         ) from error
-    record = EncodedRecord(
-        example=Example(),
-        key=record_key(data),
+    key = record_key(data)
+    captions = data.get("captions")
+    return EncodedRecord(
+        key=key,
+        filename=name,
+        image=image,
         sha256=hashlib.sha256(image.encoded).hexdigest(),
-        height=image.height,
-        width=image.width,
+        number=_usable_number(data, key) if number is None else number,
+        image_id=str(data.get("image_id", "")),
+        source=fields,
+        image_class=label_class,
+        image_category=str(data.get("image_class", "")),
+        captions=None if captions is None else tuple(captions),
+        regions=regions,
         label_runs=label_runs,
         objects=objects,
         notes=tuple(sorted(notes)),
     )
-    _fill(record, data, label_map, image)
-    return record
 
 
-def _fill(
-    record: EncodedRecord,
+def _encode_annotations(
     data: Mapping[str, Any],
     label_map: LabelMap,
     image: images.NormalizedImage,
-) -> None:
-    example = record.example
-    image_id = data.get("image_id", -1)
-    if not 0 <= image_id <= identity.MAX_IMAGE_ID:
-        image_id = identity.image_id(record.key)
-    _put(example, features.SCHEMA, features.SCHEMA_VERSION)
-    _put(example, features.KEY, record.key.encode("utf-8", "surrogateescape"))
-    _put(example, features.NOTES, [note.encode() for note in record.notes])
-    _put(example, features.ENCODED, image.encoded)
-    _put(example, features.FORMAT, image.format.encode())
-    _put(example, features.HEIGHT, image.height)
-    _put(example, features.WIDTH, image.width)
-    _put(example, features.FILENAME, data["image"].encode("utf-8", "surrogateescape"))
-    _put(example, features.SOURCE_ID, str(image_id).encode())
-    _put(example, features.SHA256, record.sha256.encode())
-    _put(example, features.OBJECT_COUNT, len(record.objects))
-    if record.label_runs is not None:
-        _put(example, features.LABEL_VALUES, record.label_runs.values.tobytes())
-        _put(example, features.LABEL_LENGTHS, record.label_runs.lengths.tolist())
-        _put(example, features.VOIDED_PIXELS, record.label_runs.voided_pixels)
-    if record.objects or label_map.object_classes:
-        _put_objects(example, record)
+    notes: set[str],
+    mask_image: MaskImageRuns | None,
+    on_bad_object: OnBadObject | None,
+) -> tuple[
+    tuple[EncodedObject, ...], tuple[EncodedRegion, ...] | None, LabelClass | None
+]:
+    size = (image.height, image.width)
+    items = data.get("objects") or ()
+    objects = encode_objects(items, label_map, size, notes, on_bad_object, mask_image)
+    if mask_image is not None:
+        claimed = {item["mask_value"] for item in items if "mask_value" in item}
+        stray = mask_image.unclaimed(claimed)
+        if stray is not None:
+            if on_bad_object is None:
+                raise stray
+            notes.add("objects-rejected")
+            on_bad_object(stray)
+    regions = data.get("regions")
+    encoded = (
+        None
+        if regions is None
+        else tuple(encode_regions(regions, size, notes, on_bad_object))
+    )
+    return tuple(objects), encoded, image_class(data, label_map)
 
 
-def _label_runs(
-    data: Mapping[str, Any], label_map: LabelMap, image_dir: str | os.PathLike[str]
-) -> LabelRuns | None:
-    label_image = data.get("label_image")
-    if label_image is None:
-        return None
-    path = label_image["path"]
-    encoded = files.read_bytes(image_dir, path, what="label image")
-    return read_label_runs(encoded, label_image["encoding"], label_map, path)
+def _usable_number(data: Mapping[str, Any], key: str) -> int:
+    """The source's own number if it fits, else one from the key."""
+    image_id = data.get("image_id")
+    if isinstance(image_id, Integral) and 0 <= image_id <= identity.MAX_IMAGE_ID:
+        return int(image_id)
+    return identity.image_id(key)
+
+
+class _LabelFiles:
+    """The label image and mask image of a record; one file may be both."""
+
+    def __init__(self, image_dir: str | os.PathLike[str]) -> None:
+        self._image_dir = image_dir
+        self._read: dict[tuple[str, str], SourceRuns] = {}
+
+    def label_runs(
+        self, data: Mapping[str, Any], label_map: LabelMap
+    ) -> LabelRuns | None:
+        item = data.get("label_image")
+        if item is None:
+            return None
+        runs = self._runs(item, "label image")
+        return to_label_runs(runs, item["encoding"], label_map, item["path"])
+
+    def mask_image(self, data: Mapping[str, Any]) -> MaskImageRuns | None:
+        item = data.get("mask_image")
+        if item is None:
+            return None
+        runs = self._runs(item, "mask image")
+        return MaskImageRuns(source=runs, encoding=item["encoding"], name=item["path"])
+
+    def _runs(self, item: Mapping[str, Any], what: str) -> SourceRuns:
+        place = (item["path"], item["encoding"])
+        if place not in self._read:
+            data = files.read_bytes(self._image_dir, item["path"], what=what)
+            self._read[place] = read_source_runs(data, item["encoding"], item["path"])
+        return self._read[place]
 
 
 def _expected_size(
-    data: Mapping[str, Any], label_runs: LabelRuns | None
+    data: Mapping[str, Any], of_labels: LabelRuns | SourceRuns | None
 ) -> tuple[int, int] | None:
     """The size that the annotations were made for, if they tell."""
-    if label_runs is not None:
-        return label_runs.height, label_runs.width
+    if of_labels is not None:
+        return of_labels.height, of_labels.width
     if "height" in data and "width" in data:
         return data["height"], data["width"]
     return None
 
 
 def _check_sizes(
-    data: Mapping[str, Any], label_runs: LabelRuns | None, image: images.NormalizedImage
+    data: Mapping[str, Any],
+    label_runs: LabelRuns | None,
+    mask_image: MaskImageRuns | None,
+    image: images.NormalizedImage,
 ) -> None:
     got = f"{image.height}x{image.width}"
     declared = (data.get("height", image.height), data.get("width", image.width))
@@ -182,29 +209,15 @@ def _check_sizes(
             "another size cannot be used.",
             reason="image-size-mismatch",
         )
-    if label_runs is None:
-        return
-    if (label_runs.height, label_runs.width) != (image.height, image.width):
-        raise AnnotationError(
-            f"label image {data['label_image']['path']!r} does not fit its image "
-            f"{data['image']!r}: expected {got}, got {label_runs.height}x"
-            f"{label_runs.width} (height x width).",
-            reason="label-size-mismatch",
-        )
-
-
-def _put(
-    example: Any,
-    feature: Feature,
-    value: int | float | bytes | Sequence[int | float | bytes],
-) -> None:
-    """Fills one feature; an empty list still writes its key."""
-    values = getattr(example.features.feature[feature.key], f"{feature.kind}_list")
-    if feature.is_list:
-        values.SetInParent()
-        values.value.extend(value)
-    else:
-        values.value.append(value)
+    drawn = {"label": label_runs, "mask": mask_image and mask_image.source}
+    for what, runs in drawn.items():
+        if runs and (runs.height, runs.width) != (image.height, image.width):
+            raise AnnotationError(
+                f"{what} image {data[f'{what}_image']['path']!r} does not fit its "
+                f"image {data['image']!r}: expected {got}, got {runs.height}x"
+                f"{runs.width} (height x width).",
+                reason=f"{what}-size-mismatch",
+            )
 
 
 def _label_notes(label_runs: LabelRuns | None) -> list[str]:
@@ -216,28 +229,3 @@ def _label_notes(label_runs: LabelRuns | None) -> list[str]:
         if num_pixels > 64 and len(label_runs.values) > num_pixels // _PIXELS_PER_RUN:
             notes.append("noisy-label-map")
     return notes
-
-
-def _put_objects(example: Any, record: EncodedRecord) -> None:
-    height, width = record.height, record.width
-    columns: dict[Feature, Callable[[EncodedObject], Any]] = {
-        features.OBJECT_YMIN: lambda o: o.box[0] / height,
-        features.OBJECT_XMIN: lambda o: o.box[1] / width,
-        features.OBJECT_YMAX: lambda o: o.box[2] / height,
-        features.OBJECT_XMAX: lambda o: o.box[3] / width,
-        features.OBJECT_LABEL: lambda o: o.label.id,
-        features.OBJECT_TEXT: lambda o: o.label.name.encode(),
-        features.OBJECT_CATEGORY: lambda o: o.category,
-        features.OBJECT_ID: lambda o: o.source_id,
-        features.OBJECT_IS_CROWD: lambda o: int(o.annotation.get("iscrowd", 0)),
-        features.OBJECT_AREA: lambda o: o.area,
-        features.OBJECT_NUM_RUNS: lambda o: len(o.runs),
-    }
-    for feature, value in columns.items():
-        _put(example, feature, [value(item) for item in record.objects])
-    runs = [item.runs for item in record.objects]
-    _put(
-        example,
-        features.OBJECT_RUNS,
-        np.concatenate(runs).tolist() if runs else [],
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the record layout; readers refuse records that are newer than they."""
 
 Kind = Literal["bytes", "int64", "float"]
@@ -46,6 +46,17 @@ NOTES = _list(
     "What was changed against the source or looked odd, by name.",
 )
 
+SOURCE_IMAGE_ID = _scalar(
+    "segdata/image_id",
+    "bytes",
+    "The image's id in the source, a number or text, as text; empty where it has none.",
+)
+SOURCE_FIELDS = _scalar(
+    "segdata/source",
+    "bytes",
+    "JSON object, keys sorted: what else the source says of the image, e.g. a licence.",
+)
+
 ENCODED = _scalar("image/encoded", "bytes", "JPEG or PNG file, grey or RGB, 8 bits.")
 FORMAT = _scalar("image/format", "bytes", "`jpeg` or `png`, found by content.")
 HEIGHT = _scalar("image/height", "int64", "Height of the encoded image in pixels.")
@@ -58,6 +69,24 @@ SOURCE_ID = _scalar(
     "and carry it as float32.",
 )
 SHA256 = _scalar("image/key/sha256", "bytes", "Hex SHA-256 of the encoded image.")
+
+CAPTIONS = _list("image/caption", "bytes", "Captions, UTF-8, in the source's order.")
+IMAGE_LABEL = _list(
+    "image/class/label", "int64", "Contiguous id of the object class of the image."
+)
+IMAGE_TEXT = _list("image/class/text", "bytes", "Its name, UTF-8.")
+IMAGE_CATEGORY = _list("image/class/source_id", "bytes", "Its source id, as text.")
+REGION_YMIN = _list("image/region/bbox/ymin", "float", "Box top / height, 0 to 1.")
+REGION_XMIN = _list("image/region/bbox/xmin", "float", "Box left / width, 0 to 1.")
+REGION_YMAX = _list("image/region/bbox/ymax", "float", "Box bottom / height, 0 to 1.")
+REGION_XMAX = _list("image/region/bbox/xmax", "float", "Box right / width, 0 to 1.")
+REGION_TEXT = _list("image/region/text", "bytes", "What the box is around, e.g. head.")
+REGION_SOURCE = _list(
+    "image/region/source",
+    "bytes",
+    "JSON object, keys sorted: `bbox` [x, y, width, height] in pixels and what else "
+    "the source says of the region.",
+)
 
 LABEL_VALUES = _scalar(
     "image/segmentation/class/rle/values",
@@ -102,10 +131,34 @@ OBJECT_NUM_RUNS = _list(
     "Number of runs of each object; 0: the source gives a box but no mask.",
 )
 
+OBJECT_SOURCE = _list(
+    "image/object/source",
+    "bytes",
+    "JSON object, keys sorted: every field of the object in the source but its "
+    "segmentation, as it stands there: ids of any kind, box and area to the digit.",
+)
+KEYPOINT_X = _list(
+    "image/object/keypoint/x",
+    "float",
+    "x / width of each keypoint; as many per object as the dataset's longest list.",
+)
+KEYPOINT_Y = _list("image/object/keypoint/y", "float", "y / height, likewise.")
+KEYPOINT_VISIBILITY = _list(
+    "image/object/keypoint/visibility",
+    "int64",
+    "0 not labelled, 1 hidden, 2 visible, likewise.",
+)
+KEYPOINT_TEXT = _list("image/object/keypoint/text", "bytes", "Name, UTF-8, likewise.")
+KEYPOINT_NUM = _list(
+    "image/object/keypoint/num", "int64", "Labelled keypoints of each object."
+)
+
 IMAGE_FEATURES = (
     SCHEMA,
     KEY,
     NOTES,
+    SOURCE_IMAGE_ID,
+    SOURCE_FIELDS,
     ENCODED,
     FORMAT,
     HEIGHT,
@@ -116,6 +169,22 @@ IMAGE_FEATURES = (
     OBJECT_COUNT,
 )
 """In every record."""
+
+CAPTION_FEATURES = (CAPTIONS,)
+"""In records whose annotation has captions, also if it has none of them."""
+
+IMAGE_CLASS_FEATURES = (IMAGE_LABEL, IMAGE_TEXT, IMAGE_CATEGORY)
+"""In records whose annotation names a class of the whole image."""
+
+REGION_FEATURES = (
+    REGION_YMIN,
+    REGION_XMIN,
+    REGION_YMAX,
+    REGION_XMAX,
+    REGION_TEXT,
+    REGION_SOURCE,
+)
+"""In records whose annotation has regions, also if it has none of them."""
 
 LABEL_MAP_FEATURES = (LABEL_VALUES, LABEL_LENGTHS, VOIDED_PIXELS)
 """In records that have a label map."""
@@ -133,7 +202,25 @@ OBJECT_FEATURES = (
     OBJECT_AREA,
     OBJECT_RUNS,
     OBJECT_NUM_RUNS,
+    OBJECT_SOURCE,
 )
 """In every record of a dataset that has object classes, also where there are none."""
 
-ALL_FEATURES = IMAGE_FEATURES + LABEL_MAP_FEATURES + OBJECT_FEATURES
+KEYPOINT_FEATURES = (
+    KEYPOINT_X,
+    KEYPOINT_Y,
+    KEYPOINT_VISIBILITY,
+    KEYPOINT_TEXT,
+    KEYPOINT_NUM,
+)
+"""In every record of a dataset whose classes have keypoints."""
+
+ALL_FEATURES = (
+    IMAGE_FEATURES
+    + CAPTION_FEATURES
+    + IMAGE_CLASS_FEATURES
+    + REGION_FEATURES
+    + LABEL_MAP_FEATURES
+    + OBJECT_FEATURES
+    + KEYPOINT_FEATURES
+)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdata import images, rle
-from segdata.annotations import LabelEncoding
+from segdata.annotations import LabelEncoding, MaskEncoding
 from segdata.errors import AnnotationError
 from segdata.label_map import LabelMap
 
@@ -37,41 +37,79 @@ class LabelRuns:
     """Pixels of unknown source values that went to `LabelMap.unknown_id`."""
 
 
-def read_label_runs(
-    data: bytes, encoding: LabelEncoding, label_map: LabelMap, name: str
-) -> LabelRuns:
-    """Decodes a label image into runs of contiguous class ids.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRuns:
+    """An image of labels as row-major runs of the values that its file holds."""
+
+    codes: NDArray[Any]
+    """`[runs]`, value of each run; no two neighbours are equal."""
+    lengths: NDArray[np.int64]
+    """`[runs]`, pixels of each run, summing to `height * width`."""
+    height: int
+    """Height in pixels."""
+    width: int
+    """Width in pixels."""
+
+
+def read_source_runs(
+    data: bytes, encoding: LabelEncoding | MaskEncoding, name: str
+) -> SourceRuns:
+    """Decodes an image of labels.
 
     Args:
       data: The whole file, in a lossless format.
-      encoding: `index`: the stored sample (or palette index) is the source id.
-        `color`: the RGB colour is, whether stored directly, by a palette, or with an
-        alpha channel, which is ignored.
-      label_map: Its `semantic_classes` say which source value is which class.
+      encoding: Which value of a pixel counts. `index`: the stored sample or palette
+        index. `color`: `0xRRGGBB`, whether stored directly, by a palette, or with an
+        alpha channel, which is ignored. `id24`: likewise `0xBBGGRR`, which is
+        `R + 256 * G + 65536 * B`.
       name: For messages.
 
     Raises:
       ImageError: If the file cannot be decoded without loss.
+      AnnotationError: If it is coloured where indices are expected.
+    """
+    image = images.decode_label_image(data, name)
+    by_index = encoding == "index"
+    pixels = _indices(image, data, name) if by_index else _color_codes(image)
+    codes, lengths = rle.encode_label_map(pixels)
+    if encoding == "id24":
+        codes = (codes >> 16) | (codes & 0xFF00) | ((codes & 0xFF) << 16)
+    return SourceRuns(
+        codes=codes, lengths=lengths, height=image.height, width=image.width
+    )
+
+
+def to_label_runs(
+    source: SourceRuns, encoding: LabelEncoding, label_map: LabelMap, name: str
+) -> LabelRuns:
+    """Maps source values to contiguous class ids.
+
+    Args:
+      source: From `read_source_runs` with the same encoding.
+      encoding: Whether its values are source ids or colours.
+      label_map: Its `semantic_classes` say which source value is which class.
+      name: For messages.
+
+    Raises:
       AnnotationError: If it holds a value that is no class of `label_map` and
         `label_map.unknown_id` is None.
     """
-    image = images.decode_label_image(data, name)
     if encoding == "color":
-        codes, lengths = rle.encode_label_map(_color_codes(image))
         table: Mapping[Any, int] = {
             (r << 16) | (g << 8) | b: class_id
             for (r, g, b), class_id in label_map.semantic_by_source_color.items()
         }
     else:
-        codes, lengths = rle.encode_label_map(_indices(image, data, name))
         table = label_map.semantic_by_source_id
-    values, voided = _to_classes(codes, lengths, table, label_map, encoding, name)
-    values, lengths = rle.merge_label_runs(values, lengths)
+    values, voided = _to_classes(
+        source.codes, source.lengths, table, label_map, encoding, name
+    )
+    values, lengths = rle.merge_label_runs(values, source.lengths)
     return LabelRuns(
         values=values,
         lengths=lengths,
-        height=image.height,
-        width=image.width,
+        height=source.height,
+        width=source.width,
         voided_pixels=voided,
     )
 

@@ -44,6 +44,14 @@ class LabelClass:
     """Names of the source classes that were grouped into this one, if any were."""
     supercategory: str = ""
     """COCO's supercategory, or empty."""
+    is_thing: bool = True
+    """Whether its objects can be counted; False for stuff such as sky (panoptic)."""
+    keypoints: tuple[str, ...] = ()
+    """Names of the keypoints that its objects have."""
+    skeleton: tuple[tuple[int, int], ...] = ()
+    """Pairs of keypoints to join by a line, counted from 1 as COCO does."""
+    source: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the source says of the class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +68,15 @@ class LabelMap(Mapping[str, int]):
     unknown_id: int | None = None
     """Label-map id given to source values outside the class set; `None` refuses them.
     """
+    unpainted_id: int | None = None
+    """Label-map id of pixels that no object covers, where the label map is painted from
+    the objects; `None` where it is not."""
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_table("object", self.object_classes, lowest=1, highest=2**31 - 1)
         _check_table("semantic", self.semantic_classes, lowest=0, highest=255)
-        for what in ("ignore_id", "unknown_id"):
+        for what in ("ignore_id", "unknown_id", "unpainted_id"):
             value = getattr(self, what)
             if value is not None and not 0 <= value <= 255:
                 raise OptionError(f"{what} is {value}: expected 0 to 255, or None.")
@@ -136,6 +147,11 @@ class LabelMap(Mapping[str, int]):
         """Class name -> object class."""
         return {item.name: item for item in self.object_classes}
 
+    @cached_property
+    def num_keypoints(self) -> int:
+        """Keypoints of the class that has the most: every object gets so many."""
+        return max((len(item.keypoints) for item in self.object_classes), default=0)
+
     def to_json(self) -> dict[str, Any]:
         """The label map as the manifest stores it."""
         return {
@@ -143,6 +159,7 @@ class LabelMap(Mapping[str, int]):
             "semantic_classes": [_class_to_json(c) for c in self.semantic_classes],
             "ignore_id": self.ignore_id,
             "unknown_id": self.unknown_id,
+            "unpainted_id": self.unpainted_id,
         }
 
     @classmethod
@@ -153,6 +170,7 @@ class LabelMap(Mapping[str, int]):
             semantic_classes=tuple(map(_class_from_json, data["semantic_classes"])),
             ignore_id=data["ignore_id"],
             unknown_id=data["unknown_id"],
+            unpainted_id=data.get("unpainted_id"),  # absent from manifests of version 1
         )
 
     def to_pbtxt(self) -> str:
@@ -220,6 +238,10 @@ def _class_to_json(item: LabelClass) -> dict[str, Any]:
         "source_colors": [list(color) for color in item.source_colors],
         "source_names": list(item.source_names),
         "supercategory": item.supercategory,
+        "is_thing": item.is_thing,
+        "keypoints": list(item.keypoints),
+        "skeleton": [list(pair) for pair in item.skeleton],
+        "source": dict(item.source),
     }
 
 
@@ -232,6 +254,11 @@ def _class_from_json(data: Mapping[str, Any]) -> LabelClass:
         source_colors=tuple(map(rgb, data["source_colors"])),
         source_names=tuple(data["source_names"]),
         supercategory=data["supercategory"],
+        # Absent from manifests of version 1.
+        is_thing=data.get("is_thing", True),
+        keypoints=tuple(data.get("keypoints", ())),
+        skeleton=tuple((a, b) for a, b in data.get("skeleton", ())),
+        source=data.get("source", {}),
     )
 
 

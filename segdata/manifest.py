@@ -22,7 +22,7 @@ from segdata.errors import CorruptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.receipt import Counts, ShardReceipt
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 REJECTS_NAME = "rejects.jsonl"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -13,11 +12,17 @@ from numpy.typing import NDArray
 
 from segdata import rle
 from segdata.annotations import validate_object
+from segdata.boxes import Box, read_box
+from segdata.canonical_json import canonical_json
 from segdata.errors import AnnotationError, short_repr
+from segdata.keypoints import read_keypoints
 from segdata.label_map import LabelClass, LabelMap
+from segdata.mask_images import MaskImageRuns
 
 OnBadObject = Callable[[AnnotationError], None]
 """Takes the reason why an object cannot be encoded."""
+
+_SOURCE_FIELDS = ("id", "category_id", "category", "bbox", "area", "iscrowd")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +33,14 @@ class EncodedObject:
     """Its class."""
     runs: NDArray[np.int64]
     """Row-major runs; empty where the source gives a box but no mask."""
-    box: tuple[float, float, float, float]
-    """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
+    box: Box
+    """Its box, inside the image."""
+    keypoints: NDArray[np.float64]
+    """`[keypoints of the dataset, 3]`, see `segdata.keypoints`."""
+    source: bytes
+    """What the source says of it, but for the segmentation, as JSON."""
     annotation: Mapping[str, Any]
-    """What the source says."""
+    """The annotation dict's object."""
 
     @property
     def area(self) -> float:
@@ -63,6 +72,7 @@ def encode_objects(
     size: tuple[int, int],
     notes: set[str],
     on_bad_object: OnBadObject | None = None,
+    mask_image: MaskImageRuns | None = None,
 ) -> list[EncodedObject]:
     """Encodes all objects of an image.
 
@@ -73,6 +83,7 @@ def encode_objects(
       notes: Names of what looked odd are added here.
       on_bad_object: Called for each object that is bad, and the others are encoded;
         None refuses the image with its first bad object.
+      mask_image: Where objects with a `mask_value` have their masks.
 
     Returns:
       The good objects, in order.
@@ -81,7 +92,7 @@ def encode_objects(
       AnnotationError: For the first bad object, where `on_bad_object` is None.
     """
     try:
-        return _encode_all(objects, label_map, size, notes)
+        return _encode_all(objects, label_map, size, notes, mask_image)
     except AnnotationError:
         if on_bad_object is None:
             raise
@@ -89,7 +100,9 @@ def encode_objects(
     result = []
     for number, item in enumerate(objects):  # slower, but only where one is bad
         try:
-            result += _encode_all([item], label_map, size, notes, first=number)
+            result += _encode_all(
+                [item], label_map, size, notes, mask_image, first=number
+            )
         except AnnotationError as error:
             on_bad_object(error)
     return result
@@ -100,31 +113,28 @@ def _encode_all(
     label_map: LabelMap,
     size: tuple[int, int],
     notes: set[str],
+    mask_image: MaskImageRuns | None,
     *,
     first: int = 0,
 ) -> list[EncodedObject]:
     for number, item in enumerate(objects, first):
         validate_object(item, _called(item, number))
     height, width = size
-    with_mask = [item for item in objects if _has_mask(item)]
-    try:
-        encoded = rle.rle_batch(
-            [item["segmentation"] for item in with_mask], height, width
-        )
-    except AnnotationError as error:
-        bad = with_mask[error.index or 0]
-        raise AnnotationError(
-            f"{_called(bad)}: {error}", reason=error.reason
-        ) from error
-    runs = iter(encoded)
     result = []
-    for item in objects:
-        mask = next(runs) if _has_mask(item) else np.zeros(0, np.int64)
+    for item, mask in zip(
+        objects, _masks(objects, height, width, mask_image), strict=True
+    ):
+        label = _object_class(item, label_map)
+        called = _called(item)
         result.append(
             EncodedObject(
-                label=_object_class(item, label_map),
+                label=label,
                 runs=mask,
                 box=_box(item, mask, height, width, notes),
+                keypoints=read_keypoints(
+                    item.get("keypoints"), label, label_map.num_keypoints, called
+                ),
+                source=_source_json(item, called),
                 annotation=item,
             )
         )
@@ -133,6 +143,61 @@ def _encode_all(
         elif not rle.area(mask):
             notes.add("object-mask-empty")
     return result
+
+
+def _masks(
+    objects: Sequence[Mapping[str, Any]],
+    height: int,
+    width: int,
+    mask_image: MaskImageRuns | None,
+) -> list[NDArray[np.int64]]:
+    """Runs of each object; empty where it has no mask."""
+    spelled = [item for item in objects if _has_mask(item)]
+    try:
+        encoded = rle.rle_batch([o["segmentation"] for o in spelled], height, width)
+    except AnnotationError as error:
+        bad = spelled[error.index or 0]
+        raise AnnotationError(
+            f"{_called(bad)}: {error}", reason=error.reason
+        ) from error
+    runs = iter(encoded)
+    result = []
+    for item in objects:
+        if "mask_value" in item:
+            result.append(_mask_by_value(item, mask_image))
+        else:
+            result.append(next(runs) if _has_mask(item) else np.zeros(0, np.int64))
+    return result
+
+
+def _mask_by_value(
+    item: Mapping[str, Any], mask_image: MaskImageRuns | None
+) -> NDArray[np.int64]:
+    if mask_image is None or _has_mask(item):
+        raise AnnotationError(
+            f"{_called(item)} has a 'mask_value': expected a 'mask_image' beside the "
+            "objects, and no 'segmentation'.",
+            reason="bad-mask-value",
+        )
+    try:
+        return mask_image.runs(int(item["mask_value"]))
+    except AnnotationError as error:
+        raise AnnotationError(
+            f"{_called(item)}: {error}", reason=error.reason
+        ) from error
+
+
+def _source_json(item: Mapping[str, Any], called: str) -> bytes:
+    own = {name: item[name] for name in _SOURCE_FIELDS if item.get(name) is not None}
+    if item.get("keypoints") is not None:
+        own["keypoints"] = item["keypoints"]
+    others = item.get("source", {})
+    doubled = sorted(own.keys() & others.keys())
+    if doubled:
+        raise AnnotationError(
+            f"{called} has {doubled} in its 'source' too: expected other fields there."
+        )
+    return canonical_json({**others, **own}, called)
 
 
 def _has_mask(item: Mapping[str, Any]) -> bool:
@@ -175,7 +240,7 @@ def _box(
     height: int,
     width: int,
     notes: set[str],
-) -> tuple[float, float, float, float]:
+) -> Box:
     """The object's box in pixels, cut to the image; from its mask if none is given."""
     given = item.get("bbox")
     if given is None:
@@ -185,32 +250,7 @@ def _box(
                 reason="object-without-geometry",
             )
         return rle.bounding_box(runs, width)
-    x, y, box_width, box_height = _checked_box(item, given)
-    box = (y, x, y + box_height, x + box_width)
-    inside = (
-        min(max(box[0], 0.0), height),
-        min(max(box[1], 0.0), width),
-        min(max(box[2], 0.0), height),
-        min(max(box[3], 0.0), width),
-    )
-    if inside != box:
+    box, is_clipped = read_box(given, height, width, _called(item))
+    if is_clipped:
         notes.add("box-clipped")
-    return inside
-
-
-def _checked_box(item: Mapping[str, Any], given: Any) -> tuple[float, ...]:
-    try:
-        numbers = tuple(map(float, given))
-    except (TypeError, ValueError, OverflowError):
-        numbers = ()
-    if (
-        len(numbers) != 4
-        or not all(map(math.isfinite, numbers))
-        or min(numbers[2:]) < 0
-    ):
-        raise AnnotationError(
-            f"{_called(item)} has the box {short_repr(given)}: expected finite "
-            "numbers x, y, width and height, the last two at least 0.",
-            reason="bad-box",
-        )
-    return numbers
+    return box

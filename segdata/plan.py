@@ -95,7 +95,9 @@ class PlannedRecord:
     """One line of a shard's plan."""
 
     data: Annotation
-    """The annotation dict, with key and image id."""
+    """The annotation dict, with its key."""
+    number: int
+    """`image/source_id`, unique in the dataset."""
     source_bytes: int
     """Size of its source files; 0 where the image is missing."""
 
@@ -121,7 +123,7 @@ class _Candidate:
     key: str
     source_bytes: int
     source_state: bytes
-    image_id: int | None
+    image_id: int | str | None
     image: str
     line: bytes
 
@@ -167,8 +169,9 @@ def parse_plan_line(line: bytes) -> PlannedRecord:
     parsed = orjson.loads(line)
     data: Annotation = parsed["data"]
     data["key"] = parsed["key"]
-    data["image_id"] = parsed["image_id"]
-    return PlannedRecord(data=data, source_bytes=parsed["source_bytes"])
+    return PlannedRecord(
+        data=data, number=parsed["number"], source_bytes=parsed["source_bytes"]
+    )
 
 
 def _collect(
@@ -213,16 +216,20 @@ def _candidate(
 
 
 def _data_json(data: Annotation) -> bytes:
-    stored = {k: v for k, v in data.items() if k not in ("key", "image_id")}
+    # Sorted, so that the order of fields in a source is no matter.
+    stored = {k: v for k, v in data.items() if k != "key"}
     try:
-        return orjson.dumps(stored)
+        return orjson.dumps(stored, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        objects = [_storable(item) for item in data.get("objects", ())]
-        return _json({**stored, "objects": objects} if objects else stored)
+        if "objects" in stored:
+            stored["objects"] = [_storable(item) for item in data["objects"]]
+        if "source" in stored:
+            stored |= _storable({"source": stored["source"]})
+        return _json(stored)
 
 
 def _storable(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An object whose fields JSON can hold, e.g. not nested 255 deep.
+    """A dict whose fields JSON can hold, e.g. not nested 255 deep.
 
     What it cannot hold goes as text: the worker refuses it with the object's name.
     """
@@ -258,8 +265,10 @@ def _source_states(
     Missing files end a strict build before it starts.
     """
     paths = [("image", data["image"])]
-    if "label_image" in data:
-        paths.append(("label image", data["label_image"]["path"]))
+    for name in ("label_image", "mask_image"):
+        if name in data:
+            what = name.replace("_", " ")
+            paths.append((what, data[name]["path"]))  # type: ignore[literal-required]  # TypedDict keys in a loop
     states = []
     for what, path in paths:
         try:
@@ -277,7 +286,7 @@ def _source_states(
 def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:
     """The source's own numbers where all are usable, else numbers from the keys."""
     candidates = [c for group in by_split.values() for c in group]
-    given = [c.image_id for c in candidates if c.image_id is not None]
+    given = [c.image_id for c in candidates if isinstance(c.image_id, int)]
     usable = (
         len(given) == len(candidates)
         and len(set(given)) == len(given)
@@ -323,11 +332,11 @@ def _num_shards(candidates: list[_Candidate], shard_bytes: int) -> int:
     return min(max(1, by_size, by_count), len(candidates), MAX_SHARDS)
 
 
-def _plan_line(candidate: _Candidate, image_id: int) -> bytes:
+def _plan_line(candidate: _Candidate, number: int) -> bytes:
     head = _json(
         {
             "key": candidate.key,
-            "image_id": image_id,
+            "number": number,
             "source_bytes": candidate.source_bytes,
         }
     )
@@ -336,7 +345,7 @@ def _plan_line(candidate: _Candidate, image_id: int) -> bytes:
 
 def _json(value: Any) -> bytes:
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:
         raise SourceError(
             f"annotation of image {value.get('image')!r} cannot be stored as JSON: "

@@ -1,17 +1,40 @@
-"""One record decoded to NumPy, without TensorFlow."""
+"""One record as Python sees it: parsed, its image and masks decoded when asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from segdata import example_proto, features, images, rle
-from segdata.errors import CorruptionError
-from segdata.features import Feature
+from segdata import images, rle
+from segdata.boxes import Box
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordClass:
+    """The class of a whole image."""
+
+    label: int
+    """Contiguous class id."""
+    name: str
+    """Class name."""
+    source_id: str
+    """Category id in the source, as text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordRegion:
+    """A named box that is no object."""
+
+    name: str
+    """What it is around."""
+    box: Box
+    """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
+    source: Mapping[str, Any]
+    """What the source says of it: `bbox`, `[x, y, width, height]`, and more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,14 +45,20 @@ class RecordObject:
     """Contiguous class id."""
     name: str
     """Class name."""
-    box: tuple[float, float, float, float]
-    """`ymin, xmin, ymax, xmax` in pixels."""
+    box: Box
+    """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
     runs: NDArray[np.int64]
     """Row-major runs; empty for a box-only object."""
     is_crowd: bool
     """Whether it is a region of many."""
     area: float
     """Pixels, as the source says."""
+    keypoints: NDArray[np.float32]
+    """`[keypoints, 3]` x and y in pixels, visibility 0 to 2; `[0, 3]` if the dataset
+    has none."""
+    source: Mapping[str, Any]
+    """What the source says of it, but for the segmentation: ids, box, area ... to the
+    digit. Empty in records of schema 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +71,10 @@ class Record:
     """Path below the source."""
     source_id: str
     """Number of the image, in decimal."""
+    image_id: str
+    """Id of the image in the source, as text; empty where it has none."""
+    source: Mapping[str, Any]
+    """What else the source says of the image."""
     encoded: bytes
     """JPEG or PNG file."""
     format: str
@@ -60,6 +93,12 @@ class Record:
     """`[runs]` pixels of each run, or None."""
     objects: tuple[RecordObject, ...]
     """The objects."""
+    image_class: RecordClass | None
+    """Class of the whole image, if it has one."""
+    regions: tuple[RecordRegion, ...]
+    """Named boxes that are no objects."""
+    captions: tuple[str, ...]
+    """Captions."""
 
     def image(self) -> NDArray[np.uint8]:
         """Decodes the image: `[height, width, 3] uint8`.
@@ -90,151 +129,3 @@ class Record:
         if not len(item.runs):
             return None
         return rle.decode(item.runs, self.height, self.width)
-
-
-def parse_record(data: bytes, where: str) -> Record:
-    """Parses a serialized record of ours.
-
-    Args:
-      data: The serialized `tf.train.Example`.
-      where: Shard and position, for messages.
-
-    Raises:
-      CorruptionError: If it is no record of ours, is newer than this version, or its
-        parts contradict each other.
-    """
-    try:
-        parsed = _Values(example_proto.parse(data), where)
-    except DecodeError as error:
-        raise CorruptionError(f"{where} is no tf.train.Example: {error}.") from error
-    version = parsed.number(features.SCHEMA)
-    if version > features.SCHEMA_VERSION:
-        raise CorruptionError(
-            f"{where} has schema version {version}: this segdata reads up to "
-            f"{features.SCHEMA_VERSION}. Upgrade segdata.",
-            reason="newer-version",
-        )
-    height, width = parsed.number(features.HEIGHT), parsed.number(features.WIDTH)
-    has_label_map = parsed.has(features.LABEL_VALUES)
-    return Record(
-        key=parsed.text(features.KEY),
-        filename=parsed.text(features.FILENAME),
-        source_id=parsed.text(features.SOURCE_ID),
-        encoded=parsed.data(features.ENCODED),
-        format=parsed.text(features.FORMAT),
-        height=height,
-        width=width,
-        sha256=parsed.text(features.SHA256),
-        notes=tuple(
-            note.decode("utf-8", "replace") for note in parsed.values(features.NOTES)
-        ),
-        label_values=(
-            np.frombuffer(parsed.data(features.LABEL_VALUES), np.uint8)
-            if has_label_map
-            else None
-        ),
-        label_lengths=(
-            np.array(parsed.values(features.LABEL_LENGTHS), np.int64)
-            if has_label_map
-            else None
-        ),
-        objects=_objects(parsed, height, width, where),
-    )
-
-
-class _Values:
-    """Typed access to the features of one example."""
-
-    def __init__(self, example: object, where: str) -> None:
-        self._example = example
-        self._where = where
-
-    def has(self, feature: Feature) -> bool:
-        return bool(self.values(feature))
-
-    # Any: a feature's kind is known only at run time; the schema vouches for it.
-    def values(self, feature: Feature) -> list[Any]:
-        values = example_proto.feature_values(self._example, feature.key)
-        kind = example_proto.feature_kind(self._example, feature.key)
-        if values and kind != feature.kind:
-            raise CorruptionError(
-                f"{self._where} has {kind} values of {feature.key!r}: expected "
-                f"{feature.kind}. Was it written by segdata?",
-                reason="not-our-record",
-            )
-        return list(values)
-
-    def _one(self, feature: Feature) -> Any:
-        values = self.values(feature)
-        if len(values) != 1:
-            raise CorruptionError(
-                f"{self._where} has {len(values)} values of {feature.key!r}: expected "
-                "one. Was it written by segdata?",
-                reason="not-our-record",
-            )
-        return values[0]
-
-    def number(self, feature: Feature) -> int:
-        return int(self._one(feature))
-
-    def data(self, feature: Feature) -> bytes:
-        return bytes(self._one(feature))
-
-    def text(self, feature: Feature) -> str:
-        return self.data(feature).decode("utf-8", "surrogateescape")
-
-
-def _objects(
-    parsed: _Values, height: int, width: int, where: str
-) -> tuple[RecordObject, ...]:
-    count = parsed.number(features.OBJECT_COUNT)
-    columns = {
-        f: parsed.values(f)
-        for f in features.OBJECT_FEATURES
-        if f is not features.OBJECT_RUNS
-    }
-    for feature, values in columns.items():
-        if len(values) != count:
-            raise CorruptionError(
-                f"{where} has {count} objects but {len(values)} values of "
-                f"{feature.key!r}.",
-                reason="object-count-mismatch",
-            )
-    runs = np.array(parsed.values(features.OBJECT_RUNS), np.int64)
-    lengths = np.array(columns[features.OBJECT_NUM_RUNS], np.int64)
-    # One object can have at most all runs: a larger number could wrap the sum around.
-    fits = not count or 0 <= int(lengths.min()) <= int(lengths.max()) <= len(runs)
-    if int(lengths.sum()) != len(runs) or not fits:
-        raise CorruptionError(
-            f"{where} has {len(runs)} mask runs: its objects have {lengths.tolist()}.",
-            reason="object-count-mismatch",
-        )
-    parts = np.split(runs, np.cumsum(lengths)[:-1]) if count else []
-    return tuple(
-        _object(columns, index, part, height, width) for index, part in enumerate(parts)
-    )
-
-
-def _object(
-    columns: dict[Feature, list[Any]],
-    index: int,
-    runs: NDArray[np.int64],
-    height: int,
-    width: int,
-) -> RecordObject:
-    def at(feature: Feature) -> Any:
-        return columns[feature][index]
-
-    return RecordObject(
-        label=at(features.OBJECT_LABEL),
-        name=at(features.OBJECT_TEXT).decode("utf-8", "replace"),
-        box=(
-            at(features.OBJECT_YMIN) * height,
-            at(features.OBJECT_XMIN) * width,
-            at(features.OBJECT_YMAX) * height,
-            at(features.OBJECT_XMAX) * width,
-        ),
-        runs=runs,
-        is_crowd=bool(at(features.OBJECT_IS_CROWD)),
-        area=at(features.OBJECT_AREA),
-    )

@@ -17,8 +17,9 @@ from typing import Literal
 import numpy as np
 
 from segdata import files
+from segdata.encoded_record import EncodedRecord, to_example
 from segdata.errors import AnnotationError, BuildError, RecordError
-from segdata.example import EncodedRecord, encode_record
+from segdata.example import encode_record
 from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
 from segdata.plan import PlannedRecord, PlannedShard, parse_plan_line
@@ -89,9 +90,12 @@ def build_shard(
                     planned.data,
                     job.label_map,
                     job.source,
-                    None if job.on_error == "fail" else bad_objects.append,
+                    number=planned.number,
+                    on_bad_object=(
+                        None if job.on_error == "fail" else bad_objects.append
+                    ),
                 )
-                data = serialize(record.example)
+                data = serialize(to_example(record, job.label_map))
                 _check_record_bytes(data, record)
             except RecordError as error:
                 if job.on_error == "fail":
@@ -165,7 +169,7 @@ def _reject(
 
 def _count(counts: Counts, record: EncodedRecord) -> None:
     counts.notes.update(record.notes)
-    counts.add_size(record.height, record.width)
+    counts.add_size(record.image.height, record.image.width)
     for item in record.objects:
         counts.class_objects[str(item.label.id)] += 1
     runs = record.label_runs

@@ -12,7 +12,8 @@ from typing import overload
 from segdata.errors import CorruptionError, OptionError
 from segdata.manifest import read_manifest
 from segdata.receipt import read_receipt
-from segdata.record import Record, parse_record
+from segdata.record import Record
+from segdata.record_parser import parse_record
 from segdata.shards import read_record_at
 
 

@@ -19,7 +19,8 @@ from segdata.errors import CorruptionError, SegdataError
 from segdata.label_map import LabelMap
 from segdata.manifest import Manifest, ShardSummary
 from segdata.receipt import IndexEntry, ShardReceipt, dali_index_path, read_receipt
-from segdata.record import Record, parse_record
+from segdata.record import Record
+from segdata.record_parser import parse_record
 from segdata.shards import read_record_at
 
 

@@ -18,7 +18,7 @@ from segdata.example_proto import feature_values, parse
 from segdata.formats.coco import Coco
 from segdata.manifest import Manifest, read_manifest
 from segdata.receipt import read_receipt
-from segdata.record import parse_record
+from segdata.record_parser import parse_record
 from segdata.shards import read_record_at
 from segdata.source import RecordSource
 from segdata.verification import stray_files, verify_shard

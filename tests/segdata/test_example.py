@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -12,6 +13,7 @@ from PIL import ExifTags, Image
 
 from segdata import dict_to_tf_example as public_dict_to_tf_example
 from segdata import example_proto, features, identity, rle
+from segdata.encoded_record import to_example
 from segdata.errors import AnnotationError, ImageError
 from segdata.example import dict_to_tf_example, encode_record
 from segdata.label_map import LabelClass, LabelMap
@@ -27,6 +29,13 @@ LABELS = LabelMap(
         for n in range(4, 8)
     ),
     unknown_id=7,
+)
+WITH_KEYPOINTS = dataclasses.replace(
+    LABELS,
+    object_classes=(
+        dataclasses.replace(LABELS.object_classes[0], keypoints=("nose", "toe")),
+        LABELS.object_classes[1],
+    ),
 )
 PLAIN = {"cat": 1, "dog": 2}
 SQUARE = [4, 3, 10, 3, 10, 7, 4, 7]  # rows 3 to 6, columns 4 to 9
@@ -64,6 +73,19 @@ def thing(**fields):
     return {"category": "person", "segmentation": [SQUARE]} | fields
 
 
+def with_everything(**data):
+    """An annotation dict of every kind of annotation."""
+    return {
+        "image": "a.png",
+        "image_id": "no number",
+        "image_class": 62,
+        "objects": [thing(keypoints=[1, 2, 2, 0, 0, 0]), thing(area=2.5)],
+        "regions": [{"name": "head", "bbox": [1, 2, 3, 4]}],
+        "captions": ["a scene"],
+        "source": {"license": 3},
+    } | data
+
+
 def notes(example):
     return [note.decode() for note in values(example, features.NOTES)]
 
@@ -87,7 +109,8 @@ def test_all_features_have_different_keys():
 
 def test_record_of_everything_has_exactly_the_keys_of_the_schema(folder):
     label_image = {"path": "l.png", "encoding": "index"}
-    example = with_objects(folder, thing(), label_image=label_image)
+    data = with_everything(label_image=label_image)
+    example = dict_to_tf_example(data, WITH_KEYPOINTS, folder)
     assert_matches_schema(example, features.ALL_FEATURES)
 
 
@@ -112,7 +135,7 @@ def test_image_features_hold_the_file_and_its_facts(folder):
     data = {"image": "a.png", "key": "ä/1", "image_id": 139, "split": "train"}
     example = dict_to_tf_example(data, PLAIN, folder)
     encoded = (folder / "a.png").read_bytes()
-    assert one(example, features.SCHEMA) == features.SCHEMA_VERSION == 1
+    assert one(example, features.SCHEMA) == features.SCHEMA_VERSION == 2
     assert one(example, features.KEY) == "ä/1".encode()
     assert one(example, features.ENCODED) == encoded
     assert one(example, features.FORMAT) == b"png"
@@ -160,7 +183,8 @@ def test_real_tf_train_example_reads_the_record(folder):
     import tensorflow as tf
 
     label_image = {"path": "l.png", "encoding": "index"}
-    ours = with_objects(folder, thing(), thing(area=2.5), label_image=label_image)
+    data = with_everything(label_image=label_image)
+    ours = dict_to_tf_example(data, WITH_KEYPOINTS, folder)
     theirs = tf.train.Example.FromString(ours.SerializeToString())
     assert set(theirs.features.feature) == {f.key for f in features.ALL_FEATURES}
     for feature in features.ALL_FEATURES:
@@ -602,10 +626,11 @@ def test_encoded_record_tells_what_to_count(folder):
     }
     record = encode_record(data, LABELS, folder)
     assert record.key == "a"
-    assert (record.height, record.width) == (HEIGHT, WIDTH)
-    assert record.sha256.encode() == one(record.example, features.SHA256)
+    assert (record.image.height, record.image.width) == (HEIGHT, WIDTH)
+    example = to_example(record, LABELS)
+    assert record.sha256.encode() == one(example, features.SHA256)
     assert record.label_runs.lengths.tolist() == [96, 96]
     assert [item.label.name for item in record.objects] == ["person", "person"]
     assert [item.area for item in record.objects] == [24.0, 0.0]
     assert record.notes == ("box-clipped", "object-without-mask")
-    assert notes(record.example) == list(record.notes)
+    assert notes(example) == list(record.notes)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from segdata import rle
 from segdata.errors import AnnotationError, ImageError
-from segdata.label_images import read_label_runs
+from segdata.label_images import read_source_runs, to_label_runs
 from segdata.label_map import LabelClass, LabelMap, distinct_colors
 
 SKY, ROAD, VOID = (128, 128, 128), (128, 64, 128), (0, 0, 0)
@@ -68,7 +68,8 @@ def palette(indices, colors=COLORS):
 
 
 def read(data, encoding="index", label_map=LABELS):
-    runs = read_label_runs(data, encoding, label_map, "l.png")
+    source = read_source_runs(data, encoding, "l.png")
+    runs = to_label_runs(source, encoding, label_map, "l.png")
     dense = rle.decode_label_map(runs.values, runs.lengths, runs.height, runs.width)
     return dense, runs
 

@@ -319,9 +319,11 @@ def test_image_numbers_of_the_source_are_kept(tmp_path: Path) -> None:
     assert image_ids(plan) == {"0000": 0, "0001": 7, "0002": 14}
 
 
-@pytest.mark.parametrize("bad", [[1, 1], [1, (1 << 24) + 1], [-1, 1], [1, None]])
+@pytest.mark.parametrize(
+    "bad", [[1, 1], [1, (1 << 24) + 1], [-1, 1], [1, None], [1, "2"]]
+)
 def test_unusable_image_numbers_are_all_replaced(
-    tmp_path: Path, bad: list[int | None]
+    tmp_path: Path, bad: list[int | str | None]
 ) -> None:
     annotations: list[Any] = []
     for name, number in zip(names(2), bad, strict=True):
@@ -335,7 +337,7 @@ def test_unusable_image_numbers_are_all_replaced(
 
 def image_ids(plan: Plan) -> dict[str, int]:
     lines = [orjson.loads(x) for text in plan.lines.values() for x in text.splitlines()]
-    return {line["key"]: line["image_id"] for line in lines}
+    return {line["key"]: line["number"] for line in lines}
 
 
 def test_image_numbers_are_unique_over_all_splits(tiny_source: Path) -> None:
@@ -378,4 +380,6 @@ def test_plan_line_is_one_line_that_reads_back(
     )
     (text,) = plan.lines.values()
     assert text.count(b"\n") == 1
-    assert parse_plan_line(text).data == {**data, "key": "k", "image_id": number}
+    planned = parse_plan_line(text)
+    assert planned.data == {**data, "key": "k", "image_id": number}
+    assert planned.number == number

@@ -10,7 +10,7 @@ from segdata import example_proto, features
 from segdata.errors import AnnotationError, CorruptionError, ImageError
 from segdata.example import dict_to_tf_example
 from segdata.label_map import LabelClass, LabelMap
-from segdata.record import parse_record
+from segdata.record_parser import parse_record
 
 HEIGHT, WIDTH = 12, 16
 CAMVID = LabelMap(
@@ -148,7 +148,7 @@ def test_newer_schema_is_refused_with_the_remedy(folder):
     example = camvid_example(folder)
     version = example.features.feature[features.SCHEMA.key].int64_list.value
     version[0] = features.SCHEMA_VERSION + 1
-    message = r"schema version 2: this segdata reads up to 1\. Upgrade segdata"
+    message = r"schema version 3: this segdata reads up to 2\. Upgrade segdata"
     with pytest.raises(CorruptionError, match=message) as caught:
         parse(example)
     assert caught.value.reason == "newer-version"

@@ -26,7 +26,7 @@ from segdata.errors import (
     SegdataError,
     SourceError,
 )
-from segdata.example import encode_record
+from segdata.example import dict_to_tf_example, encode_record
 from segdata.example_proto import feature_values
 from segdata.formats.base import Scan
 from segdata.formats.coco import Coco
@@ -1070,7 +1070,7 @@ def test_odd_object_is_kept(root: Path, case: str, on_error: str) -> None:
     mask = record.mask(item)
     assert (None if mask is None else int(mask.sum())) == odd.pixels
     scan = Coco().scan(root)
-    example = encode_record(next(iter(scan.annotations)), scan.label_map, root).example
+    example = dict_to_tf_example(next(iter(scan.annotations)), scan.label_map, root)
     assert feature_values(example, features.OBJECT_ID.key) == [odd.source_id]
 
 
@@ -1080,7 +1080,7 @@ def test_class_of_an_odd_type_of_id_is_recorded_as_minus_one(root: Path) -> None
         annotations=[object_row(category_id="x")],
     )
     scan = Coco().scan(write(root, data))
-    example = encode_record(next(iter(scan.annotations)), scan.label_map, root).example
+    example = dict_to_tf_example(next(iter(scan.annotations)), scan.label_map, root)
     assert feature_values(example, features.OBJECT_CATEGORY.key) == [-1]
     assert feature_values(example, features.OBJECT_TEXT.key) == [b"cat"]
 
@@ -1515,7 +1515,7 @@ def survives(root: Path, text: bytes, on_error: Any) -> None:
                     bad.append if on_error == "skip" else None
                 )
                 data = parse_plan_line(line).data
-                encode_record(data, scan.label_map, root, handler)
+                encode_record(data, scan.label_map, root, on_bad_object=handler)
     except SegdataError as error:
         message = str(error)
         assert message

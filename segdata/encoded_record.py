@@ -1,0 +1,172 @@
+"""A record whose parts are encoded and checked, and its `tf.train.Example`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segdata import features
+from segdata.example_proto import Example
+from segdata.features import Feature
+from segdata.image_level import EncodedRegion
+from segdata.images import NormalizedImage
+from segdata.label_images import LabelRuns
+from segdata.label_map import LabelClass, LabelMap
+from segdata.objects import EncodedObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedRecord:
+    """One record before it is serialized."""
+
+    key: str
+    """Its stable name."""
+    filename: str
+    """Path of the image below the source."""
+    image: NormalizedImage
+    """The image as the record holds it."""
+    sha256: str
+    """Hex SHA-256 of the encoded image."""
+    number: int
+    """`image/source_id`: 0 to 2**24, unique in the dataset."""
+    image_id: str
+    """Id of the image in the source, as text; empty where it has none."""
+    source: bytes
+    """What else the source says of the image, as JSON."""
+    image_class: LabelClass | None
+    """Class of the whole image, if there is one."""
+    image_category: str
+    """Its id in the source, as text; empty where there is none."""
+    captions: tuple[str, ...] | None
+    """Captions; None where the annotation speaks of none."""
+    regions: tuple[EncodedRegion, ...] | None
+    """Regions; None where the annotation speaks of none."""
+    label_runs: LabelRuns | None
+    """The label map, if there is one."""
+    objects: tuple[EncodedObject, ...]
+    """The objects, in the source's order."""
+    notes: tuple[str, ...]
+    """What was changed or looked odd, by name, sorted."""
+
+
+def to_example(record: EncodedRecord, label_map: LabelMap) -> Any:
+    """Builds the `tf.train.Example` of a record.
+
+    Args:
+      record: The record.
+      label_map: The dataset's classes: they decide which groups of keys every record
+        of the dataset has, see `segdata.features`.
+    """
+    example = Example()
+    _put_image(example, record)
+    if record.captions is not None:
+        _put(example, features.CAPTIONS, [_utf8(text) for text in record.captions])
+    if record.image_class is not None:
+        _put(example, features.IMAGE_LABEL, [record.image_class.id])
+        _put(example, features.IMAGE_TEXT, [_utf8(record.image_class.name)])
+        _put(example, features.IMAGE_CATEGORY, [_utf8(record.image_category)])
+    if record.regions is not None:
+        _put_regions(example, record.regions, record.image)
+    if record.label_runs is not None:
+        _put(example, features.LABEL_VALUES, record.label_runs.values.tobytes())
+        _put(example, features.LABEL_LENGTHS, record.label_runs.lengths.tolist())
+        _put(example, features.VOIDED_PIXELS, record.label_runs.voided_pixels)
+    if record.objects or label_map.object_classes:
+        _put_objects(example, record.objects, record.image)
+        if label_map.num_keypoints:
+            _put_keypoints(example, record, label_map.num_keypoints)
+    return example
+
+
+def _put_image(example: Any, record: EncodedRecord) -> None:
+    image = record.image
+    _put(example, features.SCHEMA, features.SCHEMA_VERSION)
+    _put(example, features.KEY, _utf8(record.key))
+    _put(example, features.NOTES, [note.encode() for note in record.notes])
+    _put(example, features.SOURCE_IMAGE_ID, _utf8(record.image_id))
+    _put(example, features.SOURCE_FIELDS, record.source)
+    _put(example, features.ENCODED, image.encoded)
+    _put(example, features.FORMAT, image.format.encode())
+    _put(example, features.HEIGHT, image.height)
+    _put(example, features.WIDTH, image.width)
+    _put(example, features.FILENAME, _utf8(record.filename))
+    _put(example, features.SOURCE_ID, str(record.number).encode())
+    _put(example, features.SHA256, record.sha256.encode())
+    _put(example, features.OBJECT_COUNT, len(record.objects))
+
+
+def _put_regions(
+    example: Any, regions: Sequence[EncodedRegion], image: NormalizedImage
+) -> None:
+    height, width = image.height, image.width
+    _put(example, features.REGION_YMIN, [item.box[0] / height for item in regions])
+    _put(example, features.REGION_XMIN, [item.box[1] / width for item in regions])
+    _put(example, features.REGION_YMAX, [item.box[2] / height for item in regions])
+    _put(example, features.REGION_XMAX, [item.box[3] / width for item in regions])
+    _put(example, features.REGION_TEXT, [_utf8(item.name) for item in regions])
+    _put(example, features.REGION_SOURCE, [item.source for item in regions])
+
+
+def _put_objects(
+    example: Any, objects: Sequence[EncodedObject], image: NormalizedImage
+) -> None:
+    height, width = image.height, image.width
+    columns: dict[Feature, Callable[[EncodedObject], Any]] = {
+        features.OBJECT_YMIN: lambda o: o.box[0] / height,
+        features.OBJECT_XMIN: lambda o: o.box[1] / width,
+        features.OBJECT_YMAX: lambda o: o.box[2] / height,
+        features.OBJECT_XMAX: lambda o: o.box[3] / width,
+        features.OBJECT_LABEL: lambda o: o.label.id,
+        features.OBJECT_TEXT: lambda o: _utf8(o.label.name),
+        features.OBJECT_CATEGORY: lambda o: o.category,
+        features.OBJECT_ID: lambda o: o.source_id,
+        features.OBJECT_IS_CROWD: lambda o: int(o.annotation.get("iscrowd", 0)),
+        features.OBJECT_AREA: lambda o: o.area,
+        features.OBJECT_NUM_RUNS: lambda o: len(o.runs),
+        features.OBJECT_SOURCE: lambda o: o.source,
+    }
+    for feature, value in columns.items():
+        _put(example, feature, [value(item) for item in objects])
+    runs = [item.runs for item in objects]
+    _put(
+        example,
+        features.OBJECT_RUNS,
+        np.concatenate(runs).tolist() if runs else [],
+    )
+
+
+def _put_keypoints(example: Any, record: EncodedRecord, num_keypoints: int) -> None:
+    found = np.array([item.keypoints for item in record.objects])
+    x, y, visibility = found.reshape(-1, 3).T
+    _put(example, features.KEYPOINT_X, (x / record.image.width).tolist())
+    _put(example, features.KEYPOINT_Y, (y / record.image.height).tolist())
+    _put(example, features.KEYPOINT_VISIBILITY, visibility.astype(int).tolist())
+    names: list[bytes] = []
+    for item in record.objects:
+        own = [_utf8(name) for name in item.label.keypoints]
+        names += own + [b""] * (num_keypoints - len(own))
+    _put(example, features.KEYPOINT_TEXT, names)
+    labelled = [int((item.keypoints[:, 2] > 0).sum()) for item in record.objects]
+    _put(example, features.KEYPOINT_NUM, labelled)
+
+
+def _put(
+    example: Any,
+    feature: Feature,
+    value: int | float | bytes | Sequence[int | float | bytes],
+) -> None:
+    """Fills one feature; an empty list still writes its key."""
+    values = getattr(example.features.feature[feature.key], f"{feature.kind}_list")
+    if feature.is_list:
+        values.SetInParent()
+        values.value.extend(value)
+    else:
+        values.value.append(value)
+
+
+def _utf8(text: str) -> bytes:
+    """File names may hold bytes that are no UTF-8, as half surrogate pairs."""
+    return text.encode("utf-8", "surrogateescape")

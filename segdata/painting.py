@@ -1,0 +1,64 @@
+"""Label maps painted from objects, so that semantic models can train on instances.
+
+**Who is on top.** Crowd regions lie below everything; among the rest larger masks lie
+below smaller ones; of equal ones the later in the source is on top. So no object is
+hidden by what it stands in front of more often than by what surrounds it, and the
+result does not depend on the order of a JSON with unequal areas. Panoptic segments do
+not overlap: there the rule decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segdata import rle
+from segdata.errors import AnnotationError
+from segdata.label_images import LabelRuns
+from segdata.label_map import LabelMap
+from segdata.objects import EncodedObject
+
+
+def paint_label_map(
+    objects: Sequence[EncodedObject], label_map: LabelMap, height: int, width: int
+) -> LabelRuns:
+    """Paints a label map.
+
+    Args:
+      objects: The objects; those without a mask leave no trace.
+      label_map: Its `unpainted_id` fills pixels that no object covers; the objects'
+        classes must stand in its `semantic_classes`.
+      height: Height of the image in pixels.
+      width: Width of the image in pixels.
+
+    Raises:
+      AnnotationError: If the label map is not made for painting, or a class is
+        missing there.
+    """
+    if label_map.unpainted_id is None:
+        raise AnnotationError(
+            "a label map cannot be painted: expected the label map's `unpainted_id`, "
+            "got None."
+        )
+    known = {item.id for item in label_map.semantic_classes}
+    pixels = np.full(height * width, label_map.unpainted_id, np.uint8)
+    for item in sorted(objects, key=_depth):
+        if item.label.id not in known:
+            raise AnnotationError(
+                f"class {item.label.name!r} cannot be painted: it is no semantic class "
+                "of the label map."
+            )
+        ends = np.cumsum(item.runs).tolist()
+        for start, end in zip(ends[0::2], ends[1::2], strict=True):
+            pixels[start:end] = item.label.id
+    values, lengths = rle.encode_label_map(pixels.reshape(height, width))
+    return LabelRuns(
+        values=values, lengths=lengths, height=height, width=width, voided_pixels=0
+    )
+
+
+def _depth(item: EncodedObject) -> tuple[bool, int]:
+    """Sort key: what is painted first lies lowest."""
+    is_crowd = bool(item.annotation.get("iscrowd", 0))
+    return not is_crowd, -rle.area(item.runs)
