@@ -77,7 +77,7 @@ def encode_record(
     labels = _LabelFiles(image_dir)
     label_runs = labels.label_runs(data, label_map)
     mask_image = labels.mask_image(data)
-    of_labels = label_runs or (mask_image and mask_image.source)
+    of_labels = label_runs or (mask_image.source if mask_image else None)
     image = images.normalize_image(
         source, name, expected_size=_expected_size(data, of_labels)
     )
@@ -147,7 +147,7 @@ def _encode_annotations(
 def _usable_number(data: Mapping[str, Any], key: str) -> int:
     """The source's own number if it fits, else one from the key."""
     image_id = data.get("image_id")
-    if isinstance(image_id, Integral) and 0 <= image_id <= identity.MAX_IMAGE_ID:
+    if isinstance(image_id, Integral) and 0 <= int(image_id) <= identity.MAX_IMAGE_ID:
         return int(image_id)
     return identity.image_id(key)
 

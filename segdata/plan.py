@@ -268,7 +268,7 @@ def _source_states(
     for name in ("label_image", "mask_image"):
         if name in data:
             what = name.replace("_", " ")
-            paths.append((what, data[name]["path"]))  # type: ignore[literal-required]  # TypedDict keys in a loop
+            paths.append((what, data[name]["path"]))
     states = []
     for what, path in paths:
         try:

@@ -250,3 +250,42 @@ def test_damaged_image_is_found_when_decoded(folder):
     encoded[0] = encoded[0][:100]
     with pytest.raises(ImageError, match="image 'train/a' cannot be decoded"):
         parse(example).image()
+
+
+def test_record_of_schema_1_is_still_read(folder):
+    example = coco_example(folder, THING, BOX_ONLY)
+    newest = parse(example)
+    entries = example.features.feature
+    entries[features.SCHEMA.key].int64_list.value[0] = 1
+    for new in (
+        features.SOURCE_IMAGE_ID,
+        features.SOURCE_FIELDS,
+        features.OBJECT_SOURCE,
+    ):
+        del entries[new.key]
+    old = parse(example)
+    assert (old.image_id, old.source) == ("", {})
+    assert [item.source for item in old.objects] == [{}, {}]
+    assert [item.box for item in old.objects] == [item.box for item in newest.objects]
+    assert (old.regions, old.captions, old.image_class) == ((), (), None)
+
+
+@pytest.mark.parametrize("text", [b"", b"5", b"{", b"\xff"])
+def test_source_that_is_no_json_object_is_a_corruption(folder, text):
+    example = coco_example(folder, THING)
+    entry = example.features.feature[features.OBJECT_SOURCE.key]
+    entry.bytes_list.value[0] = text
+    message = "under 'image/object/source': expected a JSON object"
+    with pytest.raises(CorruptionError, match=message) as caught:
+        parse(example)
+    assert caught.value.reason == "not-our-record"
+
+
+def test_keypoints_that_no_number_of_objects_shares_are_a_corruption(folder):
+    example = coco_example(folder, THING, BOX_ONLY)
+    for feature in (features.KEYPOINT_X, features.KEYPOINT_Y):
+        example.features.feature[feature.key].float_list.value.extend([0.5] * 3)
+    key = features.KEYPOINT_VISIBILITY.key
+    example.features.feature[key].int64_list.value.extend([2] * 3)
+    with pytest.raises(CorruptionError, match="has 3 keypoints for 2 objects"):
+        parse(example)

@@ -494,7 +494,7 @@ def test_rgba_frame_loses_its_alpha_and_says_so(tmp_path: Path) -> None:
     save(tmp_path / "a.png", pixels)
     record = encode(CamVid().scan(tmp_path), tmp_path)
     assert record.notes == ("alpha-removed",)
-    assert (record.height, record.width) == (HEIGHT, WIDTH)
+    assert (record.image.height, record.image.width) == (HEIGHT, WIDTH)
 
 
 # --- class sets ---
