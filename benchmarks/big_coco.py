@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,14 +58,11 @@ def write_big_coco(
             category = number % _NUM_CATEGORIES + 1
             file.write("," if number else "")
             file.write(_OBJECT % (*row, category, ids[number]))
-        file.write('],"categories":[')
-        file.write(
-            ",".join(
-                '{"supercategory":"thing","id":%d,"name":"class %d"}' % (i, i)
-                for i in range(1, _NUM_CATEGORIES + 1)
-            )
-        )
-        file.write("]}")
+        categories = [
+            {"supercategory": "thing", "id": i, "name": f"class {i}"}
+            for i in range(1, _NUM_CATEGORIES + 1)
+        ]
+        file.write(f'],"categories":{json.dumps(categories)}}}')
     return [f"{i:012d}.jpg" for i in image_ids.tolist()]
 
 
@@ -75,7 +73,7 @@ def _outline(rng: np.random.Generator) -> str:
     radii = rng.uniform(20, 90) * rng.uniform(0.7, 1.0, len(angles))
     x, y = rng.uniform(100, 380, 2)
     points = np.stack([x + radii * np.cos(angles), y + radii * np.sin(angles)], axis=1)
-    return "[[%s]]" % ",".join("%.2f" % v for v in points.reshape(-1))
+    return f"[[{','.join(f'{v:.2f}' for v in points.reshape(-1))}]]"
 
 
 def _runs(seed_text: str, height: int, width: int) -> str:
@@ -83,8 +81,4 @@ def _runs(seed_text: str, height: int, width: int) -> str:
     rng = np.random.default_rng(len(seed_text))
     ends = np.sort(rng.choice(height * width, 1000, replace=False))
     counts = np.diff(ends, prepend=0, append=height * width).tolist()
-    return '{"counts":%s,"size":[%d,%d]}' % (
-        str(counts).replace(" ", ""),
-        height,
-        width,
-    )
+    return json.dumps({"counts": counts, "size": [height, width]})
