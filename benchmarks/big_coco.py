@@ -26,13 +26,16 @@ _OBJECT = (
 )
 
 
+JSON_NAME = "annotations/instances_train2017.json"
+
+
 def write_big_coco(
-    path: Path,
+    folder: Path,
     num_images: int = NUM_IMAGES,
     num_annotations: int = NUM_ANNOTATIONS,
     seed: int = 0,
-) -> list[str]:
-    """Writes the JSON; returns the file names of its images, which are not written."""
+) -> None:
+    """Writes the JSON and, in `train2017/`, an empty file for each of its images."""
     rng = np.random.default_rng(seed)
     image_ids = np.sort(rng.choice(6 * num_images, num_images, replace=False))
     sizes = rng.choice([[480, 640], [640, 480], [427, 640], [426, 640]], num_images)
@@ -44,6 +47,8 @@ def write_big_coco(
     owners = rng.integers(num_images, size=num_annotations)
     is_crowd = rng.random(num_annotations) < _CROWD_SHARE
     ids = rng.permutation(num_annotations) + 1
+    path = folder / JSON_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="ascii") as file:
         file.write('{"info":{"year":2017},"licenses":[{"id":1,"name":"x"}],"images":[')
         file.write(",".join(images))
@@ -63,7 +68,9 @@ def write_big_coco(
             for i in range(1, _NUM_CATEGORIES + 1)
         ]
         file.write(f'],"categories":{json.dumps(categories)}}}')
-    return [f"{i:012d}.jpg" for i in image_ids.tolist()]
+    (folder / "train2017").mkdir()
+    for image_id in image_ids.tolist():
+        (folder / "train2017" / f"{image_id:012d}.jpg").touch()
 
 
 def _outline(rng: np.random.Generator) -> str:
