@@ -46,6 +46,7 @@ setup(
         "apache-beam>=2.77,<3",
         "click>=8.1",
         "google-crc32c>=1.5",
+        "msgspec>=0.20",
         "numpy>=2.0",
         "orjson>=3.10",
         "pillow>=11",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from segdata import files, identity
 from segdata.annotations import Annotation, record_key, validate_annotation
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
+from segdata.plan_lines import Place, PlanLines, Spool
 from segdata.shards import shard_name
 from segdata.splits import DEFAULT_SPLIT, SplitChoice
 
@@ -108,7 +109,7 @@ class Plan:
 
     shards: tuple[PlannedShard, ...]
     """In the order of splits and shard numbers."""
-    lines: dict[str, bytes]
+    lines: Mapping[str, bytes]
     """Shard name -> its plan, JSON lines in record order."""
 
     @property
@@ -125,7 +126,7 @@ class _Candidate:
     source_state: bytes
     image_id: int | str | None
     image: str
-    line: bytes
+    place: Place
 
 
 def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> Plan:
@@ -141,7 +142,8 @@ def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> 
       SourceError: If there are no records, a split is empty, or keys repeat.
       ImageError: With `on_error="fail"`, for the first file that is missing.
     """
-    by_split, source_splits = _collect(scan.annotations, source, options)
+    spool = Spool()
+    by_split, source_splits = _collect(scan.annotations, source, options, spool)
     if not source_splits:
         raise SourceError(
             f"no images were found in {source} ({scan.layout}).", reason="no-images"
@@ -156,11 +158,9 @@ def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> 
             )
     ids = _image_ids(by_split)
     shards: list[PlannedShard] = []
-    lines: dict[str, bytes] = {}
+    lines = PlanLines(spool)
     for split, candidates in sorted(by_split.items()):
-        for shard, text in _split_plan(dataset, split, candidates, ids, options):
-            shards.append(shard)
-            lines[shard.name] = text
+        shards += _split_plan(dataset, split, candidates, ids, options, lines)
     return Plan(shards=tuple(shards), lines=lines)
 
 
@@ -175,7 +175,7 @@ def parse_plan_line(line: bytes) -> PlannedRecord:
 
 
 def _collect(
-    found: Iterable[Annotation], source: Path, options: BuildOptions
+    found: Iterable[Annotation], source: Path, options: BuildOptions, spool: Spool
 ) -> tuple[dict[str, list[_Candidate]], list[str]]:
     """Candidates by split, and the names of the source's own splits."""
     by_split: dict[str, list[_Candidate]] = {}
@@ -195,14 +195,19 @@ def _collect(
         split = options.split.assign(key, data.get("split"), options.seed)
         if split is not None:
             states = _source_states(data, source, options) if is_valid else []
+            place = spool.append(_data_json(data))
             by_split.setdefault(split, []).append(
-                _candidate(data, key, states, options)
+                _candidate(data, key, states, place, options)
             )
     return by_split, sorted(source_splits)
 
 
 def _candidate(
-    data: Annotation, key: str, states: list[tuple[int, int]], options: BuildOptions
+    data: Annotation,
+    key: str,
+    states: list[tuple[int, int]],
+    place: Place,
+    options: BuildOptions,
 ) -> _Candidate:
     return _Candidate(
         hashed=identity.key_hash(key, options.seed, "shard"),
@@ -211,7 +216,7 @@ def _candidate(
         source_state=repr(states).encode(),
         image_id=data.get("image_id"),
         image=data["image"],
-        line=_data_json(data),
+        place=place,
     )
 
 
@@ -303,26 +308,25 @@ def _split_plan(
     candidates: list[_Candidate],
     ids: dict[str, int],
     options: BuildOptions,
-) -> Iterable[tuple[PlannedShard, bytes]]:
+    lines: PlanLines,
+) -> Iterator[PlannedShard]:
     num_shards = options.num_shards or _num_shards(candidates, options.shard_bytes)
     candidates.sort(key=lambda c: (c.hashed, c.key))
     members: list[list[_Candidate]] = [[] for _ in range(num_shards)]
     for candidate in candidates:
         members[identity.shard_index(candidate.hashed, num_shards)].append(candidate)
     for index, group in enumerate(members):
-        text = b"".join(_plan_line(c, ids[c.key]) for c in group)
-        yield (
-            PlannedShard(
-                name=shard_name(dataset, split, index, num_shards),
-                split=split,
-                num_records=len(group),
-                source_bytes=sum(c.source_bytes for c in group),
-                plan_sha256=hashlib.sha256(text).hexdigest(),
-                state_sha256=hashlib.sha256(
-                    b"".join(c.source_state for c in group)
-                ).hexdigest(),
-            ),
-            text,
+        name = shard_name(dataset, split, index, num_shards)
+        text = lines.add(name, [(_line_head(c, ids[c.key]), c.place) for c in group])
+        yield PlannedShard(
+            name=name,
+            split=split,
+            num_records=len(group),
+            source_bytes=sum(c.source_bytes for c in group),
+            plan_sha256=hashlib.sha256(text).hexdigest(),
+            state_sha256=hashlib.sha256(
+                b"".join(c.source_state for c in group)
+            ).hexdigest(),
         )
 
 
@@ -332,15 +336,14 @@ def _num_shards(candidates: list[_Candidate], shard_bytes: int) -> int:
     return min(max(1, by_size, by_count), len(candidates), MAX_SHARDS)
 
 
-def _plan_line(candidate: _Candidate, number: int) -> bytes:
-    head = _json(
+def _line_head(candidate: _Candidate, number: int) -> bytes:
+    return _json(
         {
             "key": candidate.key,
             "number": number,
             "source_bytes": candidate.source_bytes,
         }
     )
-    return b"".join((head[:-1], b',"data":', candidate.line, b"}\n"))
 
 
 def _json(value: Any) -> bytes:

@@ -11,6 +11,7 @@ annotations stay.
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -115,8 +116,8 @@ class Coco:
             beside = file.path.parent.relative_to(source).as_posix()
         usual = (stem, f"images/{stem}", "images", _without_year(stem), beside, ".")
         candidates = dict.fromkeys(path.strip("/") or "." for path in usual)
-        names = (image["file_name"] for image in file.images)
-        probes = sorted(n for n in names if not _leads_away(n))[:_PROBED_IMAGES]
+        names = (name for name in file.file_names if not _leads_away(name))
+        probes = heapq.nsmallest(_PROBED_IMAGES, names)
         for folder in candidates:
             if any(_is_file(source / folder / name) for name in probes):
                 return "" if folder == "." else folder
@@ -152,13 +153,13 @@ def _is_file(path: Path) -> bool:
 def _annotations(
     file: CocoFile, folder: str, split: str | None
 ) -> Iterator[Annotation]:
-    for image in file.images:
+    for image, rows in file.parsed():
         name = image["file_name"]
         if folder and not _leads_away(name):  # else it stays, to be refused as it is
             name = f"{folder}/{name}"
         annotation: Annotation = {
             "image": name,
-            "objects": [_object(row) for row in file.annotations[image["id"]]],
+            "objects": [_object(row) for row in rows],
         }
         if split is not None:
             annotation["split"] = split

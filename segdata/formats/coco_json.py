@@ -7,10 +7,8 @@ the mask is encoded, object by object.
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -19,15 +17,17 @@ from typing import Any
 import orjson
 
 from segdata.errors import AnnotationError, SourceError, short_repr
+from segdata.formats.json_tables import (
+    Row,
+    no_table,
+    parse_row,
+    parse_rows,
+    read_tables,
+    row_keys,
+)
 from segdata.label_map import LabelClass, distinct_colors
 
 Id = int | str
-
-# A text, or a number that is no JSON but is written all the same. A text without an
-# end runs to the end of the file: so no byte is looked at twice.
-_TEXT_OR_NOT_FINITE = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?Infinity|NaN', re.DOTALL
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,16 +36,29 @@ class CocoFile:
 
     path: Path
     """Where it was read."""
-    images: Sequence[Mapping[str, Any]]
-    """Its images, ids and file names checked."""
-    annotations: Mapping[Id, list[Mapping[str, Any]]]
-    """Image id -> its annotations, in the order of their ids."""
+    images: Mapping[Id, Row]
+    """Image id -> image, ids and file names checked."""
+    file_names: Sequence[str]
+    """File names of the images, in their order."""
+    annotations: Mapping[Id, list[Row]]
+    """Image id -> its annotations, in the file's order."""
     categories: Mapping[Id, Mapping[str, Any]]
     """Category id -> category."""
     problems: tuple[AnnotationError, ...]
     """Annotations that belong to no image."""
     warnings: tuple[str, ...]
     """What a person should know, one line each."""
+
+    def parsed(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Each image with its annotations, these in the order of their ids.
+
+        Raises:
+          SourceError: If a text or number of a row turns out to be malformed.
+        """
+        for image_id, image in self.images.items():
+            rows = parse_rows(self.annotations[image_id], self.path)
+            _sort(rows)
+            yield parse_row(image, self.path), rows
 
 
 def read_coco(path: Path) -> CocoFile:
@@ -54,14 +67,13 @@ def read_coco(path: Path) -> CocoFile:
     Raises:
       SourceError: If it is not JSON, not COCO-style, or its ids are not unique.
     """
-    data = _load(path)
-    images = _table(data, "images", path)
-    annotations = _table(data, "annotations", path)
-    categories = _table(data, "categories", path)
-    by_image: dict[Id, list[Mapping[str, Any]]] = {}
-    for image in images:
+    found = read_tables(path, ("images", "annotations", "categories"))
+    images: dict[Id, Row] = {}
+    file_names = []
+    for row in found.tables["images"]:
+        image = _parsed_object(row, path, "images")
         image_id = _checked_id(image, "image", path)
-        if image_id in by_image:
+        if image_id in images:
             raise SourceError(
                 f"{path.name}: two images have the id {image_id!r}: ids must differ.",
                 reason="duplicate-image-id",
@@ -71,15 +83,20 @@ def read_coco(path: Path) -> CocoFile:
                 f"{path.name}: image {image_id!r} has no 'file_name'.",
                 reason="image-without-file-name",
             )
-        by_image[image_id] = []
-    problems = _assign(annotations, by_image, path)
+        images[image_id] = row
+        file_names.append(image["file_name"])
+    categories = [
+        _parsed_object(row, path, "categories") for row in found.tables["categories"]
+    ]
+    by_image, problems, warnings = _assign(found.tables["annotations"], images, path)
     return CocoFile(
         path=path,
         images=images,
+        file_names=file_names,
         annotations=by_image,
         categories=_categories(categories, path),
         problems=tuple(problems),
-        warnings=tuple(_doubled_ids(annotations, path)),
+        warnings=tuple(warnings),
     )
 
 
@@ -108,41 +125,11 @@ def object_classes(
     )
 
 
-def _load(path: Path) -> Any:
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
-    if text.startswith(codecs.BOM_UTF8):  # Windows' editors write it
-        text = text[len(codecs.BOM_UTF8) :]
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        if b"NaN" not in text and b"Infinity" not in text:
-            raise SourceError(f"{path} is not JSON: {error}.") from error
-    # As texts they pass, to be refused where a number is needed, with the annotation's
-    # name. Python's `json` reads them, but also what no record and no plan can hold:
-    # half surrogate pairs and integers of any length.
-    text = _TEXT_OR_NOT_FINITE.sub(_as_text, text)
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise SourceError(f"{path} is not JSON: {error}.") from error
-
-
-def _as_text(match: re.Match[bytes]) -> bytes:
-    found = match[0]
-    return found if found.startswith(b'"') else b'"%s"' % found
-
-
-def _table(data: Any, name: str, path: Path) -> list[Mapping[str, Any]]:
-    table = data.get(name) if isinstance(data, dict) else None
-    if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
-        raise SourceError(
-            f"{path.name} is not COCO-style JSON: expected the key {name!r} with a "
-            "list of objects."
-        )
-    return table
+def _parsed_object(row: Row, path: Path, table: str) -> dict[str, Any]:
+    parsed = parse_row(row, path)
+    if not isinstance(parsed, dict):
+        raise no_table(path, table)
+    return parsed
 
 
 def _checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
@@ -181,34 +168,44 @@ def _categories(
 
 
 def _assign(
-    annotations: Sequence[Mapping[str, Any]],
-    by_image: dict[Id, list[Mapping[str, Any]]],
-    path: Path,
-) -> list[AnnotationError]:
-    """Hands each annotation to its image; returns those that have none."""
+    rows: Sequence[Row], images: Mapping[Id, Row], path: Path
+) -> tuple[dict[Id, list[Row]], list[AnnotationError], list[str]]:
+    """Annotations by image, those of no image as problems, and warnings."""
+    by_image: dict[Id, list[Row]] = {image_id: [] for image_id in images}
     problems = []
-    for row in annotations:
-        image_id = row.get("image_id")
-        owner = None
-        if isinstance(image_id, int | str) and not isinstance(image_id, bool):
-            owner = by_image.get(image_id)
-        if owner is None:
-            problems.append(
-                AnnotationError(
-                    f"{path.name}: annotation {short_repr(row.get('id'))} is of the "
-                    f"unknown image {short_repr(image_id)}: expected one of "
-                    f"{len(by_image)} ids.",
-                    reason="unknown-image",
-                )
-            )
+    seen: set[Id] = set()
+    doubled: list[Id] = []
+    for row in rows:
+        keys = row_keys(row, path, "annotations")
+        image_id, annotation_id = keys.image_id, keys.id
+        if type(image_id) in (int, str) and image_id in by_image:
+            by_image[image_id].append(row)
         else:
-            owner.append(row)
-    for rows in by_image.values():
-        _sort(rows)
-    return sorted(problems, key=str)
+            problems.append(_unknown_image(row, len(images), path))
+        if isinstance(annotation_id, int | str):
+            if annotation_id in seen:
+                doubled.append(annotation_id)
+            seen.add(annotation_id)
+    warnings = []
+    if doubled:
+        warnings.append(
+            f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
+            f"{short_repr(min(doubled, key=str))}; all annotations are kept"
+        )
+    return by_image, sorted(problems, key=str), warnings
 
 
-def _sort(rows: list[Mapping[str, Any]]) -> None:
+def _unknown_image(row: Row, num_images: int, path: Path) -> AnnotationError:
+    parsed = parse_row(row, path)
+    return AnnotationError(
+        f"{path.name}: annotation {short_repr(parsed.get('id'))} is of the unknown "
+        f"image {short_repr(parsed.get('image_id'))}: expected one of {num_images} "
+        "ids.",
+        reason="unknown-image",
+    )
+
+
+def _sort(rows: list[dict[str, Any]]) -> None:
     """By id; by content where ids miss or repeat. So the file's order is no matter."""
     ids = [row.get("id") for row in rows]
     if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
@@ -224,20 +221,3 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
     except TypeError:  # nested too deep: refused later
         content = b""
     return (False, row_id, content) if isinstance(row_id, int) else (True, 0, content)
-
-
-def _doubled_ids(annotations: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
-    seen: set[Any] = set()
-    doubled = []
-    for row in annotations:
-        annotation_id = row.get("id")
-        if isinstance(annotation_id, int | str):
-            if annotation_id in seen:
-                doubled.append(annotation_id)
-            seen.add(annotation_id)
-    if not doubled:
-        return []
-    return [
-        f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
-        f"{short_repr(min(doubled, key=str))}; all annotations are kept"
-    ]
