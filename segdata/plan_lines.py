@@ -6,6 +6,7 @@ COCO's `train2017` makes 400 MB of them.
 from __future__ import annotations
 
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -24,6 +25,7 @@ class Spool:
         # Open as long as the plan lives, which is longer than any block.
         self._file = tempfile.SpooledTemporaryFile(max_size=max_memory)  # noqa: SIM115
         self._size = 0
+        self._lock = threading.Lock()  # a place is sought, then read
         weakref.finalize(self, self._file.close)
 
     def append(self, piece: bytes) -> Place:
@@ -48,8 +50,9 @@ class Spool:
     def read(self, place: Place) -> bytes:
         """The piece at a place."""
         offset, size = place
-        self._file.seek(offset)
-        return self._file.read(size)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(size)
 
 
 class PlanLines(Mapping[str, bytes]):

@@ -114,7 +114,7 @@ def parse_rows(rows: Sequence[Row], path: Path) -> list[dict[str, Any]]:
       SourceError: As `parse_row`, or if one is no object.
     """
     try:
-        parsed = orjson.loads(b"[%b]" % b",".join(rows))
+        parsed: list[Any] = orjson.loads(b"[%b]" % b",".join(rows))
     except orjson.JSONDecodeError:
         parsed = [parse_row(row, path) for row in rows]  # tells which
     for row in parsed:
