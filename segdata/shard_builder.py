@@ -169,12 +169,12 @@ def _reject(
 
 def _count(counts: Counts, record: EncodedRecord) -> None:
     counts.notes.update(record.notes)
+    counts.parts.update(record.parts)
     counts.add_size(record.image.height, record.image.width)
     for item in record.objects:
         counts.class_objects[str(item.label.id)] += 1
     runs = record.label_runs
     if runs is not None:
-        counts.label_maps += 1
         counts.voided_pixels += runs.voided_pixels
         pixels = np.bincount(runs.values, weights=runs.lengths)
         for class_id in np.flatnonzero(pixels).tolist():

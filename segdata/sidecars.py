@@ -20,7 +20,7 @@ SIDECAR_NAMES = (
     PBTXT_NAME,
     tfds_metadata.INFO_NAME,
     tfds_metadata.FEATURES_NAME,
-    tfds_metadata.OBJECT_NAMES_NAME,
+    *tfds_metadata.CLASS_NAMES_NAMES,
 )
 """Every name that `sidecar_files` may return."""
 
@@ -28,17 +28,13 @@ SIDECAR_NAMES = (
 def sidecar_files(manifest: Manifest) -> dict[str, bytes]:
     """File name -> content of what lies beside a build's shards."""
     label_map = manifest.label_map
-    found = {
+    return {
         LABELS_NAME: _labels(label_map),
         PBTXT_NAME: label_map.to_pbtxt().encode(),
         tfds_metadata.INFO_NAME: tfds_metadata.dataset_info(manifest),
         tfds_metadata.FEATURES_NAME: tfds_metadata.dataset_features(manifest),
+        **tfds_metadata.class_names(manifest),
     }
-    if label_map.object_classes:
-        names = tfds_metadata.object_names(label_map.object_classes)
-        if names is not None:
-            found[tfds_metadata.OBJECT_NAMES_NAME] = names
-    return found
 
 
 def write_sidecars(out: Path, manifest: Manifest) -> None:

@@ -21,8 +21,9 @@ from segdata.manifest import Manifest
 
 INFO_NAME = "dataset_info.json"
 FEATURES_NAME = "features.json"
-OBJECT_NAMES_NAME = f"{features.OBJECT_LABEL.key.replace('/', '.')}.labels.txt"
-"""TFDS's name for the class names of `OBJECT_LABEL`."""
+_CLASS_IDS = (features.OBJECT_LABEL, features.IMAGE_LABEL)
+CLASS_NAMES_NAMES = tuple(f"{f.key.replace('/', '.')}.labels.txt" for f in _CLASS_IDS)
+"""TFDS's files for the names of the ids in these features."""
 
 _PACKAGE = "tensorflow_datasets.core.features"
 _RAGGED_SUFFIX = "/ragged_flat_values"
@@ -67,11 +68,26 @@ def declared_features(manifest: Manifest) -> tuple[Feature, ...]:
     """The features that TFDS may be told of: lists, and values in every record."""
     chosen = features.IMAGE_FEATURES
     splits = manifest.splits.values()
-    if all(split.counts.label_maps == split.num_records for split in splits):
-        chosen += features.LABEL_MAP_FEATURES
+    for part, group in features.OPTIONAL_PARTS.items():
+        missing = sum(s.num_records - s.counts.parts[part] for s in splits)
+        in_some = any(s.counts.parts[part] for s in splits)
+        chosen += tuple(f for f in group if (in_some if f.is_list else not missing))
     if manifest.label_map.object_classes:
         chosen += features.OBJECT_FEATURES
+    if manifest.label_map.num_keypoints:
+        chosen += features.KEYPOINT_FEATURES
     return chosen
+
+
+def class_names(manifest: Manifest) -> dict[str, bytes]:
+    """The files with the names of class ids: name -> content."""
+    names = object_names(manifest.label_map.object_classes)
+    declared = declared_features(manifest)
+    return {
+        file: names
+        for file, feature in zip(CLASS_NAMES_NAMES, _CLASS_IDS, strict=True)
+        if names is not None and feature in declared
+    }
 
 
 def object_names(classes: Sequence[LabelClass]) -> bytes | None:
@@ -107,7 +123,7 @@ def _node(feature: Feature, manifest: Manifest) -> tuple[str, Node]:
     if feature is features.ENCODED:
         return feature.key, _image(channels=3)
     num_classes = _num_classes(manifest.label_map.object_classes)
-    if feature is features.OBJECT_LABEL and num_classes is not None:
+    if feature in _CLASS_IDS and num_classes is not None:
         content = {"numClasses": str(num_classes)}
         label = _typed("class_label_feature.ClassLabel", "classLabel", content)
         return feature.key, _sequence(label)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def with_objects(manifest: Manifest, *names: str) -> Manifest:
         LabelClass(id=index, name=name, color=(0, 0, 0))
         for index, name in enumerate(names, 1)
     )
-    return replace(manifest, label_map=LabelMap(object_classes=classes))
+    label_map = LabelMap(object_classes=classes)
+    return replace(manifest, label_map=label_map, splits=deepcopy(manifest.splits))
 
 
 def test_build_writes_what_its_manifest_gives(
@@ -35,8 +37,8 @@ def test_build_writes_what_its_manifest_gives(
 def test_label_maps_of_a_build_are_counted_and_declared(
     tiny_build: Path, semantic: Manifest
 ) -> None:
-    counts = {name: s.counts.label_maps for name, s in semantic.splits.items()}
-    assert counts == {"train": 5, "val": 3}
+    counts = {name: dict(s.counts.parts) for name, s in semantic.splits.items()}
+    assert counts == {"train": {"label_map": 5}, "val": {"label_map": 3}}
     assert (
         b'"image/segmentation/class/rle/values"'
         in (tiny_build / "features.json").read_bytes()
@@ -44,7 +46,9 @@ def test_label_maps_of_a_build_are_counted_and_declared(
 
 
 def test_every_name_is_one_that_a_cleared_directory_loses(semantic: Manifest) -> None:
-    both = [sidecars.sidecar_files(m) for m in (semantic, with_objects(semantic, "a"))]
+    objects = with_objects(semantic, "a")
+    objects.splits["train"].counts.parts["image_class"] = 1
+    both = [sidecars.sidecar_files(manifest) for manifest in (semantic, objects)]
     assert {name for found in both for name in found} == set(sidecars.SIDECAR_NAMES)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -23,13 +24,13 @@ def shard(name: str, num_records: int) -> ShardSummary:
     )
 
 
-def split(*num_records: int, label_maps: int = 0) -> SplitSummary:
+def split(*num_records: int, **parts: int) -> SplitSummary:
     return SplitSummary(
         num_records=sum(num_records),
         num_bytes=10 * sum(num_records),
         rejects={},
         rejected_objects={},
-        counts=Counts(label_maps=label_maps),
+        counts=Counts(parts=Counter(parts)),
         shards=tuple(shard(f"{i}", n) for i, n in enumerate(num_records)),
     )
 
@@ -114,7 +115,7 @@ def test_object_keys_are_declared_where_there_are_object_classes() -> None:
 
 
 def test_label_map_keys_are_declared_where_there_are_label_maps() -> None:
-    built = manifest(PIXELS, {"train": split(2, label_maps=2)})
+    built = manifest(PIXELS, {"train": split(2, label_map=2)})
     found = declared(built)
     assert kind(found["image/segmentation/class/rle/values"]) == "Tensor"
     assert kind(found["image/segmentation/class/rle/lengths"]) == "Sequence(Tensor)"
@@ -122,10 +123,21 @@ def test_label_map_keys_are_declared_where_there_are_label_maps() -> None:
 
 
 def test_label_maps_that_one_record_lacks_are_not_declared() -> None:
-    splits = {"train": split(2, label_maps=2), "val": split(2, label_maps=1)}
+    splits = {"train": split(2, label_map=2), "val": split(2, label_map=1)}
     found = declared(manifest(PIXELS, splits))
-    assert not [key for key in found if key.startswith("image/segmentation")]
-    assert "segdata/voided_pixels" not in found
+    # A list may be missing, a value may not.
+    single = {f.key for f in features.LABEL_MAP_FEATURES if not f.is_list}
+    assert single
+    assert not single & found.keys()
+
+
+def test_parts_that_no_record_has_are_not_declared() -> None:
+    found = declared(manifest(OBJECTS, {"train": split(2)}))
+    assert not [key for key in found if key.startswith(("image/caption", "image/reg"))]
+    found = declared(
+        manifest(OBJECTS, {"train": split(2, captions=1), "val": split(1)})
+    )
+    assert kind(found["image/caption"]) == "Sequence(Tensor)"
 
 
 def test_every_single_value_that_is_declared_is_in_every_record() -> None:
