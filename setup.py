@@ -59,6 +59,13 @@ setup(
         "cpu": [TENSORFLOW.replace("tensorflow", "tensorflow-cpu")],
         "tpu": ["tensorflow-tpu>=2.19"],
         "train": [TENSORFLOW, "keras>=3.10"],
+        # Packages that read our builds, for the slow tests.
+        "interop": [
+            TENSORFLOW,
+            "grain>=0.2.12",
+            "tensorflow-datasets>=4.9.10",
+            "torch>=2.4",
+        ],
         "dev": [
             TENSORFLOW,
             "build",

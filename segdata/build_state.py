@@ -22,9 +22,8 @@ from segdata.plan import PlannedShard
 from segdata.receipt import INDEX_DIR, dali_index_path, read_receipt, receipt_path
 from segdata.shard_builder import WORK_DIR
 from segdata.shards import is_shard_name
+from segdata.sidecars import SIDECAR_NAMES
 
-LABELS_NAME = "labels.txt"
-PBTXT_NAME = "label_map.pbtxt"
 _SETTINGS_NAME = "build.json"
 _MARK = "segdata_build"
 
@@ -105,7 +104,7 @@ def remove_temporaries(out: Path) -> None:
 def clear(out: Path) -> None:
     """Removes a build of ours, the manifest first, and nothing else."""
     names = _shard_names(out)
-    for name in (MANIFEST_NAME, REJECTS_NAME, LABELS_NAME, PBTXT_NAME):
+    for name in (MANIFEST_NAME, REJECTS_NAME, *SIDECAR_NAMES):
         (out / name).unlink(missing_ok=True)
     for name in names:
         _remove_shard(out, name)

@@ -51,6 +51,17 @@ class EncodedRecord:
     notes: tuple[str, ...]
     """What was changed or looked odd, by name, sorted."""
 
+    @property
+    def parts(self) -> list[str]:
+        """Those of `features.OPTIONAL_PARTS` that it has."""
+        values = {
+            features.CAPTION_PART: self.captions,
+            features.IMAGE_CLASS_PART: self.image_class,
+            features.REGION_PART: self.regions,
+            features.LABEL_MAP_PART: self.label_runs,
+        }
+        return [name for name, value in values.items() if value is not None]
+
 
 def to_example(record: EncodedRecord, label_map: LabelMap) -> Any:
     """Builds the `tf.train.Example` of a record.

@@ -215,6 +215,16 @@ KEYPOINT_FEATURES = (
 )
 """In every record of a dataset whose classes have keypoints."""
 
+CAPTION_PART, IMAGE_CLASS_PART = "captions", "image_class"
+REGION_PART, LABEL_MAP_PART = "regions", "label_map"
+OPTIONAL_PARTS = {
+    CAPTION_PART: CAPTION_FEATURES,
+    IMAGE_CLASS_PART: IMAGE_CLASS_FEATURES,
+    REGION_PART: REGION_FEATURES,
+    LABEL_MAP_PART: LABEL_MAP_FEATURES,
+}
+"""What one record may have and the next may lack; builds count the records of each."""
+
 ALL_FEATURES = (
     IMAGE_FEATURES
     + CAPTION_FEATURES

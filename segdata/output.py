@@ -17,11 +17,10 @@ from typing import Any
 
 import orjson
 
-from segdata import build_state, features, files, manifest
-from segdata.build_state import LABELS_NAME, PBTXT_NAME
+from segdata import build_state, features, files, manifest, sidecars
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
-from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
+from segdata.label_map import LabelMap
 from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest
 from segdata.plan import BuildOptions, Plan, PlannedShard
 from segdata.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
@@ -88,7 +87,6 @@ def finish(
     unplaced = [_unplaced(problem) for problem in scan.problems]
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
     _write_rejects(out, [*unplaced, *rejects])
-    _write_labels(out, scan.label_map)
     result = Manifest(
         name=name,
         layout=scan.layout,
@@ -101,6 +99,7 @@ def finish(
         warnings=scan.warnings,
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
+    sidecars.write_sidecars(out, result)
     files.write_atomic(out / MANIFEST_NAME, result.to_bytes())
     shutil.rmtree(out / WORK_DIR)
     build_state.remove_temporaries(out)
@@ -250,15 +249,6 @@ def _write_rejects(out: Path, rejects: Sequence[Reject]) -> None:
         files.write_atomic(out / REJECTS_NAME, b"".join(lines))
     else:
         (out / REJECTS_NAME).unlink(missing_ok=True)
-
-
-def _write_labels(out: Path, label_map: LabelMap) -> None:
-    """Names beside the data: one per line, and the Object Detection API's form."""
-    classes = label_map.semantic_classes or label_map.object_classes
-    inside = [item for item in classes if item.id != OUTSIDE_IGNORE_ID]
-    names = "".join(f"{item.name}\n" for item in inside)
-    files.write_atomic(out / LABELS_NAME, names.encode())
-    files.write_atomic(out / PBTXT_NAME, label_map.to_pbtxt().encode())
 
 
 def _hash_json(value: Any) -> str:

@@ -64,6 +64,9 @@ class Counts:
     """Semantic class id, as text -> pixels."""
     class_objects: Counter[str] = field(default_factory=Counter)
     """Object class id, as text -> objects."""
+    parts: Counter[str] = field(default_factory=Counter)
+    """Part that not every record need have (`features.OPTIONAL_PARTS`) -> records that
+    have it."""
     voided_pixels: int = 0
     """Pixels of unknown labels that became the unknown id."""
     heights: tuple[int, int] | None = None
@@ -81,6 +84,7 @@ class Counts:
         self.notes.update(other.notes)
         self.class_pixels.update(other.class_pixels)
         self.class_objects.update(other.class_objects)
+        self.parts.update(other.parts)
         self.voided_pixels += other.voided_pixels
         self.heights = _widen(self.heights, other.heights)
         self.widths = _widen(self.widths, other.widths)
@@ -91,6 +95,7 @@ class Counts:
             "notes": dict(sorted(self.notes.items())),
             "class_pixels": _sorted_by_id(self.class_pixels),
             "class_objects": _sorted_by_id(self.class_objects),
+            "parts": dict(sorted(self.parts.items())),
             "voided_pixels": self.voided_pixels,
             "heights": self.heights,
             "widths": self.widths,
@@ -103,6 +108,7 @@ class Counts:
             notes=Counter(data["notes"]),
             class_pixels=Counter(data["class_pixels"]),
             class_objects=Counter(data["class_objects"]),
+            parts=Counter(data.get("parts", {})),  # absent from manifests of version 1
             voided_pixels=data["voided_pixels"],
             heights=_pair(data["heights"]),
             widths=_pair(data["widths"]),

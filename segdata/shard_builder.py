@@ -169,6 +169,7 @@ def _reject(
 
 def _count(counts: Counts, record: EncodedRecord) -> None:
     counts.notes.update(record.notes)
+    counts.parts.update(record.parts)
     counts.add_size(record.image.height, record.image.width)
     for item in record.objects:
         counts.class_objects[str(item.label.id)] += 1
