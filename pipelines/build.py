@@ -11,14 +11,14 @@ the way. What was written is compared with what was planned at the end all the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import apache_beam as beam
 
 from segdata import build_state, output
-from segdata.errors import SourceError
+from segdata.errors import AnnotationError, SourceError
 from segdata.formats.base import Format, Scan
 from segdata.manifest import Manifest
 from segdata.pipelines import progress, runners
@@ -84,7 +84,7 @@ def build(request: BuildRequest) -> Manifest:
         )
     scan = request.format.scan(request.source)
     if scan.problems and request.options.on_error == "fail":
-        raise scan.problems[0]
+        raise _first_of(scan.problems)
     for warning in scan.warnings:
         logger.warning("%s", warning)
     name = request.format.name
@@ -113,6 +113,18 @@ def build(request: BuildRequest) -> Manifest:
         plan=plan,
         settings=settings,
         options=request.options,
+    )
+
+
+def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
+    """The first problem, with the number of the others."""
+    first, others = problems[0], len(problems) - 1
+    if not others:
+        return first
+    return AnnotationError(
+        f"{first} There {'is' if others == 1 else 'are'} {others} more of such "
+        "annotations: --on-error skip leaves them out and names each.",
+        reason=first.reason,
     )
 
 

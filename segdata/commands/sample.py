@@ -12,6 +12,7 @@ from segdata.errors import OutputError
 SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
     "coco": "segdata.samples.coco:write_coco_sample",
+    "mask-folder": "segdata.samples.mask_folder:write_mask_folder_sample",
 }
 """Format -> the function that draws it."""
 

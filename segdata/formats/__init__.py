@@ -11,6 +11,7 @@ from segdata.formats.base import Format
 FORMATS = {
     "camvid": "segdata.formats.camvid:CamVid",
     "coco": "segdata.formats.coco:Coco",
+    "mask-folder": "segdata.formats.mask_folder:MaskFolder",
 }
 """Name -> `module:class`, loaded when used."""
 

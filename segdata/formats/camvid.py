@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,13 +20,11 @@ from segdata.annotations import Annotation, LabelEncoding
 from segdata.errors import SourceError
 from segdata.formats import camvid_classes
 from segdata.formats.base import Scan
+from segdata.formats.folders import Files, image_files, subfolders
 from segdata.label_map import LabelMap
 
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 _CLASS_FILES = ("label_colors.txt", "class_dict.csv")
 _LIST_LINE = re.compile(r"(\S.*?\.\w+)\s+(\S.*\.\w+)")
-
-Files = dict[str, str]  # file stem -> path below the source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +91,7 @@ class CamVid:
         if encoding == "color":
             for name in _CLASS_FILES:
                 if (source / name).is_file():
-                    colors = camvid_classes.read_class_file(source / name)
+                    colors = camvid_classes.read_colors(source / name)
                     break
         classes = self.classes
         if classes == "auto":
@@ -112,7 +109,7 @@ class CamVid:
 
 
 def _segnet_layout(source: Path) -> _Layout | None:
-    folders = _folders(source)
+    folders = subfolders(source)
     splits = [
         name.removesuffix("annot")
         for name in folders
@@ -133,7 +130,9 @@ def _segnet_layout(source: Path) -> _Layout | None:
             continue
         found = list(_listed(source, listed, split))
         annotations += found
-        unlisted = set(_files(source, split).values()) - {a["image"] for a in found}
+        unlisted = set(image_files(source, split).values()) - {
+            a["image"] for a in found
+        }
         if unlisted:
             warnings.append(
                 f"{len(unlisted)} images in {split}/ are not in {split}.txt and are "
@@ -179,7 +178,7 @@ def _locate(source: Path, listed: str, folder: str) -> str:
 
 
 def _prepped_layout(source: Path) -> _Layout | None:
-    folders = _folders(source)
+    folders = subfolders(source)
     splits = _with_prefix(folders, "images_prepped_")
     labeled = _with_prefix(folders, "annotations_prepped_")
     if not splits:
@@ -212,8 +211,8 @@ def _with_prefix(folders: list[str], prefix: str) -> list[str]:
 def _original_layout(source: Path) -> _Layout | None:
     labels: dict[str, Files] = {}  # folder -> its label files, by the image's stem
     images: dict[str, Files] = {}
-    for folder in (".", *_folders(source)):
-        for stem, path in _files(source, folder).items():
+    for folder in (".", *subfolders(source)):
+        for stem, path in image_files(source, folder).items():
             is_label = stem.endswith("_L")
             table = labels if is_label else images
             table.setdefault(folder, {})[stem.removesuffix("_L")] = path
@@ -254,7 +253,10 @@ def _image_folder(folder: str, labels: Files, images: dict[str, Files]) -> str:
 
 def _paired(source: Path, images: str, labels: str, split: str) -> Iterator[Annotation]:
     """Pairs files of two folders by stem; a missing partner shows up as missing."""
-    found_images, found_labels = _files(source, images), _files(source, labels)
+    found_images, found_labels = (
+        image_files(source, images),
+        image_files(source, labels),
+    )
     for stem in sorted(found_images.keys() | found_labels.keys()):
         yield _annotation(
             found_images.get(stem, f"{images}/{stem}.png"),
@@ -271,27 +273,3 @@ def _annotation(image: str, label: str, split: str | None) -> Annotation:
     if split is not None:
         annotation["split"] = split
     return annotation
-
-
-def _folders(source: Path) -> list[str]:
-    with os.scandir(source) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
-
-
-def _files(source: Path, folder: str) -> Files:
-    """Image files of a folder by stem, without hidden and `._` files."""
-    with os.scandir(source / folder) as entries:
-        names = sorted(e.name for e in entries if e.is_file() and e.name[0] != ".")
-    found: Files = {}
-    for name in names:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in _IMAGE_SUFFIXES:
-            continue
-        if stem in found:
-            raise SourceError(
-                f"{found[stem]} and {folder}/{name} have the same name but for the "
-                "ending: which is meant? Remove one of them.",
-                reason="duplicate-key",
-            )
-        found[stem] = f"{folder}/{name}"
-    return found

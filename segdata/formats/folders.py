@@ -1,0 +1,118 @@
+"""Folders of a source: which files are images, which are something else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segdata.errors import SourceError
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
+)
+"""Endings of image files, in lower case; the content decides what they really are."""
+
+Files = dict[str, str]
+"""Name of a file without its ending -> path below the source."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The files of a folder, by what they are."""
+
+    by_stem: dict[str, list[str]] = field(default_factory=dict)
+    """Path below the folder without its ending -> paths below the source, sorted: more
+    than one where files differ by their ending only."""
+    others: list[str] = field(default_factory=list)
+    """Paths below the source of files with other endings."""
+    hidden: list[str] = field(default_factory=list)
+    """Paths below the source of files that begin with a dot, such as macOS's `._X`."""
+    links: list[str] = field(default_factory=list)
+    """Paths below the source of links to folders, which are not followed."""
+
+    def unique(self) -> Files:
+        """The files, each of whose names stands once.
+
+        Raises:
+          SourceError: If two differ by their ending only.
+        """
+        for paths in self.by_stem.values():
+            if len(paths) > 1:
+                raise SourceError(
+                    f"{paths[0]} and {paths[1]} have the same name but for the "
+                    "ending: which is meant? Remove one of them.",
+                    reason="duplicate-key",
+                )
+        return {stem: paths[0] for stem, paths in self.by_stem.items()}
+
+
+def subfolders(source: Path) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones."""
+    with os.scandir(source) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+
+
+def image_files(source: Path, folder: str) -> Files:
+    """Image files of one folder, without those below it.
+
+    Raises:
+      SourceError: If two differ by their ending only.
+    """
+    return list_folder(source, folder).unique()
+
+
+def list_folder(
+    source: Path,
+    folder: str,
+    *,
+    recursive: bool = False,
+    without: str = "",
+    suffixes: Collection[str] = IMAGE_SUFFIXES,
+) -> Listing:
+    """Lists a folder; no file is opened.
+
+    Args:
+      source: Folder that the paths are relative to.
+      folder: The folder below it.
+      recursive: Whether to list the folders below it too.
+      without: A folder below the source that is left out, if it lies in this one.
+      suffixes: Endings of the files that are looked for, in lower case.
+    """
+    listing = Listing()
+    is_inside = without.startswith(f"{folder}/")
+    for inner, name, is_linked_folder in _walk(source / folder, "", recursive):
+        path = f"{folder}/{inner}{name}"
+        if is_inside and path.startswith(f"{without}/"):
+            continue
+        stem, suffix = os.path.splitext(name)
+        if is_linked_folder:
+            listing.links.append(path)
+        elif name.startswith("."):
+            listing.hidden.append(path)
+        elif suffix.lower() in suffixes:
+            listing.by_stem.setdefault(inner + stem, []).append(path)
+        else:
+            listing.others.append(path)
+    return listing
+
+
+def _walk(folder: Path, inner: str, recursive: bool) -> Iterator[tuple[str, str, bool]]:
+    """Folder below the first one (empty or with a slash), name, if it is a link."""
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if not entry.is_dir():
+            if entry.is_file() or entry.is_symlink():  # a broken link: reading tells
+                yield inner, entry.name, False
+        elif recursive and not entry.name.startswith("."):
+            if entry.is_symlink():
+                yield inner, entry.name, True
+            else:
+                yield from _walk(Path(entry.path), f"{inner}{entry.name}/", True)
+
+
+def count_of(paths: Collection[str], one: str, many: str) -> str:
+    """How many of something, for messages: `1 file`, `3 files`."""
+    return f"{len(paths)} {one if len(paths) == 1 else many}"

@@ -1,0 +1,66 @@
+"""Writes a synthetic dataset as a folder of images and a folder of masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segdata.label_map import distinct_colors
+from segdata.samples.shape_scene import Feature, draw_shape_scene
+from segdata.samples.shapes import SHAPES
+
+_QUALITY = 90
+_FEATURES = (Feature.SHAPES, Feature.RING, Feature.CUT, Feature.NOTHING)
+"""What the images of a split have in turn."""
+_COLORS = ((0, 0, 0), *distinct_colors(len(SHAPES)))
+
+
+def write_mask_folder_sample(
+    directory: Path, *, seed: int, num_train: int, num_val: int
+) -> None:
+    """Draws scenes of shapes and writes them as JPEGs with palette masks.
+
+    The ids in the masks have gaps; the palette holds the class file's colours, so that
+    `--labels index` and `--labels color` mean the same.
+
+    Args:
+      directory: Folder to write to; it is created if it does not exist.
+      seed: At least 0; the same seed gives the same bytes.
+      num_train: Number of training images.
+      num_val: Number of validation images.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    names = ("background", *(shape.name for shape in SHAPES))
+    ids = (0, *(shape.id for shape in SHAPES))
+    lines = (
+        f"{class_id} {name} {' '.join(map(str, color))}\n"
+        for class_id, name, color in zip(ids, names, _COLORS, strict=True)
+    )
+    (directory / "classes.txt").write_bytes("".join(lines).encode())
+    for split_number, (split, count) in enumerate(
+        (("train", num_train), ("val", num_val))
+    ):
+        for folder in ("images", "masks"):
+            (directory / folder / split).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            rng = np.random.default_rng([seed, split_number, index])
+            _write_pair(directory, f"{split}/scene_{index:04d}", rng, index)
+
+
+def _write_pair(
+    directory: Path, name: str, rng: np.random.Generator, index: int
+) -> None:
+    scene = draw_shape_scene(rng, _FEATURES[index % len(_FEATURES)])
+    image = Image.fromarray(scene.image)
+    image.save(directory / "images" / f"{name}.jpg", format="JPEG", quality=_QUALITY)
+    label = np.zeros(scene.image.shape[:2], np.uint8)
+    for figure, visible in zip(scene.figures, scene.masks, strict=True):
+        label[visible] = figure.shape.id
+    palette = np.zeros((256, 3), np.uint8)
+    for shape, color in zip(SHAPES, _COLORS[1:], strict=True):
+        palette[shape.id] = color
+    mask = Image.fromarray(label, mode="P")
+    mask.putpalette(palette.tobytes())
+    mask.save(directory / "masks" / f"{name}.png", format="PNG")
