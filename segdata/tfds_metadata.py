@@ -66,7 +66,7 @@ def dataset_features(manifest: Manifest) -> bytes:
 
 def declared_features(manifest: Manifest) -> tuple[Feature, ...]:
     """The features that TFDS may be told of: lists, and values in every record."""
-    chosen = features.IMAGE_FEATURES
+    chosen: tuple[Feature, ...] = features.IMAGE_FEATURES
     splits = manifest.splits.values()
     for part, group in features.OPTIONAL_PARTS.items():
         missing = sum(s.num_records - s.counts.parts[part] for s in splits)

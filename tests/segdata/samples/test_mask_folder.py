@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.example import encode_record
+from segdata.example import dict_to_tf_example
 from segdata.formats.class_files import read_class_file
 from segdata.formats.mask_folder import MaskFolder
 from segdata.samples.mask_folder import write_mask_folder_sample
@@ -65,7 +65,7 @@ def test_index_and_colour_mean_the_same(small):
     for labels in ("index", "color", "auto"):
         scan = MaskFolder(labels=labels).scan(small)
         records[labels] = [
-            encode_record(a, scan.label_map, small).example for a in scan.annotations
+            dict_to_tf_example(a, scan.label_map, small) for a in scan.annotations
         ]
     assert records["index"] == records["color"] == records["auto"]
 
