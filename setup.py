@@ -45,6 +45,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<3",
         "click>=8.1",
+        "defusedxml>=0.7.1",
         "google-crc32c>=1.5",
         "msgspec>=0.20",
         "numpy>=2.0",
@@ -76,6 +77,7 @@ setup(
             "pytest-xdist>=3.5",
             "ruff>=0.12",
             "setuptools>=77",
+            "types-defusedxml",
             "types-protobuf",
             "wheel",
         ],

@@ -13,6 +13,7 @@ SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
     "coco": "segdata.samples.coco:write_coco_sample",
     "mask-folder": "segdata.samples.mask_folder:write_mask_folder_sample",
+    "pets": "segdata.samples.pets:write_pets_sample",
 }
 """Format -> the function that draws it."""
 

@@ -12,6 +12,7 @@ FORMATS = {
     "camvid": "segdata.formats.camvid:CamVid",
     "coco": "segdata.formats.coco:Coco",
     "mask-folder": "segdata.formats.mask_folder:MaskFolder",
+    "pets": "segdata.formats.pets:Pets",
 }
 """Name -> `module:class`, loaded when used."""
 

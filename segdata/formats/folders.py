@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,6 +113,6 @@ def _walk(folder: Path, inner: str, recursive: bool) -> Iterator[tuple[str, str,
                 yield from _walk(Path(entry.path), f"{inner}{entry.name}/", True)
 
 
-def count_of(paths: Collection[str], one: str, many: str) -> str:
+def count_of(paths: Sized, one: str, many: str) -> str:
     """How many of something, for messages: `1 file`, `3 files`."""
     return f"{len(paths)} {one if len(paths) == 1 else many}"

@@ -40,27 +40,36 @@ def paint_background(rng: np.random.Generator, height: int, width: int) -> Canva
     return result
 
 
-def paint_figure(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """Paints a figure over what is there, in a colour that stands out from it.
+def paint_figure(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    figure: Figure,
+    color: tuple[int, int, int] | None = None,
+) -> None:
+    """Paints a figure over what is there.
 
     Args:
       canvas: Changed in place.
-      rng: Chooses the colours.
+      rng: Chooses the colour where none is given.
       figure: What to paint; it may reach beyond the image.
+      color: Its colour; None for one that stands out from what is there.
     """
     box = _tile_box(figure, canvas)
     tile = _coverage(figure, box)
     coverage = np.asarray(tile, np.float32)[..., None] / 255
     left, top, right, bottom = box
     under = canvas[top:bottom, left:right]
-    behind = (under * coverage).sum((0, 1)) / max(1.0, float(coverage.sum()))
-    colors = [_color(rng, (0.55, 1.0), (0.45, 1.0)) for _ in range(_NUM_COLORS)]
-    color = max(colors, key=lambda item: float(np.abs(item - behind).sum()))
+    if color is None:
+        behind = (under * coverage).sum((0, 1)) / max(1.0, float(coverage.sum()))
+        colors = [_color(rng, (0.55, 1.0), (0.45, 1.0)) for _ in range(_NUM_COLORS)]
+        paint = max(colors, key=lambda item: float(np.abs(item - behind).sum()))
+    else:
+        paint = np.array(color, np.float32)
     # Dark rims part neighbours of one colour; light falls from above.
     soft = tile.filter(ImageFilter.GaussianBlur(_BEVEL))
     inner = np.clip(np.asarray(soft, np.float32) / 127.5 - 1, 0, 1)[..., None]
     light = np.linspace(1.1, 0.88, bottom - top, dtype=np.float32)[:, None, None]
-    under += coverage * (color * (0.5 + 0.5 * inner) * light - under)
+    under += coverage * (paint * (0.5 + 0.5 * inner) * light - under)
 
 
 def photograph(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
