@@ -26,8 +26,9 @@ _COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--split"],
         metavar="SPLITS",
-        help="Splits to build (train,val), or to draw by a stable hash of each "
-        "record's key (train=0.8,val=0.2). [default: all of the source's]",
+        help="Splits to build (train,val), to draw by a stable hash of each record's "
+        "key (train=0.8,val=0.2), or to carve out of others "
+        "(trainval,val=trainval:0.1). [default: all of the source's]",
     ),
     click.Option(
         ["--shards"], type=int, help="Shards of each split. [default: by --shard-size]"

@@ -166,3 +166,19 @@ def test_command_line_names_a_missing_trimap_and_goes_on_without_it(
     manifest = read_manifest(tmp_path / "out")
     assert manifest.splits["trainval"].rejects == {"label-image-missing": 1}
     assert manifest.label_map.ignore_id == 255
+
+
+def test_validation_split_is_carved_out_of_trainval(
+    drawn: Path, segdata: Callable[..., Any], tmp_path: Path
+) -> None:
+    arguments = ["build", "pets", drawn, tmp_path / "out"]
+    parts = "train=trainval:0.75,val=trainval:0.25,test"
+    done = segdata(*arguments, "--split", parts).end()
+    assert done.returncode == 0, done.stderr
+    splits = read_manifest(tmp_path / "out").splits
+    assert splits.keys() == {"train", "val", "test"}
+    assert splits["train"].num_records + splits["val"].num_records == 8
+    assert splits["test"].num_records == 8
+    typo = segdata(*arguments, "--overwrite", "--split", "val=trainvall:1,test").end()
+    assert typo.returncode == 1
+    assert "split 'val' is empty: the source has test, trainval." in typo.stderr

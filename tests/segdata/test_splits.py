@@ -80,6 +80,104 @@ def test_larger_first_share_only_moves_records_into_it(
         assert after.assign(key, None, seed=0) == "a"
 
 
+# --- Shares of a split ---
+
+
+def carved(text: str, seed: int = 0) -> dict[tuple[str, str | None], int]:
+    """How many keys of each of the source's splits go to which split."""
+    choice = SplitChoice.parse(text)
+    sources = ("trainval", "test", None)
+    return Counter(
+        (str(source), choice.assign(key, source, seed))
+        for key in KEYS
+        for source in sources
+    )
+
+
+def test_share_of_a_split_is_carved_out_and_the_rest_stays() -> None:
+    found = carved("trainval, val = trainval : 0.1 ,test")
+    assert found[("test", "test")] == len(KEYS)
+    assert found[("None", None)] == len(KEYS)  # it counts as train: not asked for
+    assert found[("trainval", "val")] / len(KEYS) == pytest.approx(0.1, abs=0.03)
+    rest = len(KEYS) - found[("trainval", "val")]
+    assert found[("trainval", "trainval")] == rest
+    assert found.total() == 3 * len(KEYS)
+
+
+def test_split_is_parted_wholly_under_new_names() -> None:
+    found = carved("train=trainval:0.7,val=trainval:0.2,dev=trainval:0.1")
+    drawn = {split: n for (source, split), n in found.items() if source == "trainval"}
+    assert drawn.keys() == {"train", "val", "dev"}
+    assert sum(drawn.values()) == len(KEYS)
+    assert drawn["train"] / len(KEYS) == pytest.approx(0.7, abs=0.04)
+    assert found[("test", None)] == found[("None", None)] == len(KEYS)
+
+
+def test_records_of_no_split_can_be_carved_as_train() -> None:
+    found = carved("train,val=train:0.5")
+    assert found[("None", "val")] / len(KEYS) == pytest.approx(0.5, abs=0.04)
+    assert found[("trainval", None)] == len(KEYS)
+
+
+def test_two_splits_are_carved_apart() -> None:
+    found = carved("a=trainval:1,test,b=test:0.25")
+    assert found[("trainval", "a")] == len(KEYS)
+    assert found[("test", "b")] / len(KEYS) == pytest.approx(0.25, abs=0.04)
+
+
+def test_names_keep_their_order_but_for_what_keeps_the_rest() -> None:
+    choice = SplitChoice.parse("trainval,val=trainval:0.25,test")
+    assert choice.names == ("val", "trainval", "test")
+    assert choice.sources == ("trainval", "trainval", "test")
+    assert choice.shares == (0.25, 0.75, 1.0)
+
+
+def test_carved_split_is_stable_for_good() -> None:
+    choice = SplitChoice.parse("train,val=train:0.2")
+    drawn = "".join(str(choice.assign(key, None, seed=0))[0] for key in KEYS[:24])
+    # Literal on purpose: a change here moves records between users' splits.
+    assert drawn == "ttttttttttttttttttttvttv"
+
+
+@given(st.floats(0.01, 0.98), st.floats(0.01, 0.98), st.text(min_size=1))
+def test_larger_carved_share_only_takes_from_the_rest(
+    one: float, other: float, key: str
+) -> None:
+    small, large = (
+        SplitChoice.parse(f"train,val=train:{share}") for share in sorted((one, other))
+    )
+    if small.assign(key, "train", seed=0) == "val":
+        assert large.assign(key, "train", seed=0) == "val"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "val=trainval:0.1",
+            r"shares of 'trainval' in .* do not add up: expected a su",
+        ),
+        ("a=x:0.5,b=x:0.6", r"shares of 'x' in .* do not add up"),
+        ("x,a=x:0.5,b=x:0.5", r"nothing is left for 'x' in .* or no 'x' beside them"),
+        ("x,a=x:1", r"nothing is left for 'x'"),
+        ("x,a=x:1.5", r"nothing is left for 'x'"),
+        ("x,a=x:0", r"the share of 'a' in .* is '0': expected the split it is of"),
+        ("x,a=x:-1", r"the share of 'a' in .* is '-1'"),
+        ("x,a=x:nan", r"the share of 'a' in .* is 'nan'"),
+        ("x,a=x:", r"the share of 'a' in .* is ''"),
+        ("x,a=x:0.1,b=0.5", r"split name '0.5' in .* is not usable"),
+        ("x,a=:0.5", r"split name '' in .* is not usable"),
+        ("x:0.5", r"split name 'x:0.5' in .* is not usable"),
+        ("x,a=x/y:0.5", r"split name 'x/y' in .* is not usable"),
+    ],
+)
+def test_shares_of_splits_that_make_no_sense_are_refused(
+    text: str, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        SplitChoice.parse(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
