@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from segdata.annotations import Annotation, LabelEncoding
-from segdata.errors import SourceError
+from segdata.errors import SourceError, short_repr
 from segdata.formats import camvid_classes
 from segdata.formats.base import Scan
 from segdata.formats.folders import Files, image_files, subfolders
@@ -158,8 +158,8 @@ def _listed(source: Path, listed: Path, split: str) -> Iterator[Annotation]:
         match = _LIST_LINE.fullmatch(line.strip())
         if match is None:
             raise SourceError(
-                f"line {number} of {listed.name} is {line!r}: expected the path of an "
-                "image and the path of its label image."
+                f"line {number} of {listed.name} is {short_repr(line)}: expected the path "
+                "of an image and the path of its label image."
             )
         image = _locate(source, match[1], split)
         label = _locate(source, match[2], f"{split}annot")

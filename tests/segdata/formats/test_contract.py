@@ -97,6 +97,19 @@ def test_two_scans_give_the_same_plan(name: str, drawn: Path) -> None:
     assert plans[0] == plans[1]
 
 
+def test_order_of_the_annotations_is_no_matter(name: str, drawn: Path) -> None:
+    scan = format_class(name)().scan(drawn)
+    annotations = list(scan.annotations)
+    plans = [
+        make_plan(
+            dataclasses.replace(scan, annotations=ordered), drawn, name, BuildOptions()
+        )
+        for ordered in (annotations, annotations[::-1])
+    ]
+    assert plans[0].shards == plans[1].shards
+    assert dict(plans[0].lines) == dict(plans[1].lines)
+
+
 def test_empty_folder_is_refused_with_what_was_expected(
     name: str, tmp_path: Path
 ) -> None:
