@@ -121,6 +121,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     return click.Option(
         [f"--{field.name.replace('_', '-')}"],
         type=kind,
+        is_flag=kind is bool,
         default=field.default,
         show_default=True,
         help=field.metadata["help"],

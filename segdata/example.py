@@ -16,7 +16,7 @@ from segdata.errors import AnnotationError
 from segdata.image_level import EncodedRegion, encode_regions, image_class
 from segdata.label_images import LabelRuns, SourceRuns, read_source_runs, to_label_runs
 from segdata.label_map import LabelClass, LabelMap
-from segdata.mask_images import MaskImageRuns
+from segdata.mask_images import MaskImageRuns, claims
 from segdata.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.painting import paint_label_map
 
@@ -128,8 +128,7 @@ def _encode_annotations(
     items = data.get("objects") or ()
     objects = encode_objects(items, label_map, size, notes, on_bad_object, mask_image)
     if mask_image is not None:
-        claimed = {item["mask_value"] for item in items if "mask_value" in item}
-        stray = mask_image.unclaimed(claimed)
+        stray = mask_image.unclaimed()
         if stray is not None:
             if on_bad_object is None:
                 raise stray
@@ -173,7 +172,12 @@ class _LabelFiles:
         if item is None:
             return None
         runs = self._runs(item, "mask image")
-        return MaskImageRuns(source=runs, encoding=item["encoding"], name=item["path"])
+        return MaskImageRuns(
+            source=runs,
+            encoding=item["encoding"],
+            name=item["path"],
+            claims=claims(data.get("objects") or ()),
+        )
 
     def _runs(self, item: Mapping[str, Any], what: str) -> SourceRuns:
         place = (item["path"], item["encoding"])

@@ -89,6 +89,8 @@ class Manifest:
     """What a person should know about the source."""
     scan_rejects: Mapping[str, int] = field(default_factory=dict)
     """Reason -> annotations that belong to no record."""
+    source_info: Mapping[str, Any] = field(default_factory=dict)
+    """What the source says of itself, by file, e.g. licences."""
 
     def to_bytes(self) -> bytes:
         """The manifest as it is stored: indented JSON."""
@@ -105,6 +107,7 @@ class Manifest:
             "leakage": self.leakage,
             "warnings": self.warnings,
             "scan_rejects": self.scan_rejects,
+            "source_info": self.source_info,
         }
         return orjson.dumps(
             data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -142,6 +145,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
             leakage=data["leakage"],
             warnings=data["warnings"],
             scan_rejects=data["scan_rejects"],
+            source_info=data.get("source_info", {}),  # absent from version 1
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise CorruptionError(

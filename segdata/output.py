@@ -97,6 +97,7 @@ def finish(
         splits=manifest.summarize(receipts),
         leakage=find_leakage(receipts),
         warnings=scan.warnings,
+        source_info=scan.source_info,
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     sidecars.write_sidecars(out, result)

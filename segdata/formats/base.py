@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
@@ -26,6 +26,8 @@ class Scan:
     """What a person should know, e.g. files that no list names; one line each."""
     problems: tuple[AnnotationError, ...] = ()
     """Annotations that belong to no record; they end a build unless it skips errors."""
+    source_info: Mapping[str, Any] = field(default_factory=dict)
+    """What the source says of itself, by file, e.g. licences; JSON-able."""
 
 
 class Format(Protocol):

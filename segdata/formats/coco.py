@@ -1,33 +1,34 @@
-"""COCO-style instance annotations, as labelling tools export them.
+"""COCO-style annotations, as labelling tools export them.
 
-- *COCO*: `annotations/instances_train2017.json` with `train2017/`, `images/train2017/`
-  or `images/`.
-- *Beside each other*: `train/_annotations.coco.json` in the folder of its images.
+*Instances*: every annotation becomes an object of its image: polygons and RLE of every
+flavour, recognised by type and never by `iscrowd`; crowds; boxes without a mask;
+keypoints. Images without annotations stay. *Panoptic*: every segment becomes an object,
+its mask in the image's PNG. Captions go with both.
 
-Every annotation becomes an object of its image: polygons and RLE of every flavour,
-recognised by type and never by `iscrowd`; crowds; boxes without a mask. Images without
-annotations stay.
+Where files are looked for: `segdata.formats.coco_layout`.
 """
 
 from __future__ import annotations
 
-import heapq
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, cast
+from pathlib import Path
+from typing import Any, ClassVar
 
-from segdata.annotations import Annotation, ObjectAnnotation
 from segdata.errors import OptionError, SourceError
+from segdata.formats import coco_layout
 from segdata.formats.base import Scan
-from segdata.formats.coco_json import CocoFile, Id, object_classes, read_coco
+from segdata.formats.coco_classes import (
+    merge_categories,
+    object_classes,
+    painted_label_map,
+)
+from segdata.formats.coco_joined import read_captions_file, read_keypoints_file
+from segdata.formats.coco_json import CocoFile, RowsByImage, read_coco
+from segdata.formats.coco_layout import Kind
+from segdata.formats.coco_panoptic import check_panoptic, png_names
+from segdata.formats.coco_part import CocoPart
 from segdata.label_map import LabelMap
-
-# Other annotation files of COCO, which hold no instances.
-_OTHER_FILES = re.compile(r"^(captions|person_keypoints|panoptic|stuff|image_info)_")
-_ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
-_PROBED_IMAGES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Coco:
     """Options of `segdata build coco`."""
 
     name: ClassVar[str] = "coco"
-    summary: ClassVar[str] = "COCO-style instances: polygons, RLE, crowds, boxes."
+    summary: ClassVar[str] = "COCO-style instances, keypoints, captions, panoptic."
 
     annotations: str = field(
         default="",
@@ -51,158 +52,136 @@ class Coco:
             "usual layouts]"
         },
     )
+    kind: Kind = field(
+        default="auto",
+        metadata={
+            "help": "Which files to take where several kinds lie side by side. auto: "
+            "instances, else panoptic."
+        },
+    )
+    panoptic_pngs: str = field(
+        default="",
+        metadata={
+            "help": "Folder of the panoptic PNGs below SOURCE. [default: found by "
+            "trying the usual layouts]"
+        },
+    )
+    keypoints: str = field(
+        default="auto",
+        metadata={
+            "help": "JSON file below SOURCE whose keypoints complete the instances, or "
+            "none. auto: person_keypoints_NAME.json beside instances_NAME.json."
+        },
+    )
+    captions: str = field(
+        default="auto",
+        metadata={
+            "help": "JSON file below SOURCE with captions of the images, or none. "
+            "auto: captions_NAME.json beside instances_NAME.json."
+        },
+    )
+    semantic: bool = field(
+        default=False,
+        metadata={
+            "help": "Paint a label map from the objects too: crowds lowest, smaller "
+            "masks above larger ones."
+        },
+    )
 
     def scan(self, source: Path) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
-        files = [read_coco(path) for path in self._find_json(source)]
-        categories: dict[Id, Mapping[str, Any]] = {}
-        for file in files:
-            for category_id, row in file.categories.items():
-                known = categories.setdefault(category_id, row)
-                if known["name"] != row["name"]:
-                    raise SourceError(
-                        f"category {category_id!r} is {row['name']!r} in "
-                        f"{file.path.name} but {known['name']!r} in another file: "
-                        "build them apart, with --annotations.",
-                        reason="bad-category",
-                    )
-        splits = _split_names([file.path for file in files])
-        folders = [self._image_folder(source, file) for file in files]
-        titles = ", ".join(
-            f"{file.path.name} with {folder or '.'}/"
-            for file, folder in zip(files, folders, strict=True)
+        paths = coco_layout.find_json(source, self.annotations, self.kind)
+        parts = [self._part(source, path, len(paths)) for path in paths]
+        is_panoptic = parts[0].is_panoptic
+        if any(part.is_panoptic != is_panoptic for part in parts):
+            raise SourceError(
+                f"of {', '.join(path.name for path in paths)} some hold instances and "
+                "some panoptic segments: choose with --kind or --annotations."
+            )
+        categories = merge_categories(
+            found for part in parts for found in part.categories
         )
+        classes = object_classes(categories)
+        with_keypoints = frozenset(
+            source_id for c in classes if c.keypoints for source_id in c.source_ids
+        )
+        splits = coco_layout.split_names(paths)
         return Scan(
-            label_map=LabelMap(object_classes=object_classes(categories)),
+            label_map=(
+                painted_label_map(classes, has_void=is_panoptic)
+                if self.semantic
+                else LabelMap(object_classes=classes)
+            ),
             annotations=(
                 annotation
-                for file, folder, split in zip(files, folders, splits, strict=True)
-                for annotation in _annotations(file, folder, split)
+                for part, split in zip(parts, splits, strict=True)
+                for annotation in part.annotations(
+                    with_keypoints, split, is_painted=self.semantic
+                )
             ),
-            layout=titles,
-            warnings=tuple(warning for file in files for warning in file.warnings),
-            problems=tuple(problem for file in files for problem in file.problems),
+            layout=", ".join(part.title for part in parts),
+            warnings=tuple(warning for part in parts for warning in part.warnings),
+            problems=tuple(problem for part in parts for problem in part.problems),
+            source_info={
+                part.file.path.name: part.file.info for part in parts if part.file.info
+            },
         )
 
-    def _find_json(self, source: Path) -> list[Path]:
-        if self.annotations:
-            given = source / self.annotations
-            if not given.is_dir():
-                return [given]
-            found = sorted(given.glob("*.json"))
-        else:
-            found = (
-                sorted((source / "annotations").glob("*.json"))
-                or sorted(source.glob("*.json"))
-                or sorted(source.glob("*/*.json"))
+    def _part(self, source: Path, path: Path, num_files: int) -> CocoPart:
+        file = read_coco(path)
+        is_panoptic = self._is_panoptic(file)
+        self._check_options(is_panoptic)
+        keypoints: RowsByImage | None = None
+        captions: RowsByImage | None = None
+        keypoint_categories: Sequence[Any] = ()
+        companions = {
+            prefix: coco_layout.companion(
+                path, prefix, given, source, num_files=num_files
             )
-        found = [path for path in found if not path.name.startswith("._")]  # macOS's
-        named = [path for path in found if path.name.startswith("instances")]
-        kept = named or [p for p in found if not _OTHER_FILES.match(p.name)]
-        if not kept:
-            raise SourceError(
-                f"no COCO annotations are found in {source}: expected "
-                "annotations/*.json, or name the file with --annotations."
+            for prefix, given in (
+                ("person_keypoints", "none" if is_panoptic else self.keypoints),
+                ("captions", self.captions),
             )
-        return kept
-
-    def _image_folder(self, source: Path, file: CocoFile) -> str:
-        """Folder below the source in which this file's images are."""
-        if self.images:
-            return _checked_images(self.images)
-        stem = _plain_stem(file.path)
-        beside = "."
-        if file.path.is_relative_to(source):  # else --annotations led out of it
-            beside = file.path.parent.relative_to(source).as_posix()
-        usual = (stem, f"images/{stem}", "images", _without_year(stem), beside, ".")
-        candidates = dict.fromkeys(path.strip("/") or "." for path in usual)
-        names = (name for name in file.file_names if not _leads_away(name))
-        probes = heapq.nsmallest(_PROBED_IMAGES, names)
-        for folder in candidates:
-            if any(_is_file(source / folder / name) for name in probes):
-                return "" if folder == "." else folder
-        if not probes:
-            return ""
-        raise SourceError(
-            f"the images of {file.path.name} are not found, e.g. {probes[0]!r}: tried "
-            f"the folders {', '.join(candidates)}. Name theirs with --images."
-        )
-
-
-def _checked_images(folder: str) -> str:
-    """The option `images` as the beginning of paths; empty for the source itself."""
-    if folder.startswith("/"):
-        raise OptionError(
-            f"--images is {folder!r}: expected a folder below SOURCE, as a relative "
-            "path. Name the folder that holds both as SOURCE."
-        )
-    return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
-
-
-def _leads_away(name: str) -> bool:
-    return _ABSOLUTE.match(name) is not None or ".." in name.split("/")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
-
-
-def _annotations(
-    file: CocoFile, folder: str, split: str | None
-) -> Iterator[Annotation]:
-    for image, rows in file.parsed():
-        name = image["file_name"]
-        if folder and not _leads_away(name):  # else it stays, to be refused as it is
-            name = f"{folder}/{name}"
-        annotation: Annotation = {
-            "image": name,
-            "objects": [_object(row) for row in rows],
         }
-        if split is not None:
-            annotation["split"] = split
-        if isinstance(image["id"], int):
-            annotation["image_id"] = image["id"]
-        for side in ("height", "width"):
-            if image.get(side):
-                annotation[side] = image[side]
-        yield annotation
+        if (with_keypoints := companions["person_keypoints"]) is not None:
+            keypoints, keypoint_categories = read_keypoints_file(with_keypoints, file)
+        if (with_captions := companions["captions"]) is not None:
+            captions = read_captions_file(with_captions, file.images)
+        return CocoPart(
+            file=file,
+            is_panoptic=is_panoptic,
+            folder=coco_layout.image_folder(source, path, file.file_names, self.images),
+            png_folder=(
+                coco_layout.png_folder(
+                    source, path, png_names(file), self.panoptic_pngs
+                )
+                if is_panoptic
+                else ""
+            ),
+            keypoints=keypoints,
+            keypoint_categories=keypoint_categories,
+            captions=captions,
+            notices=check_panoptic(file) if is_panoptic else (),
+        )
 
+    def _check_options(self, is_panoptic: bool) -> None:
+        if is_panoptic and self.keypoints not in ("auto", "none"):
+            raise OptionError(
+                f"--keypoints is {self.keypoints!r}, but panoptic segments have none."
+            )
+        if self.panoptic_pngs and not is_panoptic:
+            raise OptionError(
+                f"--panoptic-pngs is {self.panoptic_pngs!r}, but the annotations are "
+                "instances. Name a panoptic file with --annotations or --kind."
+            )
 
-def _object(row: Mapping[str, Any]) -> ObjectAnnotation:
-    """The parts of an annotation that a record keeps; nothing is judged here."""
-    kept = ("id", "category_id", "segmentation", "bbox", "area", "iscrowd")
-    item = cast(ObjectAnnotation, {k: row[k] for k in kept if row.get(k) is not None})
-    if item.get("bbox") == []:
-        del item["bbox"]
-    if isinstance(row.get("segmentation"), dict):  # else plans differ by its order
-        item["segmentation"] = dict(sorted(row["segmentation"].items()))
-    return item
-
-
-def _plain_stem(path: Path) -> str:
-    """`instances_train2017.json` -> `train2017`."""
-    stem = _OTHER_FILES.sub("", path.stem, count=1)
-    return stem.removeprefix("instances").strip("_")
-
-
-def _without_year(stem: str) -> str:
-    return re.sub(r"_?(19|20)\d\d$", "", stem)
-
-
-def _split_names(paths: list[Path]) -> list[str | None]:
-    """A split for each file: its name without `instances` and the year.
-
-    Files of one name are told apart by their folders.
-    """
-    if len(paths) == 1:
-        stem = _without_year(_plain_stem(paths[0]))
-        return [stem if stem in ("train", "val", "test") else None]
-    full = [_plain_stem(path) for path in paths]
-    if len(set(full)) < len(full):
-        full = [path.parent.name for path in paths]
-    short = [_without_year(name) for name in full]
-    chosen = short if len(set(short)) == len(short) and all(short) else full
-    return [re.sub(r"\W", "_", name) or "train" for name in chosen]
+    def _is_panoptic(self, file: CocoFile) -> bool:
+        if self.kind == "auto":
+            return file.has_segments
+        if file.annotations.rows and file.has_segments != (self.kind == "panoptic"):
+            found = "panoptic segments" if file.has_segments else "no panoptic segments"
+            raise OptionError(
+                f"--kind is {self.kind}, but the annotations of {file.path.name} have "
+                f"{found}. Name another file with --annotations."
+            )
+        return self.kind == "panoptic"

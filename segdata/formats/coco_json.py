@@ -1,13 +1,12 @@
 """Reading COCO-style JSON: https://cocodataset.org/#format-data, as tools write it.
 
-The file is checked as far as the scan needs it: images, categories, and which
-annotation belongs to which image. What an annotation says of its mask is checked where
-the mask is encoded, object by object.
+A file is checked as far as the scan needs it: images, and which annotation belongs to
+which of them. Annotations are parsed image by image, when they are planned. What they
+say of masks is checked where masks are encoded, object by object.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -16,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from segdata.canonical_json import canonical_json
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.formats.json_tables import (
     Row,
@@ -25,9 +25,34 @@ from segdata.formats.json_tables import (
     read_tables,
     row_keys,
 )
-from segdata.label_map import LabelClass, distinct_colors
 
 Id = int | str
+
+_MAX_INFO_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowsByImage:
+    """The annotations of one file, handed to the images they belong to."""
+
+    path: Path
+    """Where they were read."""
+    rows: Mapping[Id, Sequence[Row]]
+    """Image id -> its annotations, in the file's order; only images that have some."""
+    problems: tuple[AnnotationError, ...]
+    """Annotations that belong to no image."""
+    warnings: tuple[str, ...]
+    """What a person should know, one line each."""
+
+    def parsed(self, image_id: Id) -> list[dict[str, Any]]:
+        """An image's annotations in the order of their ids; maybe none.
+
+        Raises:
+          SourceError: If a text or number of a row turns out to be malformed.
+        """
+        rows = parse_rows(self.rows.get(image_id, ()), self.path)
+        sort_rows(rows)
+        return rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,39 +65,45 @@ class CocoFile:
     """Image id -> image, ids and file names checked."""
     file_names: Sequence[str]
     """File names of the images, in their order."""
-    annotations: Mapping[Id, list[Row]]
-    """Image id -> its annotations, in the file's order."""
-    categories: Mapping[Id, Mapping[str, Any]]
-    """Category id -> category."""
-    problems: tuple[AnnotationError, ...]
-    """Annotations that belong to no image."""
+    annotations: RowsByImage
+    """Its annotations."""
+    categories: Sequence[Mapping[str, Any]]
+    """Its categories, unchecked."""
+    info: Mapping[str, Any]
+    """What it says of itself: `info` and `licenses`."""
     warnings: tuple[str, ...]
     """What a person should know, one line each."""
 
-    def parsed(self) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-        """Each image with its annotations, these in the order of their ids.
+    @property
+    def has_segments(self) -> bool:
+        """Whether its annotations are panoptic: one for an image, with segments."""
+        first = next(iter(self.annotations.rows.values()), ())
+        return any("segments_info" in row for row in parse_rows(first[:1], self.path))
+
+    def parsed_images(self) -> Iterator[tuple[Id, dict[str, Any]]]:
+        """Id and entry of each image.
 
         Raises:
-          SourceError: If a text or number of a row turns out to be malformed.
+          SourceError: If a text or number of it turns out to be malformed.
         """
-        for image_id, image in self.images.items():
-            rows = parse_rows(self.annotations[image_id], self.path)
-            _sort(rows)
-            yield parse_row(image, self.path), rows
+        for image_id, row in self.images.items():
+            yield image_id, parse_row(row, self.path)
 
 
 def read_coco(path: Path) -> CocoFile:
-    """Reads one file.
+    """Reads a file of instances or of panoptic segments.
 
     Raises:
-      SourceError: If it is not JSON, not COCO-style, or its ids are not unique.
+      SourceError: If it is not JSON, not COCO-style, or ids of images are not unique.
     """
-    found = read_tables(path, ("images", "annotations", "categories"))
+    found = read_tables(
+        path, ("images", "annotations", "categories"), ("info", "licenses")
+    )
     images: dict[Id, Row] = {}
     file_names = []
     for row in found.tables["images"]:
         image = _parsed_object(row, path, "images")
-        image_id = _checked_id(image, "image", path)
+        image_id = checked_id(image, "image", path)
         if image_id in images:
             raise SourceError(
                 f"{path.name}: two images have the id {image_id!r}: ids must differ.",
@@ -85,101 +116,38 @@ def read_coco(path: Path) -> CocoFile:
             )
         images[image_id] = row
         file_names.append(image["file_name"])
-    categories = [
-        _parsed_object(row, path, "categories") for row in found.tables["categories"]
-    ]
-    by_image, problems, warnings = _assign(found.tables["annotations"], images, path)
+    info, warnings = _checked_info(found.fields, path)
     return CocoFile(
         path=path,
         images=images,
         file_names=file_names,
-        annotations=by_image,
-        categories=_categories(categories, path),
-        problems=tuple(problems),
-        warnings=tuple(warnings),
+        annotations=rows_by_image(found.tables["annotations"], images, path),
+        categories=[
+            _parsed_object(row, path, "categories")
+            for row in found.tables["categories"]
+        ],
+        info=info,
+        warnings=warnings,
     )
 
 
-def object_classes(
-    categories: Mapping[Id, Mapping[str, Any]],
-) -> tuple[LabelClass, ...]:
-    """Contiguous classes, from 1, in the order of the source's ids.
-
-    A name that several categories share gets its id behind it.
-    """
-    ordered = sorted(categories, key=lambda i: (isinstance(i, str), i))
-    names = [str(categories[i]["name"]) for i in ordered]
-    uses = Counter(names)
-    colors = distinct_colors(len(ordered))
-    return tuple(
-        LabelClass(
-            id=index + 1,
-            name=name if uses[name] == 1 else f"{name} {category_id}",
-            color=color,
-            source_ids=(category_id,),
-            supercategory=str(categories[category_id].get("supercategory") or ""),
-        )
-        for index, (category_id, name, color) in enumerate(
-            zip(ordered, names, colors, strict=True)
-        )
-    )
-
-
-def _parsed_object(row: Row, path: Path, table: str) -> dict[str, Any]:
-    parsed = parse_row(row, path)
-    if not isinstance(parsed, dict):
-        raise no_table(path, table)
-    return parsed
-
-
-def _checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
-    value = row.get("id")
-    if not isinstance(value, int | str) or isinstance(value, bool):
-        article = "an" if what == "image" else "a"
-        raise SourceError(
-            f"{path.name}: the id of {article} {what} is {short_repr(value)}: expected "
-            "an integer or text.",
-            reason=f"bad-{what}-id",
-        )
-    return value
-
-
-def _categories(
-    rows: Sequence[Mapping[str, Any]], path: Path
-) -> dict[Id, Mapping[str, Any]]:
-    categories: dict[Id, Mapping[str, Any]] = {}
-    for row in rows:
-        category_id = _checked_id(row, "category", path)
-        if category_id in categories:
-            raise SourceError(
-                f"{path.name}: two categories have the id {category_id!r}: ids must "
-                "differ.",
-                reason="bad-category",
-            )
-        name = row.get("name")
-        if not isinstance(name, int | str) or isinstance(name, bool) or name == "":
-            raise SourceError(
-                f"{path.name}: the name of category {category_id!r} is "
-                f"{short_repr(name)}: expected text.",
-                reason="bad-category",
-            )
-        categories[category_id] = row
-    return categories
-
-
-def _assign(
+def rows_by_image(
     rows: Sequence[Row], images: Mapping[Id, Row], path: Path
-) -> tuple[dict[Id, list[Row]], list[AnnotationError], list[str]]:
-    """Annotations by image, those of no image as problems, and warnings."""
-    by_image: dict[Id, list[Row]] = {image_id: [] for image_id in images}
+) -> RowsByImage:
+    """Hands each row of annotations to its image.
+
+    Raises:
+      SourceError: If a row is malformed.
+    """
+    by_image: dict[Id, list[Row]] = {}
     problems = []
     seen: set[Id] = set()
     doubled: list[Id] = []
     for row in rows:
         keys = row_keys(row, path, "annotations")
         image_id, annotation_id = keys.image_id, keys.id
-        if type(image_id) in (int, str) and image_id in by_image:
-            by_image[image_id].append(row)
+        if type(image_id) in (int, str) and image_id in images:
+            by_image.setdefault(image_id, []).append(row)
         else:
             problems.append(_unknown_image(row, len(images), path))
         if isinstance(annotation_id, int | str):
@@ -192,7 +160,45 @@ def _assign(
             f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
             f"{short_repr(min(doubled, key=str))}; all annotations are kept"
         )
-    return by_image, sorted(problems, key=str), warnings
+    return RowsByImage(
+        path=path,
+        rows=by_image,
+        problems=tuple(sorted(problems, key=str)),
+        warnings=tuple(warnings),
+    )
+
+
+def sort_rows(rows: list[dict[str, Any]]) -> None:
+    """By id; by content where ids miss or repeat. So the file's order is no matter."""
+    ids = [row.get("id") for row in rows]
+    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
+        rows.sort(key=itemgetter("id"))
+    else:
+        rows.sort(key=_place)
+
+
+def checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
+    """The id of an image or category.
+
+    Raises:
+      SourceError: If it is no integer and no text.
+    """
+    value = row.get("id")
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        article = "an" if what == "image" else "a"
+        raise SourceError(
+            f"{path.name}: the id of {article} {what} is {short_repr(value)}: expected "
+            "an integer or text.",
+            reason=f"bad-{what}-id",
+        )
+    return value
+
+
+def _parsed_object(row: Row, path: Path, table: str) -> dict[str, Any]:
+    parsed = parse_row(row, path)
+    if not isinstance(parsed, dict):
+        raise no_table(path, table)
+    return parsed
 
 
 def _unknown_image(row: Row, num_images: int, path: Path) -> AnnotationError:
@@ -205,15 +211,6 @@ def _unknown_image(row: Row, num_images: int, path: Path) -> AnnotationError:
     )
 
 
-def _sort(rows: list[dict[str, Any]]) -> None:
-    """By id; by content where ids miss or repeat. So the file's order is no matter."""
-    ids = [row.get("id") for row in rows]
-    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
-        rows.sort(key=itemgetter("id"))
-    else:
-        rows.sort(key=_place)
-
-
 def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
     row_id = row.get("id")
     try:
@@ -221,3 +218,19 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
     except TypeError:  # nested too deep: refused later
         content = b""
     return (False, row_id, content) if isinstance(row_id, int) else (True, 0, content)
+
+
+def _checked_info(
+    fields: Mapping[str, Any], path: Path
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """What the manifest can hold of it."""
+    try:
+        text = canonical_json(fields, path.name)
+    except AnnotationError:
+        text = b""
+    if 0 < len(text) <= _MAX_INFO_BYTES:
+        return orjson.loads(text), ()
+    return {}, (
+        f"{path.name}: its 'info' and 'licenses' are left out of the manifest: they "
+        f"are larger than {_MAX_INFO_BYTES} bytes, or nested too deep",
+    )

@@ -35,6 +35,7 @@ class RowKeys(msgspec.Struct, gc=False):
 
     id: Any = None
     image_id: Any = None
+    file_name: Any = None
 
 
 _decode_keys = msgspec.json.Decoder(RowKeys).decode
@@ -135,7 +136,7 @@ def row_keys(row: Row, path: Path, table: str) -> RowKeys:
         parsed = parse_row(row, path)
     if not isinstance(parsed, dict):
         raise no_table(path, table)
-    return RowKeys(parsed.get("id"), parsed.get("image_id"))
+    return RowKeys(*map(parsed.get, RowKeys.__struct_fields__))
 
 
 def no_table(path: Path, name: str) -> SourceError:

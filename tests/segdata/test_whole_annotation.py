@@ -339,7 +339,7 @@ def test_masks_by_value_equal_comparison_of_pixels(
     codes, lengths = rle.encode_label_map(pixels)
     height, width = side
     runs = SourceRuns(codes=codes, lengths=lengths, height=height, width=width)
-    image = MaskImageRuns(source=runs, encoding="index", name="x.png")
+    image = MaskImageRuns(source=runs, encoding="index", name="x.png", claims={})
     for value in range(values + 1):
         expected = rle.rle(pixels == value, height, width)
         assert image.runs(value).tolist() == expected.tolist()
