@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
@@ -18,6 +18,9 @@ from segdata.manifest import Manifest
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.splits import SplitChoice
+
+if TYPE_CHECKING:
+    from segdata.pipelines.build import BuildRequest
 
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=click.Path(path_type=Path)),
@@ -75,6 +78,12 @@ _COMMON: tuple[click.Parameter, ...] = (
         ["--overwrite"],
         is_flag=True,
         help="Replace an earlier build in OUT. Never touches other directories.",
+    ),
+    click.Option(
+        ["--update"],
+        is_flag=True,
+        help="Bring a finished build in OUT up to date with SOURCE: only the shards "
+        "that changed are written anew.",
     ),
 )
 
@@ -141,6 +150,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         workers: int | None,
         runner: str | None,
         overwrite: bool,
+        update: bool,
         **format_options: Any,
     ) -> None:
         stray = [argument for argument in beam_args if not argument.startswith("-")]
@@ -157,37 +167,32 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             on_error=on_error,
             max_reject_share=max_rejects,
         )
-        runner_options = RunnerOptions(
-            runner=runner, workers=workers, beam_args=beam_args
+        # Not earlier: `segdata build camvid --help` needs no Beam.
+        from segdata.pipelines.build import BuildRequest
+
+        _build(
+            BuildRequest(
+                format=cls(**format_options),
+                source=source,
+                out=out,
+                options=options,
+                runner=RunnerOptions(
+                    runner=runner, workers=workers, beam_args=beam_args
+                ),
+                overwrite=overwrite,
+                update=update,
+            )
         )
-        _build(cls(**format_options), source, out, options, runner_options, overwrite)
 
     return callback
 
 
-def _build(
-    dataset_format: Format,
-    source: Path,
-    out: Path,
-    options: BuildOptions,
-    runner: RunnerOptions,
-    overwrite: bool,
-) -> None:
-    # Not earlier: `segdata build camvid --help` needs no Beam.
-    from segdata.pipelines.build import BuildRequest
+def _build(request: BuildRequest) -> None:
     from segdata.pipelines.build import build as run_build
 
     start = time.monotonic()
-    request = BuildRequest(
-        format=dataset_format,
-        source=source,
-        out=out,
-        options=options,
-        runner=runner,
-        overwrite=overwrite,
-    )
     result = run_build(request)
-    _report(result, out, time.monotonic() - start)
+    _report(result, request.out, time.monotonic() - start)
 
 
 def _report(result: Manifest, out: Path, seconds: float) -> None:

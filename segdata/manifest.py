@@ -66,6 +66,19 @@ class SplitSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSummary:
+    """What a build was made from."""
+
+    sha256: str
+    """Hex SHA-256 over all records in the order of their keys: annotations and source
+    files. The same for every number of shards, worker and runner."""
+    num_records: int
+    """Records found, rejected ones too."""
+    num_bytes: int
+    """Size of their image files and label images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """A finished build."""
 
@@ -75,6 +88,10 @@ class Manifest:
     """The source layout that was recognised."""
     fingerprint: str
     """Hash of plan, options, label map and versions: equal means equal bytes."""
+    settings_sha256: str
+    """Hash of options, label map and versions: what bytes depend on but the source."""
+    source: SourceSummary
+    """The source."""
     options: Mapping[str, Any]
     """The build options."""
     versions: Mapping[str, str]
@@ -90,6 +107,14 @@ class Manifest:
     scan_rejects: Mapping[str, int] = field(default_factory=dict)
     """Reason -> annotations that belong to no record."""
 
+    @property
+    def has_rejects(self) -> bool:
+        """Whether anything was left out: then there is a `rejects.jsonl`."""
+        splits = self.splits.values()
+        return bool(self.scan_rejects) or any(
+            split.rejects or split.rejected_objects for split in splits
+        )
+
     def to_bytes(self) -> bytes:
         """The manifest as it is stored: indented JSON."""
         data = {
@@ -98,6 +123,8 @@ class Manifest:
             "name": self.name,
             "layout": self.layout,
             "fingerprint": self.fingerprint,
+            "settings_sha256": self.settings_sha256,
+            "source": asdict(self.source),
             "options": self.options,
             "versions": self.versions,
             "label_map": self.label_map.to_json(),
@@ -135,6 +162,8 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
             name=data["name"],
             layout=data["layout"],
             fingerprint=data["fingerprint"],
+            settings_sha256=data["settings_sha256"],
+            source=SourceSummary(**data["source"]),
             options=data["options"],
             versions=data["versions"],
             label_map=LabelMap.from_json(data["label_map"]),

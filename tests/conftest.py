@@ -4,7 +4,7 @@
 - `camvid_source`: a drawn CamVid folder in the SegNet layout: 40 train, 12 val frames.
 - `camvid_build`: that folder, built once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
-- `file_hashes`: SHA-256 of every file below a folder.
+- `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segdata.build_state import NOTES_NAME
 from segdata.samples.camvid import write_camvid_sample
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -78,7 +79,7 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.name != NOTES_NAME
         }
 
     return hashes

@@ -49,6 +49,7 @@ def _run_build(
     workers: int = 1,
     dataset_format: Any = None,
     overwrite: bool = False,
+    update: bool = False,
     **options: Any,
 ) -> Manifest:
     # Not at the top: collecting tests needs no Beam.
@@ -63,6 +64,7 @@ def _run_build(
             options=BuildOptions(**{"num_shards": 2, **options}),
             runner=RunnerOptions(workers=workers),
             overwrite=overwrite,
+            update=update,
         )
     )
 

@@ -56,7 +56,9 @@ def counts(*sizes: tuple[int, int], **values: Any) -> Counts:
 
 def receipt(name: str, split: str, *keys: str, **values: Any) -> ShardReceipt:
     entries = tuple(
-        IndexEntry(key=key, offset=10 * index, size=10, image_sha256="00")
+        IndexEntry(
+            key=key, offset=10 * index, size=10, image_sha256="00", source_sha256="ee"
+        )
         for index, key in enumerate(keys)
     )
     defaults: dict[str, Any] = {
