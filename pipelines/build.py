@@ -20,7 +20,7 @@ import apache_beam as beam
 from segdata import build_state, output, update
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Format, Scan
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
@@ -47,6 +47,8 @@ class BuildRequest:
     """What the bytes depend on."""
     runner: RunnerOptions = field(default_factory=RunnerOptions)
     """What they do not depend on."""
+    about: About = field(default_factory=About)
+    """What the manifest says of the dataset."""
     overwrite: bool = False
     """Replace an earlier build in `out`."""
     update: bool = False
@@ -171,6 +173,7 @@ def _finish(work: _Work, out: Path, kept: Mapping[str, Path]) -> Manifest:
         plan=work.plan,
         settings=work.settings,
         options=work.request.options,
+        about=work.request.about,
         kept=kept,
     )
 

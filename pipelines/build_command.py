@@ -14,7 +14,7 @@ from segdata.commands.info import print_summary
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.splits import SplitChoice
@@ -88,6 +88,36 @@ _COMMON: tuple[click.Parameter, ...] = (
 )
 
 
+class _Text(click.ParamType):
+    """Text, or `@FILE` for the text of a file, such as a BibTeX entry."""
+
+    name = "text|@file"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the file where one is named."""
+        if not value.startswith("@"):
+            return value
+        try:
+            return Path(value[1:]).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value[1:]} cannot be read as UTF-8 text: {error}", param, ctx)
+
+
+_ABOUT = tuple(
+    click.Option(
+        [f"--{name}"], type=_Text(), default="", help=f"{text}, for the manifest."
+    )
+    for name, text in (
+        ("license", "Its licence, e.g. CC-BY-4.0"),
+        ("citation", "How to cite it"),
+        ("description", "What it is"),
+        ("homepage", "Where it comes from"),
+    )
+)
+
+
 class _Formats(click.Group):
     """One subcommand per format."""
 
@@ -114,7 +144,7 @@ def _command(name: str) -> click.Command:
     params = [_option(field, hints[field.name]) for field in fields]
     return click.Command(
         name,
-        params=[*_COMMON, *params],
+        params=[*_COMMON, *_ABOUT, *params],
         callback=_callback(cls, {field.name for field in fields}),
         help=cls.summary,
         short_help=cls.summary,
@@ -151,6 +181,10 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         runner: str | None,
         overwrite: bool,
         update: bool,
+        license: str,
+        citation: str,
+        description: str,
+        homepage: str,
         **format_options: Any,
     ) -> None:
         stray = [argument for argument in beam_args if not argument.startswith("-")]
@@ -178,6 +212,12 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 options=options,
                 runner=RunnerOptions(
                     runner=runner, workers=workers, beam_args=beam_args
+                ),
+                about=About(
+                    license=license,
+                    citation=citation,
+                    description=description,
+                    homepage=homepage,
                 ),
                 overwrite=overwrite,
                 update=update,

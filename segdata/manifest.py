@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from segdata import features
-from segdata.errors import CorruptionError, OutputError
+from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.receipt import Counts, ShardReceipt
 
@@ -66,16 +67,37 @@ class SplitSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What the user says of a dataset; its shards do not depend on it."""
+
+    description: str = ""
+    """What it is."""
+    license: str = ""
+    """Its licence: an SPDX identifier such as `CC-BY-4.0`, or text."""
+    citation: str = ""
+    """How to cite it, e.g. as BibTeX."""
+    homepage: str = ""
+    """Where it comes from."""
+
+    def __post_init__(self) -> None:
+        if self.homepage and not re.fullmatch(r"https?://\S+", self.homepage):
+            raise OptionError(
+                f"--homepage is {self.homepage!r}: expected an address that begins "
+                "with http:// or https://."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceSummary:
     """What a build was made from."""
 
-    sha256: str
+    sha256: str = ""
     """Hex SHA-256 over all records in the order of their keys: annotations and source
-    files. The same for every number of shards, worker and runner."""
-    num_records: int
+    files. It depends on no option but the choice of splits."""
+    num_records: int = 0
     """Records found, rejected ones too."""
-    num_bytes: int
-    """Size of their image files and label images."""
+    num_bytes: int = 0
+    """Size of their image files, label images and mask images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +110,6 @@ class Manifest:
     """The source layout that was recognised."""
     fingerprint: str
     """Hash of plan, options, label map and versions: equal means equal bytes."""
-    settings_sha256: str
-    """Hash of options, label map and versions: what bytes depend on but the source."""
-    source: SourceSummary
-    """The source."""
     options: Mapping[str, Any]
     """The build options."""
     versions: Mapping[str, str]
@@ -106,6 +124,12 @@ class Manifest:
     """What a person should know about the source."""
     scan_rejects: Mapping[str, int] = field(default_factory=dict)
     """Reason -> annotations that belong to no record."""
+    settings_sha256: str = ""
+    """Hash of options, label map and versions: what bytes depend on but the source."""
+    source: SourceSummary = SourceSummary()
+    """What it was made from."""
+    about: About = About()
+    """What the user says of it."""
 
     @property
     def has_rejects(self) -> bool:
@@ -125,6 +149,7 @@ class Manifest:
             "fingerprint": self.fingerprint,
             "settings_sha256": self.settings_sha256,
             "source": asdict(self.source),
+            "about": asdict(self.about),
             "options": self.options,
             "versions": self.versions,
             "label_map": self.label_map.to_json(),
@@ -162,8 +187,10 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
             name=data["name"],
             layout=data["layout"],
             fingerprint=data["fingerprint"],
-            settings_sha256=data["settings_sha256"],
-            source=SourceSummary(**data["source"]),
+            # Absent from manifests of version 1.
+            settings_sha256=data.get("settings_sha256", ""),
+            source=SourceSummary(**data.get("source", {})),
+            about=About(**data.get("about", {})),
             options=data["options"],
             versions=data["versions"],
             label_map=LabelMap.from_json(data["label_map"]),

@@ -22,7 +22,7 @@ from segdata import build_state, features, files, manifest, sidecars
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
-from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, SourceSummary
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, About, Manifest, SourceSummary
 from segdata.plan import BuildOptions, Plan, PlannedShard
 from segdata.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.shard_builder import WORK_DIR
@@ -76,6 +76,7 @@ def finish(
     plan: Plan,
     settings: str,
     options: BuildOptions,
+    about: About | None = None,
     kept: Mapping[str, Path] | None = None,
 ) -> Manifest:
     """Checks that everything planned is there and writes the manifest, last.
@@ -87,6 +88,7 @@ def finish(
       plan: What was to be built.
       settings: From `settings_fingerprint`.
       options: The user's options.
+      about: What the user says of the dataset.
       kept: Shard name -> directory of an earlier build that holds it, for shards that
         are not in `out`.
 
@@ -108,6 +110,7 @@ def finish(
         fingerprint=build_fingerprint(settings, plan, scan.problems),
         settings_sha256=settings,
         source=summarize_source(receipts, plan),
+        about=about or About(),
         options=options.to_json(),
         versions=byte_versions(),
         label_map=scan.label_map,

@@ -178,6 +178,8 @@ class ShardReceipt:
         """Reads what `to_bytes` wrote."""
         data = orjson.loads(text)
         columns = data["records"]
+        # Absent from receipts of schema version 1.
+        columns.setdefault("source_sha256", [""] * len(columns["key"]))
         rows = zip(*(columns[c.name] for c in fields(IndexEntry)), strict=True)
         return cls(
             name=data["name"],

@@ -32,7 +32,7 @@ from segdata.receipt import (
     write_receipt,
 )
 from segdata.shards import RecordWriter
-from segdata.source_files import source_digest
+from segdata.source_files import source_digest, source_states
 
 WORK_DIR = ".segdata"
 """Folder in the output that holds the plan while a build is unfinished."""
@@ -157,7 +157,10 @@ class _Contents:
 
     def _digest(self, line: bytes, planned: PlannedRecord) -> str:
         num_bytes, digest = source_digest(line, planned.data, self._source)
-        if num_bytes != planned.source_bytes:
+        # A pipe has no size until it is read; a file that changed has another one now.
+        if num_bytes != planned.source_bytes and planned.source_bytes != sum(
+            size for size, _ in source_states(planned.data, self._source)
+        ):
             raise BuildError(
                 f"the source of record {planned.data['key']!r} changed during the "
                 f"build: expected {planned.source_bytes} bytes in its files, got "

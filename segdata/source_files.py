@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from segdata import files
@@ -24,7 +24,7 @@ def source_files(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def source_states(
-    data: Mapping[str, Any], source: Path, *, is_strict: bool
+    data: Mapping[str, Any], source: str | os.PathLike[str], *, is_strict: bool = False
 ) -> list[tuple[int, int]]:
     """Size in bytes and time of change in ns of each of a record's files.
 

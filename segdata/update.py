@@ -32,6 +32,7 @@ from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifes
 from segdata.plan import Plan, PlannedShard, parse_plan_line
 from segdata.progress import display
 from segdata.receipt import INDEX_DIR, ShardReceipt, dali_index_path, read_receipt
+from segdata.sidecars import sidecar_files
 from segdata.source_files import source_digest
 
 logger = logging.getLogger(__name__)
@@ -119,10 +120,11 @@ def complete(out: Path) -> None:
         (out / MANIFEST_NAME).unlink(missing_ok=True)
         files.sync_folder(out)  # it must be gone before anything else changes
         build_state.remove_other_shards(out, names)
-        if not new.has_rejects:
-            (out / REJECTS_NAME).unlink(missing_ok=True)
         for path in _to_move(staging):
             os.replace(path, out / path.relative_to(staging))
+        beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
+        for name in set(build_state.SIDE_FILES) - beside:
+            (out / name).unlink(missing_ok=True)
         os.replace(staging / MANIFEST_NAME, out / MANIFEST_NAME)
         files.sync_folder(out)
         shutil.rmtree(staging)

@@ -4,6 +4,7 @@
 - `camvid_source`: a drawn CamVid folder in the SegNet layout: 40 train, 12 val frames.
 - `camvid_build`: that folder, built once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
+- `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
 """
 
@@ -11,10 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 from segdata.build_state import NOTES_NAME
@@ -83,3 +87,15 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
         }
 
     return hashes
+
+
+@pytest.fixture(scope="session")
+def check_manifest() -> Callable[[Path], None]:
+    schema = orjson.loads((files("segdata") / "manifest.schema.json").read_bytes())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+
+    def check(out: Path) -> None:
+        validator.validate(orjson.loads((out / "manifest.json").read_bytes()))
+
+    return check

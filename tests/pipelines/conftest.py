@@ -1,7 +1,7 @@
 """Fixtures for builds through Beam, in this process and by the command line.
 
 - `source`: a tiny CamVid folder in the SegNet layout, one for each test.
-- `run_build`: a build by `segdata.pipelines.build`.
+- `run_build`: a build by `segdata.pipelines.build`; its manifest is checked.
 - `segdata`: runs the command in a process of its own.
 - `Pipe`: an image that makes the worker that reads it wait, until it is fed.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from segdata.formats.camvid import CamVid
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.plan import BuildOptions
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
@@ -50,6 +50,7 @@ def _run_build(
     dataset_format: Any = None,
     overwrite: bool = False,
     update: bool = False,
+    about: About | None = None,
     **options: Any,
 ) -> Manifest:
     # Not at the top: collecting tests needs no Beam.
@@ -65,13 +66,19 @@ def _run_build(
             runner=RunnerOptions(workers=workers),
             overwrite=overwrite,
             update=update,
+            about=about or About(),
         )
     )
 
 
 @pytest.fixture(scope="session")
-def run_build() -> Callable[..., Manifest]:
-    return _run_build
+def run_build(check_manifest: Callable[[Path], None]) -> Callable[..., Manifest]:
+    def run(source: Path, out: Path, **options: Any) -> Manifest:
+        manifest = _run_build(source, out, **options)
+        check_manifest(out)
+        return manifest
+
+    return run
 
 
 class Command:
