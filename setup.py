@@ -39,7 +39,7 @@ setup(
     python_requires=">=3.11",
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
-    package_data={"segdata": ["py.typed"]},
+    package_data={"segdata": ["py.typed", "manifest.schema.json"]},
     # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
     # tensorflow-tpu are different distributions that the user must choose from.
     install_requires=[
@@ -71,6 +71,7 @@ setup(
             TENSORFLOW,
             "build",
             "hypothesis>=6",
+            "jsonschema>=4.23",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",

@@ -11,19 +11,19 @@ the way. What was written is compared with what was planned at the end all the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import apache_beam as beam
 
-from segdata import build_state, output
-from segdata.errors import AnnotationError, SourceError
+from segdata import build_state, output, update
+from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Format, Scan
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.plan import BuildOptions, PlannedShard, make_plan
+from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
 from segdata.shard_builder import BuildJob, build_shard
 
@@ -47,8 +47,18 @@ class BuildRequest:
     """What the bytes depend on."""
     runner: RunnerOptions = field(default_factory=RunnerOptions)
     """What they do not depend on."""
+    about: About = field(default_factory=About)
+    """What the manifest says of the dataset."""
     overwrite: bool = False
     """Replace an earlier build in `out`."""
+    update: bool = False
+    """Bring a finished build in `out` up to date with its source."""
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.update:
+            raise OptionError(
+                "--overwrite and --update contradict each other: expected one of them."
+            )
 
 
 class BuildShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
@@ -82,6 +92,7 @@ def build(request: BuildRequest) -> Manifest:
             f"source {request.source} is not a folder: expected the dataset's root.",
             reason="no-source",
         )
+    update.complete(request.out)  # of one that was killed in its last moment
     scan = request.format.scan(request.source)
     if scan.problems and request.options.on_error == "fail":
         raise _first_of(scan.problems)
@@ -89,7 +100,12 @@ def build(request: BuildRequest) -> Manifest:
         logger.warning("%s", warning)
     name = request.format.name
     plan = make_plan(scan, request.source, name, request.options)
-    settings = output.settings_fingerprint(name, scan.label_map, request.options)
+    work = _Work(
+        request=request,
+        scan=scan,
+        plan=plan,
+        settings=output.settings_fingerprint(name, scan.label_map, request.options),
+    )
     logger.info(
         "%s: %d images in %d shards (%s)",
         name,
@@ -97,7 +113,28 @@ def build(request: BuildRequest) -> Manifest:
         len(plan.shards),
         scan.layout,
     )
-    unfinished = output.begin(request.out, plan, settings, overwrite=request.overwrite)
+    is_finished = request.update and build_state.recognize(request.out).is_finished
+    manifest = _update(work) if is_finished else _build(work)
+    update.note_sources(request.out, plan)
+    return manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """What is to be done, once the source is scanned."""
+
+    request: BuildRequest
+    scan: Scan
+    plan: Plan
+    settings: str
+
+
+def _build(work: _Work) -> Manifest:
+    """Builds every shard that is not there."""
+    out, plan = work.request.out, work.plan
+    unfinished = output.begin(
+        out, plan, work.settings, overwrite=work.request.overwrite
+    )
     if len(unfinished) < len(plan.shards):
         logger.info(
             "continuing: %d of %d shards are done",
@@ -105,14 +142,39 @@ def build(request: BuildRequest) -> Manifest:
             len(plan.shards),
         )
     if unfinished:
-        _run(request, scan, unfinished)
+        _run(work, unfinished, out)
+    return _finish(work, out, {})
+
+
+def _update(work: _Work) -> Manifest:
+    """Builds the shards that changed beside a finished build, and moves them in."""
+    out, plan = work.request.out, work.plan
+    stale = update.outdated(out, plan, work.settings, work.request.source)
+    logger.info(
+        "updating: %d of %d shards are written anew", len(stale), len(plan.shards)
+    )
+    staging = update.staging_folder(out, work.settings)
+    part = replace(plan, shards=stale)
+    unfinished = output.begin(staging, part, work.settings, overwrite=False)
+    if unfinished:
+        _run(work, unfinished, staging)
+    written = {shard.name for shard in stale}
+    kept = {s.name: out for s in plan.shards if s.name not in written}
+    manifest = _finish(work, staging, kept)
+    update.complete(out)
+    return manifest
+
+
+def _finish(work: _Work, out: Path, kept: Mapping[str, Path]) -> Manifest:
     return output.finish(
-        request.out,
-        name=name,
-        scan=scan,
-        plan=plan,
-        settings=settings,
-        options=request.options,
+        out,
+        name=work.request.format.name,
+        scan=work.scan,
+        plan=work.plan,
+        settings=work.settings,
+        options=work.request.options,
+        about=work.request.about,
+        kept=kept,
     )
 
 
@@ -128,11 +190,12 @@ def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
     )
 
 
-def _run(request: BuildRequest, scan: Scan, shards: list[PlannedShard]) -> None:
+def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
+    request = work.request
     job = BuildJob(
         source=str(request.source.resolve()),
-        out=str(request.out.resolve()),
-        label_map=scan.label_map,
+        out=str(out.resolve()),
+        label_map=work.scan.label_map,
         on_error=request.options.on_error,
     )
     num_records = sum(shard.num_records for shard in shards)
@@ -151,7 +214,7 @@ def _run(request: BuildRequest, scan: Scan, shards: list[PlannedShard]) -> None:
                 draw,
             )
     except BaseException:
-        build_state.remove_temporaries(request.out)  # of workers that were ended
+        build_state.remove_temporaries(out)  # of workers that were ended
         raise
     finally:
         listener.close()

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
@@ -14,10 +14,13 @@ from segdata.commands.info import print_summary
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.splits import SplitChoice
+
+if TYPE_CHECKING:
+    from segdata.pipelines.build import BuildRequest
 
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=click.Path(path_type=Path)),
@@ -77,6 +80,42 @@ _COMMON: tuple[click.Parameter, ...] = (
         is_flag=True,
         help="Replace an earlier build in OUT. Never touches other directories.",
     ),
+    click.Option(
+        ["--update"],
+        is_flag=True,
+        help="Bring a finished build in OUT up to date with SOURCE: only the shards "
+        "that changed are written anew.",
+    ),
+)
+
+
+class _Text(click.ParamType):
+    """Text, or `@FILE` for the text of a file, such as a BibTeX entry."""
+
+    name = "text|@file"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the file where one is named."""
+        if not value.startswith("@"):
+            return value
+        try:
+            return Path(value[1:]).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value[1:]} cannot be read as UTF-8 text: {error}", param, ctx)
+
+
+_ABOUT = tuple(
+    click.Option(
+        [f"--{name}"], type=_Text(), default="", help=f"{text}, for the manifest."
+    )
+    for name, text in (
+        ("license", "Its licence, e.g. CC-BY-4.0"),
+        ("citation", "How to cite it"),
+        ("description", "What it is"),
+        ("homepage", "Where it comes from"),
+    )
 )
 
 
@@ -106,7 +145,7 @@ def _command(name: str) -> click.Command:
     params = [_option(field, hints[field.name]) for field in fields]
     return click.Command(
         name,
-        params=[*_COMMON, *params],
+        params=[*_COMMON, *_ABOUT, *params],
         callback=_callback(cls, {field.name for field in fields}),
         help=cls.summary,
         short_help=cls.summary,
@@ -143,6 +182,11 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         workers: int | None,
         runner: str | None,
         overwrite: bool,
+        update: bool,
+        license: str,
+        citation: str,
+        description: str,
+        homepage: str,
         **format_options: Any,
     ) -> None:
         stray = [argument for argument in beam_args if not argument.startswith("-")]
@@ -159,37 +203,38 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             on_error=on_error,
             max_reject_share=max_rejects,
         )
-        runner_options = RunnerOptions(
-            runner=runner, workers=workers, beam_args=beam_args
+        # Not earlier: `segdata build camvid --help` needs no Beam.
+        from segdata.pipelines.build import BuildRequest
+
+        _build(
+            BuildRequest(
+                format=cls(**format_options),
+                source=source,
+                out=out,
+                options=options,
+                runner=RunnerOptions(
+                    runner=runner, workers=workers, beam_args=beam_args
+                ),
+                about=About(
+                    license=license,
+                    citation=citation,
+                    description=description,
+                    homepage=homepage,
+                ),
+                overwrite=overwrite,
+                update=update,
+            )
         )
-        _build(cls(**format_options), source, out, options, runner_options, overwrite)
 
     return callback
 
 
-def _build(
-    dataset_format: Format,
-    source: Path,
-    out: Path,
-    options: BuildOptions,
-    runner: RunnerOptions,
-    overwrite: bool,
-) -> None:
-    # Not earlier: `segdata build camvid --help` needs no Beam.
-    from segdata.pipelines.build import BuildRequest
+def _build(request: BuildRequest) -> None:
     from segdata.pipelines.build import build as run_build
 
     start = time.monotonic()
-    request = BuildRequest(
-        format=dataset_format,
-        source=source,
-        out=out,
-        options=options,
-        runner=runner,
-        overwrite=overwrite,
-    )
     result = run_build(request)
-    _report(result, out, time.monotonic() - start)
+    _report(result, request.out, time.monotonic() - start)
 
 
 def _report(result: Manifest, out: Path, seconds: float) -> None:

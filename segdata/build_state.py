@@ -24,6 +24,12 @@ from segdata.shard_builder import WORK_DIR
 from segdata.shards import is_shard_name
 from segdata.sidecars import SIDECAR_NAMES
 
+SIDE_FILES = (REJECTS_NAME, *SIDECAR_NAMES)
+"""Files of a build beside its shards and manifest."""
+STAGING_DIR = ".segdata-update"
+"""Folder in a finished build where an update is built."""
+NOTES_NAME = ".sources.json"
+"""Cache in `INDEX_DIR`: the states of source files and shards, for updates."""
 _SETTINGS_NAME = "build.json"
 _MARK = "segdata_build"
 
@@ -46,7 +52,8 @@ class Found:
 
 def recognize(out: Path) -> Found:
     """Tells what a directory holds, by what only segdata writes."""
-    return Found(is_finished=_has_manifest(out), settings=_read_settings(out))
+    is_finished = _has_manifest(out) or _has_manifest(out / STAGING_DIR)
+    return Found(is_finished=is_finished, settings=_read_settings(out))
 
 
 def write_settings(out: Path, settings: str) -> None:
@@ -104,11 +111,14 @@ def remove_temporaries(out: Path) -> None:
 def clear(out: Path) -> None:
     """Removes a build of ours, the manifest first, and nothing else."""
     names = _shard_names(out)
-    for name in (MANIFEST_NAME, REJECTS_NAME, *SIDECAR_NAMES):
+    # Not left alone: a finished update would be moved into what is going away.
+    (out / STAGING_DIR / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in (MANIFEST_NAME, *SIDE_FILES, f"{INDEX_DIR}/{NOTES_NAME}"):
         (out / name).unlink(missing_ok=True)
     for name in names:
         _remove_shard(out, name)
-    shutil.rmtree(out / WORK_DIR, ignore_errors=True)
+    for folder in (WORK_DIR, STAGING_DIR):
+        shutil.rmtree(out / folder, ignore_errors=True)
     with suppress(OSError):  # kept where a user put something into it
         (out / INDEX_DIR).rmdir()
 

@@ -19,7 +19,11 @@ from segdata.version import __version__
 COMMANDS = {
     "build": ("segdata.pipelines.build_command:build", "Convert a dataset to shards."),
     "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
-    "verify": ("segdata.commands.verify:verify", "Re-read and check every record."),
+    "verify": (
+        "segdata.pipelines.verify_command:verify",
+        "Re-read and check every record.",
+    ),
+    "diff": ("segdata.commands.diff:diff", "Tell what differs between two builds."),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
 }

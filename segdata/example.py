@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from numbers import Integral
@@ -100,7 +99,7 @@ def encode_record(
         key=key,
         filename=name,
         image=image,
-        sha256=hashlib.sha256(image.encoded).hexdigest(),
+        sha256=files.sha256(image_dir, image.encoded),
         number=_usable_number(data, key) if number is None else number,
         image_id=str(data.get("image_id", "")),
         source=fields,

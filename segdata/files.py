@@ -5,6 +5,7 @@ Every path that comes out of an annotation file goes through `join_inside`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
@@ -18,6 +19,62 @@ from segdata.errors import AnnotationError, ImageError, OutputError
 _WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
 TEMPORARY_PREFIX = ".tmp-"
 _TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r".+-[0-9a-f]{12}")
+
+
+class SourceFolder(os.PathLike[str]):
+    """A source folder that remembers what `read_bytes` read from it last.
+
+    It stands for its path wherever a folder is expected, so that whoever builds a
+    record can tell afterwards which bytes it was made from, without reading twice.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._root = os.fspath(root)
+        self._read: dict[str, bytes] = {}
+        self._hashed: list[tuple[bytes, str]] = []
+
+    def __fspath__(self) -> str:
+        return self._root
+
+    def remember(self, relative: str, data: bytes) -> None:
+        """Notes what a file held."""
+        self._read[relative] = data
+
+    def forget(self) -> None:
+        """Lets go of what was read: before the next record."""
+        self._read.clear()
+        self._hashed.clear()
+
+    def sha256(self, data: bytes) -> str:
+        """Hex SHA-256 of bytes; not computed twice before the next `forget`."""
+        for known, digest in self._hashed:
+            if known is data:
+                return digest
+        self._hashed.append((data, hashlib.sha256(data).hexdigest()))
+        return self._hashed[-1][1]
+
+    def digest(self, relative: str) -> tuple[int, str]:
+        """Size and hex SHA-256 of a file as it was read, or is now.
+
+        The size is 0 where it is missing, the hash empty where it cannot be read.
+        """
+        data = self._read.get(relative)
+        if data is None:
+            try:
+                state = file_state(self, relative)
+                data = Path(join_inside(self, relative)).read_bytes()
+            except AnnotationError:
+                return 0, ""
+            except OSError:
+                return state[0] if state else 0, ""
+        return len(data), self.sha256(data)
+
+
+def sha256(root: str | os.PathLike[str], data: bytes) -> str:
+    """Hex SHA-256 of bytes, looked up where `root` read and hashed just these."""
+    if isinstance(root, SourceFolder):
+        return root.sha256(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def join_inside(root: str | os.PathLike[str], relative: str) -> str:
@@ -109,6 +166,8 @@ def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> byt
             f"{what} {relative!r} cannot be read: {error.strerror} ({path}).",
             reason=f"{slug}-unreadable",
         ) from error
+    if isinstance(root, SourceFolder):
+        root.remember(relative, data)
     if not data:
         raise ImageError(
             f"{what} {relative!r} is empty: expected an image file, got 0 bytes.",
@@ -185,3 +244,12 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Writes a small file in one go, whole or not at all; see `atomic_file`."""
     with atomic_file(path, durable=durable) as file:
         file.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts renames and removals in a folder on disk, in the order they were made."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from segdata import features
-from segdata.errors import CorruptionError, OutputError
+from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.receipt import Counts, ShardReceipt
 
@@ -66,6 +67,40 @@ class SplitSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What the user says of a dataset; its shards do not depend on it."""
+
+    description: str = ""
+    """What it is."""
+    license: str = ""
+    """Its licence: an SPDX identifier such as `CC-BY-4.0`, or text."""
+    citation: str = ""
+    """How to cite it, e.g. as BibTeX."""
+    homepage: str = ""
+    """Where it comes from."""
+
+    def __post_init__(self) -> None:
+        if self.homepage and not re.fullmatch(r"https?://\S+", self.homepage):
+            raise OptionError(
+                f"--homepage is {self.homepage!r}: expected an address that begins "
+                "with http:// or https://."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSummary:
+    """What a build was made from."""
+
+    sha256: str = ""
+    """Hex SHA-256 over all records in the order of their keys: annotations and source
+    files. It depends on no option but the choice of splits."""
+    num_records: int = 0
+    """Records found, rejected ones too."""
+    num_bytes: int = 0
+    """Size of their image files, label images and mask images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """A finished build."""
 
@@ -91,6 +126,20 @@ class Manifest:
     """Reason -> annotations that belong to no record."""
     source_info: Mapping[str, Any] = field(default_factory=dict)
     """What the source says of itself, by file, e.g. licences."""
+    settings_sha256: str = ""
+    """Hash of options, label map and versions: what bytes depend on but the source."""
+    source: SourceSummary = SourceSummary()
+    """What it was made from."""
+    about: About = About()
+    """What the user says of it."""
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether anything was left out: then there is a `rejects.jsonl`."""
+        splits = self.splits.values()
+        return bool(self.scan_rejects) or any(
+            split.rejects or split.rejected_objects for split in splits
+        )
 
     def to_bytes(self) -> bytes:
         """The manifest as it is stored: indented JSON."""
@@ -100,6 +149,9 @@ class Manifest:
             "name": self.name,
             "layout": self.layout,
             "fingerprint": self.fingerprint,
+            "settings_sha256": self.settings_sha256,
+            "source": asdict(self.source),
+            "about": asdict(self.about),
             "options": self.options,
             "versions": self.versions,
             "label_map": self.label_map.to_json(),
@@ -138,6 +190,10 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
             name=data["name"],
             layout=data["layout"],
             fingerprint=data["fingerprint"],
+            # Absent from manifests of version 1.
+            settings_sha256=data.get("settings_sha256", ""),
+            source=SourceSummary(**data.get("source", {})),
+            about=About(**data.get("about", {})),
             options=data["options"],
             versions=data["versions"],
             label_map=LabelMap.from_json(data["label_map"]),

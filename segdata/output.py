@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from segdata import build_state, features, files, manifest, sidecars
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
-from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, About, Manifest, SourceSummary
 from segdata.plan import BuildOptions, Plan, PlannedShard
 from segdata.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.shard_builder import WORK_DIR
@@ -75,14 +76,30 @@ def finish(
     plan: Plan,
     settings: str,
     options: BuildOptions,
+    about: About | None = None,
+    kept: Mapping[str, Path] | None = None,
 ) -> Manifest:
     """Checks that everything planned is there and writes the manifest, last.
+
+    Args:
+      out: Output directory.
+      name: The dataset's name.
+      scan: What the format found.
+      plan: What was to be built.
+      settings: From `settings_fingerprint`.
+      options: The user's options.
+      about: What the user says of the dataset.
+      kept: Shard name -> directory of an earlier build that holds it, for shards that
+        are not in `out`.
 
     Raises:
       BuildError: If a shard is missing, counts differ from the plan, a split came out
         empty, or too many records were rejected.
     """
-    receipts = [_checked_receipt(out, shard) for shard in plan.shards]
+    places = kept or {}
+    receipts = [
+        _checked_receipt(places.get(shard.name, out), shard) for shard in plan.shards
+    ]
     _check_rejects(receipts, plan, options)
     unplaced = [_unplaced(problem) for problem in scan.problems]
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
@@ -91,6 +108,9 @@ def finish(
         name=name,
         layout=scan.layout,
         fingerprint=build_fingerprint(settings, plan, scan.problems),
+        settings_sha256=settings,
+        source=summarize_source(receipts, plan),
+        about=about or About(),
         options=options.to_json(),
         versions=byte_versions(),
         label_map=scan.label_map,
@@ -134,6 +154,19 @@ def byte_versions() -> dict[str, str]:
     packages = ("numpy", "pillow", "pycocotools", "protobuf")
     found = {package: version(package) for package in packages}
     return {"segdata": __version__, **found}
+
+
+def summarize_source(receipts: Sequence[ShardReceipt], plan: Plan) -> SourceSummary:
+    """Hashes what all records were made from, whatever their shards."""
+    digest = hashlib.sha256()
+    found = (item for receipt in receipts for item in receipt.sources().items())
+    for key, source_sha256 in sorted(found):
+        digest.update(orjson.dumps([key, source_sha256]))
+    return SourceSummary(
+        sha256=digest.hexdigest(),
+        num_records=plan.num_records,
+        num_bytes=sum(shard.source_bytes for shard in plan.shards),
+    )
 
 
 def find_leakage(receipts: Sequence[ShardReceipt]) -> list[list[str]]:
@@ -246,7 +279,10 @@ def _unplaced(problem: AnnotationError) -> Reject:
 
 def _write_rejects(out: Path, rejects: Sequence[Reject]) -> None:
     if rejects:
-        lines = (orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in rejects)
+        named = [asdict(reject) for reject in rejects]
+        for reject in named:
+            del reject["source_sha256"]  # tells an update, not a person
+        lines = (orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in named)
         files.write_atomic(out / REJECTS_NAME, b"".join(lines))
     else:
         (out / REJECTS_NAME).unlink(missing_ok=True)

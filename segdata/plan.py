@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 import orjson
 
-from segdata import files, identity
+from segdata import identity
 from segdata.annotations import Annotation, record_key, validate_annotation
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.plan_lines import Place, PlanLines, Spool
 from segdata.shards import shard_name
+from segdata.source_files import source_states
 from segdata.splits import DEFAULT_SPLIT, SplitChoice
 
 # A shard of the default size holds some hundred photos and is read in a second. Small
@@ -194,7 +195,11 @@ def _collect(
         source_splits.add(data.get("split", DEFAULT_SPLIT))
         split = options.split.assign(key, data.get("split"), options.seed)
         if split is not None:
-            states = _source_states(data, source, options) if is_valid else []
+            states = (
+                source_states(data, source, is_strict=options.on_error == "fail")
+                if is_valid
+                else []
+            )
             place = spool.append(_data_json(data))
             by_split.setdefault(split, []).append(
                 _candidate(data, key, states, place, options)
@@ -260,32 +265,6 @@ def _is_valid(data: Annotation, options: BuildOptions) -> bool:
             raise
         return False
     return True
-
-
-def _source_states(
-    data: Annotation, source: Path, options: BuildOptions
-) -> list[tuple[int, int]]:
-    """Size and time of change of a record's files; (0, 0) where one is missing.
-
-    Missing files end a strict build before it starts.
-    """
-    paths = [("image", data["image"])]
-    for name in ("label_image", "mask_image"):
-        if name in data:
-            what = name.replace("_", " ")
-            paths.append((what, data[name]["path"]))
-    states = []
-    for what, path in paths:
-        try:
-            state = files.file_state(source, path)
-        except AnnotationError:
-            if options.on_error == "fail":
-                raise
-            state = None
-        if state is None and options.on_error == "fail":
-            raise files.missing(source, path, what=what)
-        states.append(state or (0, 0))
-    return states
 
 
 def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:

@@ -38,6 +38,8 @@ class Reject:
     kept, `scan` an annotation that belongs to no record."""
     message: str
     """The whole error line."""
+    source_sha256: str = ""
+    """What its record was made from, as for records; empty in the stage `scan`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +54,8 @@ class IndexEntry:
     """Framed size in bytes."""
     image_sha256: str
     """Hex SHA-256 of its encoded image."""
+    source_sha256: str
+    """Hex SHA-256 of what it was made from: its annotations and source files."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -158,6 +162,12 @@ class ShardReceipt:
         """The rejects of one stage."""
         return [reject for reject in self.rejects if reject.stage == stage]
 
+    def sources(self) -> dict[str, str]:
+        """Key -> `source_sha256` of every record that was planned, lost ones too."""
+        kept = {entry.key: entry.source_sha256 for entry in self.records}
+        lost = {reject.key: reject.source_sha256 for reject in self.lost("encode")}
+        return kept | lost
+
     def dali_index(self) -> bytes:
         """DALI's index of the shard (`tfrecord2idx`): `offset size` per record."""
         lines = (f"{entry.offset} {entry.size}\n" for entry in self.records)
@@ -168,6 +178,8 @@ class ShardReceipt:
         """Reads what `to_bytes` wrote."""
         data = orjson.loads(text)
         columns = data["records"]
+        # Absent from receipts of schema version 1.
+        columns.setdefault("source_sha256", [""] * len(columns["key"]))
         rows = zip(*(columns[c.name] for c in fields(IndexEntry)), strict=True)
         return cls(
             name=data["name"],
@@ -176,8 +188,14 @@ class ShardReceipt:
             num_bytes=data["num_bytes"],
             sha256=data["sha256"],
             records=tuple(
-                IndexEntry(key=key, offset=offset, size=size, image_sha256=digest)
-                for key, offset, size, digest in rows
+                IndexEntry(
+                    key=key,
+                    offset=offset,
+                    size=size,
+                    image_sha256=image,
+                    source_sha256=source,
+                )
+                for key, offset, size, image, source in rows
             ),
             rejects=tuple(Reject(**reject) for reject in data["rejects"]),
             counts=Counts.from_json(data["counts"]),

@@ -9,7 +9,7 @@ count. Two attempts at one shard write the same bytes under names of their own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ from segdata.receipt import (
     write_receipt,
 )
 from segdata.shards import RecordWriter
+from segdata.source_files import source_digest, source_states
 
 WORK_DIR = ".segdata"
 """Folder in the output that holds the plan while a build is unfinished."""
@@ -78,57 +79,119 @@ def build_shard(
       BuildError: If the plan on disk is not the one that was made.
     """
     out = Path(job.out)
-    counts = Counts()
-    entries: list[tuple[str, str]] = []
-    rejects: list[Reject] = []
     with files.atomic_file(out / shard.name) as file:
-        writer = RecordWriter(file)
-        for planned in _read_plan(out, shard):
-            bad_objects: list[AnnotationError] = []
-            try:
-                record = encode_record(
-                    planned.data,
-                    job.label_map,
-                    job.source,
-                    number=planned.number,
-                    on_bad_object=(
-                        None if job.on_error == "fail" else bad_objects.append
-                    ),
-                )
-                data = serialize(to_example(record, job.label_map))
-                _check_record_bytes(data, record)
-            except RecordError as error:
-                if job.on_error == "fail":
-                    raise
-                rejects.append(_reject(planned, shard, error, "encode"))
-            else:
-                rejects += [_reject(planned, shard, e, "object") for e in bad_objects]
-                writer.write(data)
-                entries.append((record.key, record.sha256))
-                _count(counts, record)
+        contents = _Contents(shard, job, RecordWriter(file))
+        for line in _read_plan(out, shard):
+            contents.add(line)
             on_records(1)
-    receipt = ShardReceipt(
-        name=shard.name,
-        split=shard.split,
-        plan_sha256=shard.plan_sha256,
-        num_bytes=writer.num_bytes,
-        sha256=writer.sha256,
-        records=tuple(
-            IndexEntry(key=key, offset=offset, size=size, image_sha256=digest)
-            for (key, digest), offset, size in zip(
-                entries, writer.offsets, writer.sizes, strict=True
-            )
-        ),
-        rejects=tuple(rejects),
-        counts=counts,
-    )
+    receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
     write_receipt(out, receipt)
     return receipt
 
 
-def _read_plan(out: Path, shard: PlannedShard) -> Iterator[PlannedRecord]:
+class _Contents:
+    """What is in a shard while it is being written."""
+
+    def __init__(
+        self, shard: PlannedShard, job: BuildJob, writer: RecordWriter
+    ) -> None:
+        self._shard, self._job, self._writer = shard, job, writer
+        self._source = files.SourceFolder(job.source)
+        self._counts = Counts()
+        self._entries: list[tuple[str, str, str]] = []
+        self._rejects: list[Reject] = []
+
+    def add(self, line: bytes) -> None:
+        """Builds one record and writes it, or notes why it is left out."""
+        planned = parse_plan_line(line)
+        self._source.forget()
+        bad_objects: list[AnnotationError] = []
+        is_strict = self._job.on_error == "fail"
+        try:
+            record = encode_record(
+                planned.data,
+                self._job.label_map,
+                self._source,
+                number=planned.number,
+                on_bad_object=None if is_strict else bad_objects.append,
+            )
+            data = serialize(to_example(record, self._job.label_map))
+            _check_record_bytes(data, record)
+        except RecordError as error:
+            if is_strict:
+                raise
+            self._reject(planned, [error], "encode", self._digest(line, planned))
+            return
+        digest = self._digest(line, planned)
+        self._reject(planned, bad_objects, "object", digest)
+        self._writer.write(data)
+        self._entries.append((record.key, record.sha256, digest))
+        _count(self._counts, record)
+
+    def receipt(self) -> ShardReceipt:
+        """What the shard's receipt says when all records are written."""
+        writer = self._writer
+        return ShardReceipt(
+            name=self._shard.name,
+            split=self._shard.split,
+            plan_sha256=self._shard.plan_sha256,
+            num_bytes=writer.num_bytes,
+            sha256=writer.sha256,
+            records=tuple(
+                IndexEntry(
+                    key=key,
+                    offset=offset,
+                    size=size,
+                    image_sha256=image,
+                    source_sha256=source,
+                )
+                for (key, image, source), offset, size in zip(
+                    self._entries, writer.offsets, writer.sizes, strict=True
+                )
+            ),
+            rejects=tuple(self._rejects),
+            counts=self._counts,
+        )
+
+    def _digest(self, line: bytes, planned: PlannedRecord) -> str:
+        num_bytes, digest = source_digest(line, planned.data, self._source)
+        # A pipe has no size until it is read; a file that changed has another one now.
+        if num_bytes != planned.source_bytes and planned.source_bytes != sum(
+            size for size, _ in source_states(planned.data, self._source)
+        ):
+            raise BuildError(
+                f"the source of record {planned.data['key']!r} changed during the "
+                f"build: expected {planned.source_bytes} bytes in its files, got "
+                f"{num_bytes}. Run the same command again: it takes the files as they "
+                "are then.",
+                reason="source-changed",
+            )
+        return digest
+
+    def _reject(
+        self,
+        planned: PlannedRecord,
+        errors: Sequence[RecordError],
+        stage: str,
+        digest: str,
+    ) -> None:
+        self._rejects += [
+            Reject(
+                key=planned.data["key"],
+                split=self._shard.split,
+                image=planned.data["image"],
+                reason=error.reason,
+                stage=stage,
+                message=str(error),
+                source_sha256=digest,
+            )
+            for error in errors
+        ]
+
+
+def _read_plan(out: Path, shard: PlannedShard) -> list[bytes]:
     try:
         text = plan_path(out, shard.name).read_bytes()
     except OSError as error:
@@ -141,8 +204,7 @@ def _read_plan(out: Path, shard: PlannedShard) -> Iterator[PlannedRecord]:
             f"the plan of {shard.name} was changed during the build. Is another build "
             "writing to the same directory?"
         )
-    for line in text.splitlines():
-        yield parse_plan_line(line)
+    return text.splitlines()
 
 
 def _check_record_bytes(data: bytes, record: EncodedRecord) -> None:
@@ -152,19 +214,6 @@ def _check_record_bytes(data: bytes, record: EncodedRecord) -> None:
             f"{_MAX_RECORD_BYTES}. Scale the image down or cut it into tiles.",
             reason="record-too-large",
         )
-
-
-def _reject(
-    planned: PlannedRecord, shard: PlannedShard, error: RecordError, stage: str
-) -> Reject:
-    return Reject(
-        key=planned.data["key"],
-        split=shard.split,
-        image=planned.data["image"],
-        reason=error.reason,
-        stage=stage,
-        message=str(error),
-    )
 
 
 def _count(counts: Counts, record: EncodedRecord) -> None:

@@ -121,6 +121,19 @@ def read_record_at(file: IO[bytes], offset: int, path: Path, index: int) -> byte
     return data
 
 
+def read_size_at(file: IO[bytes], offset: int, path: Path, index: int) -> int:
+    """Framed size in bytes of the record at a known offset, its length's CRC checked.
+
+    Raises:
+      CorruptionError: If there is no intact length at that place.
+    """
+    file.seek(offset)
+    length = _read_length(file, path, index, offset)
+    if length is None:
+        raise _damaged(path, index, offset, "the file ends before it")
+    return length + FRAME_BYTES
+
+
 def _read_open(file: IO[bytes], path: Path) -> Iterator[RawRecord]:
     index = offset = 0
     while (data := _read_one(file, path, index, offset)) is not None:
@@ -130,6 +143,19 @@ def _read_open(file: IO[bytes], path: Path) -> Iterator[RawRecord]:
 
 
 def _read_one(file: IO[bytes], path: Path, index: int, offset: int) -> bytes | None:
+    length = _read_length(file, path, index, offset)
+    if length is None:
+        return None
+    data = file.read(length)
+    footer = file.read(_FOOTER.size)
+    if len(data) < length or len(footer) < _FOOTER.size:
+        raise _damaged(path, index, offset, f"expected {length} bytes, the file ends")
+    if _FOOTER.unpack(footer)[0] != masked_crc(data):
+        raise _damaged(path, index, offset, "the CRC of its data does not match")
+    return data
+
+
+def _read_length(file: IO[bytes], path: Path, index: int, offset: int) -> int | None:
     header = file.read(_HEADER.size)
     if not header:
         return None
@@ -138,13 +164,7 @@ def _read_one(file: IO[bytes], path: Path, index: int, offset: int) -> bytes | N
     length, length_crc = _HEADER.unpack(header)
     if masked_crc(header[:8]) != length_crc:
         raise _damaged(path, index, offset, "the CRC of its length does not match")
-    data = file.read(length)
-    footer = file.read(_FOOTER.size)
-    if len(data) < length or len(footer) < _FOOTER.size:
-        raise _damaged(path, index, offset, f"expected {length} bytes, the file ends")
-    if _FOOTER.unpack(footer)[0] != masked_crc(data):
-        raise _damaged(path, index, offset, "the CRC of its data does not match")
-    return data
+    return int(length)
 
 
 def _damaged(path: Path, index: int, offset: int, what: str) -> CorruptionError:

@@ -4,19 +4,24 @@
 - `camvid_source`: a drawn CamVid folder in the SegNet layout: 40 train, 12 val frames.
 - `camvid_build`: that folder, built once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
-- `file_hashes`: SHA-256 of every file below a folder.
+- `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
+- `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
+from segdata.build_state import NOTES_NAME
 from segdata.samples.camvid import write_camvid_sample
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -78,7 +83,19 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.name != NOTES_NAME
         }
 
     return hashes
+
+
+@pytest.fixture(scope="session")
+def check_manifest() -> Callable[[Path], None]:
+    schema = orjson.loads((files("segdata") / "manifest.schema.json").read_bytes())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+
+    def check(out: Path) -> None:
+        validator.validate(orjson.loads((out / "manifest.json").read_bytes()))
+
+    return check

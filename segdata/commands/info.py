@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ def info(out: Path, as_json: bool) -> None:
     click.echo(f"{result.name}: {result.layout}")
     click.echo(f"written by segdata {result.versions['segdata']}")
     click.echo(f"fingerprint {result.fingerprint}")
+    click.echo(f"source sha256 {result.source.sha256}")
+    for name, text in dataclasses.asdict(result.about).items():
+        if text:
+            click.echo(f"{name}: {' '.join(text.split())}")
     print_summary(result, out)
     _print_classes(result)
     _print_reading(result, out)

@@ -1,7 +1,7 @@
 """Fixtures for builds through Beam, in this process and by the command line.
 
 - `source`: a tiny CamVid folder in the SegNet layout, one for each test.
-- `run_build`: a build by `segdata.pipelines.build`.
+- `run_build`: a build by `segdata.pipelines.build`; its manifest is checked.
 - `segdata`: runs the command in a process of its own.
 - `Pipe`: an image that makes the worker that reads it wait, until it is fed.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from segdata.formats.camvid import CamVid
-from segdata.manifest import Manifest
+from segdata.manifest import About, Manifest
 from segdata.plan import BuildOptions
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
@@ -49,6 +49,8 @@ def _run_build(
     workers: int = 1,
     dataset_format: Any = None,
     overwrite: bool = False,
+    update: bool = False,
+    about: About | None = None,
     **options: Any,
 ) -> Manifest:
     # Not at the top: collecting tests needs no Beam.
@@ -63,13 +65,20 @@ def _run_build(
             options=BuildOptions(**{"num_shards": 2, **options}),
             runner=RunnerOptions(workers=workers),
             overwrite=overwrite,
+            update=update,
+            about=about or About(),
         )
     )
 
 
 @pytest.fixture(scope="session")
-def run_build() -> Callable[..., Manifest]:
-    return _run_build
+def run_build(check_manifest: Callable[[Path], None]) -> Callable[..., Manifest]:
+    def run(source: Path, out: Path, **options: Any) -> Manifest:
+        manifest = _run_build(source, out, **options)
+        check_manifest(out)
+        return manifest
+
+    return run
 
 
 class Command:

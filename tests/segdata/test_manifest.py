@@ -3,17 +3,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from jsonschema import ValidationError
 
-from segdata.errors import CorruptionError, OutputError
+from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.formats.camvid_classes import COLORS, grouped
 from segdata.manifest import (
     MANIFEST_VERSION,
+    About,
     Manifest,
+    SourceSummary,
     read_manifest,
     summarize,
 )
@@ -31,6 +35,9 @@ def manifest_of(receipts: list[ShardReceipt], **changes: Any) -> Manifest:
         "splits": summarize(receipts),
         "leakage": [["train/a", "val/b"]],
         "warnings": ["one line"],
+        "settings_sha256": "cd" * 32,
+        "source": SourceSummary(sha256="ef" * 32, num_records=3, num_bytes=9),
+        "about": About(license="CC-BY-4.0", homepage="https://example.org/a"),
     }
     return Manifest(**{**values, **changes})
 
@@ -56,7 +63,9 @@ def counts(*sizes: tuple[int, int], **values: Any) -> Counts:
 
 def receipt(name: str, split: str, *keys: str, **values: Any) -> ShardReceipt:
     entries = tuple(
-        IndexEntry(key=key, offset=10 * index, size=10, image_sha256="00")
+        IndexEntry(
+            key=key, offset=10 * index, size=10, image_sha256="00", source_sha256="ee"
+        )
         for index, key in enumerate(keys)
     )
     defaults: dict[str, Any] = {
@@ -218,3 +227,73 @@ def test_summing_leaves_the_receipts_as_they_were() -> None:
     before = dataclasses.replace(one, counts=Counts.from_json(one.counts.to_json()))
     summarize([one, receipt("t1", "train", "b", counts=counts((1, 1)))])
     assert one == before
+
+
+# --- what the user says, and the schema ---
+
+
+@pytest.mark.parametrize(
+    "homepage", ["example.org", "ftp://a.b", "https://a b", "http://"]
+)
+def test_homepage_that_is_no_address_is_refused(homepage: str) -> None:
+    with pytest.raises(OptionError, match=r"--homepage is .*: expected an address"):
+        About(homepage=homepage)
+
+
+def test_what_the_user_says_comes_back(tmp_path: Path) -> None:
+    about = About(license="MIT", citation="@misc{a,\n}", description="d", homepage="")
+    write_manifest(tmp_path, manifest_of([], about=about).to_bytes())
+    assert read_manifest(tmp_path).about == about
+
+
+def test_manifest_of_version_1_is_read_without_what_came_later(tmp_path: Path) -> None:
+    data = manifest_json(manifest_version=1)
+    for name in ("about", "source", "settings_sha256"):
+        del data[name]
+    found = read_manifest(write_manifest(tmp_path, data))
+    assert (found.about, found.source) == (About(), SourceSummary())
+
+
+def test_manifest_fits_its_schema(tiny_build: Path, check_manifest: Any) -> None:
+    check_manifest(tiny_build)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("fingerprint", "xyz"),
+        ("unknown", 1),
+        ("splits.train.num_records", -1),
+        ("splits.train.shards", []),
+        ("splits.train.counts.heights", [1]),
+        ("about.homepage", "example.org"),
+        ("options.on_error", "ignore"),
+        ("scan_rejects", {"Not A Slug": 1}),
+    ],
+)
+def test_schema_refuses_what_is_no_manifest(
+    path: str, value: Any, tiny_build: Path, tmp_path: Path, check_manifest: Any
+) -> None:
+    data = orjson.loads((tiny_build / "manifest.json").read_bytes())
+    *parents, last = path.split(".")
+    inner = data
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    write_manifest(tmp_path, data)
+    with pytest.raises(ValidationError):
+        check_manifest(tmp_path)
+
+
+def test_schema_describes_every_field(tiny_build: Path) -> None:
+    schema = orjson.loads((files("segdata") / "manifest.schema.json").read_bytes())
+    data = orjson.loads((tiny_build / "manifest.json").read_bytes())
+    assert schema["properties"].keys() == data.keys() == set(schema["required"])
+    for name in ("source", "about"):
+        assert schema["properties"][name]["properties"].keys() == data[name].keys()
+    split = data["splits"]["train"]
+    assert schema["$defs"]["split"]["properties"].keys() == split.keys()
+    shard = split["shards"][0]
+    assert schema["$defs"]["shard"]["properties"].keys() == shard.keys()
+    item = data["label_map"]["semantic_classes"][0]
+    assert schema["$defs"]["class"]["properties"].keys() == item.keys()

@@ -701,7 +701,7 @@ def test_full_disk_at_the_end_leaves_a_build_that_goes_on(
 
 def _receipt(split: str, **hashes: str) -> ShardReceipt:
     entries = tuple(
-        IndexEntry(key=key, offset=0, size=0, image_sha256=digest)
+        IndexEntry(key=key, offset=0, size=0, image_sha256=digest, source_sha256="")
         for key, digest in hashes.items()
     )
     return ShardReceipt(

@@ -65,8 +65,10 @@ TWO_RECORDS = ShardReceipt(
     num_bytes=1426,
     sha256="hash",
     records=(
-        IndexEntry(key="a", offset=0, size=10, image_sha256="00"),
-        IndexEntry(key="b", offset=10, size=1416, image_sha256="01"),
+        IndexEntry(key="a", offset=0, size=10, image_sha256="00", source_sha256="ee"),
+        IndexEntry(
+            key="b", offset=10, size=1416, image_sha256="01", source_sha256="ef"
+        ),
     ),
     rejects=(),
     counts=Counts(),
