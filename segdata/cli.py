@@ -21,6 +21,10 @@ COMMANDS = {
     "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
     "verify": ("segdata.commands.verify:verify", "Re-read and check every record."),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
+    "inspect": (
+        "segdata.commands.inspect:inspect",
+        "Tell what any TFRecord file holds.",
+    ),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
 }
 """Command -> where it is defined, and its line in `segdata --help`."""
