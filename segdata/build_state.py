@@ -17,7 +17,7 @@ import orjson
 
 from segdata import files, manifest, shard_builder
 from segdata.errors import CorruptionError, SegdataError
-from segdata.manifest import MANIFEST_NAME, REJECTS_NAME
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, STATS_NAME
 from segdata.plan import PlannedShard
 from segdata.receipt import INDEX_DIR, dali_index_path, read_receipt, receipt_path
 from segdata.shard_builder import WORK_DIR
@@ -104,7 +104,7 @@ def remove_temporaries(out: Path) -> None:
 def clear(out: Path) -> None:
     """Removes a build of ours, the manifest first, and nothing else."""
     names = _shard_names(out)
-    for name in (MANIFEST_NAME, REJECTS_NAME, *SIDECAR_NAMES):
+    for name in (MANIFEST_NAME, STATS_NAME, REJECTS_NAME, *SIDECAR_NAMES):
         (out / name).unlink(missing_ok=True)
     for name in names:
         _remove_shard(out, name)

@@ -20,6 +20,10 @@ COMMANDS = {
     "build": ("segdata.pipelines.build_command:build", "Convert a dataset to shards."),
     "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
     "verify": ("segdata.commands.verify:verify", "Re-read and check every record."),
+    "stats": (
+        "segdata.pipelines.stats_command:stats",
+        "Count classes, sizes, channels, what looks odd.",
+    ),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
     "inspect": (
         "segdata.commands.inspect:inspect",

@@ -23,6 +23,7 @@ from segdata.label_map import LabelMap
 from segdata.manifest import Manifest, read_manifest
 from segdata.record import Record
 from segdata.source import RecordSource
+from segdata.statistics import read_stats
 
 _SHOWN_RECORDS = 6
 _SHOWN_CLASSES = 12
@@ -59,6 +60,15 @@ class Dataset(Sequence[Record]):
     def splits(self) -> Mapping[str, RecordSource]:
         """Split name -> its records, read at random and decoded with NumPy."""
         return {name: RecordSource(self.directory, name) for name in self._split_names}
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What `segdata stats` counted: `stats.json`, see docs/statistics.md.
+
+        Raises:
+          OutputError: If it was not run yet, or on another build.
+        """
+        return read_stats(self.directory)
 
     def read_semantic(self, split: str, /, **options: Any) -> Any:
         """Reads images and label maps as a `tf.data` stream.
