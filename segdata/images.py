@@ -8,8 +8,7 @@ name; records carry them and the manifest counts them.
 
 Looking at an image here does not decode its pixels: PNG files carry a CRC-32 per chunk
 (https://www.w3.org/TR/png-3/, 5.3) and JPEG files their markers (ITU-T T.81, annex B),
-which find truncated and damaged files at a hundredth of a decode's cost. Flipped bits
-between intact markers are only found by `decode_rgb`, as in `segdata verify`.
+which find truncated and damaged files cheaply. `decode_rgb` finds the rest.
 """
 
 from __future__ import annotations
@@ -154,7 +153,7 @@ def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def open_rgb(data: bytes, name: str) -> Image.Image:
-    """What `decode_rgb` decodes, without a copy of it in an array."""
+    """What `decode_rgb` decodes, as a Pillow image."""
     image = _open(data, name)
     image.info.pop("transparency", None)  # dropped, without a warning
     return image.convert("RGB")
