@@ -36,6 +36,7 @@ unit: $(BIN)/.installed
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_build.py
+	$(BIN)/python benchmarks/bench_stats.py
 
 format: $(BIN)/.installed
 	$(BIN)/ruff format .

@@ -14,23 +14,28 @@ from typing import TYPE_CHECKING, Any
 from segdata.version import __version__
 
 if TYPE_CHECKING:
+    from segdata.dataset import Dataset, open
     from segdata.example import dict_to_tf_example
     from segdata.label_map import LabelMap
     from segdata.reader import read_semantic
     from segdata.source import RecordSource
 
 __all__ = [
+    "Dataset",
     "LabelMap",
     "RecordSource",
     "__version__",
     "dict_to_tf_example",
+    "open",
     "read_semantic",
 ]
 
 _LAZY = {
+    "Dataset": "segdata.dataset",
     "LabelMap": "segdata.label_map",
     "RecordSource": "segdata.source",
     "dict_to_tf_example": "segdata.example",
+    "open": "segdata.dataset",
     "read_semantic": "segdata.reader",
 }
 

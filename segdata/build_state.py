@@ -17,14 +17,14 @@ import orjson
 
 from segdata import files, manifest, shard_builder
 from segdata.errors import CorruptionError, SegdataError
-from segdata.manifest import MANIFEST_NAME, REJECTS_NAME
+from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, STATS_NAME
 from segdata.plan import PlannedShard
 from segdata.receipt import INDEX_DIR, dali_index_path, read_receipt, receipt_path
 from segdata.shard_builder import WORK_DIR
 from segdata.shards import is_shard_name
 from segdata.sidecars import SIDECAR_NAMES
 
-SIDE_FILES = (REJECTS_NAME, *SIDECAR_NAMES)
+SIDE_FILES = (STATS_NAME, REJECTS_NAME, *SIDECAR_NAMES)
 """Files of a build beside its shards and manifest."""
 STAGING_DIR = ".segdata-update"
 """Folder in a finished build where an update is built."""

@@ -24,7 +24,15 @@ COMMANDS = {
         "Re-read and check every record.",
     ),
     "diff": ("segdata.commands.diff:diff", "Tell what differs between two builds."),
+    "stats": (
+        "segdata.pipelines.stats_command:stats",
+        "Count classes, sizes, channels, what looks odd.",
+    ),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
+    "inspect": (
+        "segdata.commands.inspect:inspect",
+        "Tell what any TFRecord file holds.",
+    ),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
 }
 """Command -> where it is defined, and its line in `segdata --help`."""

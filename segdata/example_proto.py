@@ -71,7 +71,27 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
     example.field.append(
         _field(1, "features", _Field.TYPE_MESSAGE, label=one, message="Features")
     )
+    _add_sequence_example(file)
     return file
+
+
+def _add_sequence_example(file: descriptor_pb2.FileDescriptorProto) -> None:
+    """We write none, but `segdata inspect` reads any."""
+    many, kind = _Field.LABEL_REPEATED, _Field.TYPE_MESSAGE
+    steps = file.message_type.add(name="FeatureList")
+    steps.field.append(_field(1, "feature", kind, label=many, message="Feature"))
+    lists = file.message_type.add(name="FeatureLists")
+    entry = lists.nested_type.add(name="FeatureListEntry")
+    entry.options.map_entry = True
+    entry.field.append(_field(1, "key", _Field.TYPE_STRING))
+    entry.field.append(_field(2, "value", kind, message="FeatureList"))
+    of_lists = _field(
+        1, "feature_list", kind, label=many, message="FeatureLists.FeatureListEntry"
+    )
+    lists.field.append(of_lists)
+    sequence = file.message_type.add(name="SequenceExample")
+    sequence.field.append(_field(1, "context", kind, message="Features"))
+    sequence.field.append(_field(2, "feature_lists", kind, message="FeatureLists"))
 
 
 def _message_classes() -> dict[str, Any]:
@@ -81,7 +101,7 @@ def _message_classes() -> dict[str, Any]:
         name: message_factory.GetMessageClass(
             pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
         )
-        for name in ("Example", "Features", "Feature")
+        for name in ("Example", "Features", "Feature", "SequenceExample")
     }
 
 
@@ -92,6 +112,8 @@ Example: Any = _CLASSES["Example"]
 """`tf.train.Example`, wire-compatible and used like it."""
 Features: Any = _CLASSES["Features"]
 Feature: Any = _CLASSES["Feature"]
+SequenceExample: Any = _CLASSES["SequenceExample"]
+"""`tf.train.SequenceExample`. Its context is read where an `Example`'s features are."""
 
 
 def serialize(example: Any) -> bytes:

@@ -8,9 +8,7 @@ name; records carry them and the manifest counts them.
 
 Looking at an image here does not decode its pixels: PNG files carry a CRC-32 per chunk
 (https://www.w3.org/TR/png-3/, 5.3) and JPEG files their markers (ITU-T T.81, annex B),
-which find truncated and damaged files at a hundredth of a decode's cost. A PNG whose
-checksums are right around nonsense, or a JPEG with flipped bits between its markers,
-is only found by `decode_rgb`, which `segdata verify` runs over every record.
+which find truncated and damaged files cheaply. `decode_rgb` finds the rest.
 """
 
 from __future__ import annotations
@@ -151,9 +149,14 @@ def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
       ImageError: If the file cannot be decoded to its end.
     """
+    return np.asarray(open_rgb(data, name))
+
+
+def open_rgb(data: bytes, name: str) -> Image.Image:
+    """What `decode_rgb` decodes, as a Pillow image."""
     image = _open(data, name)
-    image.info.pop("transparency", None)  # dropped, without Pillow's warning
-    return np.asarray(image.convert("RGB"))
+    image.info.pop("transparency", None)  # dropped, without a warning
+    return image.convert("RGB")
 
 
 def decode_label_image(data: bytes, name: str) -> Image.Image:

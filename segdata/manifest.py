@@ -26,6 +26,7 @@ from segdata.receipt import Counts, ShardReceipt
 MANIFEST_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 REJECTS_NAME = "rejects.jsonl"
+STATS_NAME = "stats.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

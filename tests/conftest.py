@@ -3,6 +3,7 @@
 - `shared_data`: the real datasets that lie beside the project, or a skip.
 - `camvid_source`: a drawn CamVid folder in the SegNet layout: 40 train, 12 val frames.
 - `camvid_build`: that folder, built once.
+- `real_build`: builds a dataset of `shared_data` by its format's name, once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
 - `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
@@ -10,6 +11,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from importlib.resources import files
@@ -51,6 +53,25 @@ def camvid_build(camvid_source: Path, tmp_path_factory: pytest.TempPathFactory) 
     out = tmp_path_factory.mktemp("build") / "out"
     build(BuildRequest(format=CamVid(), source=camvid_source, out=out))
     return out
+
+
+@pytest.fixture(scope="session")
+def real_build(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Format name -> its dataset of `shared_data`, built once: do not change it."""
+
+    @functools.cache
+    def build_once(name: str) -> Path:
+        from segdata.formats import format_class
+        from segdata.pipelines.build import BuildRequest, build
+
+        out = tmp_path_factory.mktemp("real") / name
+        dataset_format = format_class(name)()
+        build(BuildRequest(format=dataset_format, source=shared_data / name, out=out))
+        return out
+
+    return build_once
 
 
 def _write_segnet(

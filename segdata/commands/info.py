@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from segdata.commands.sizes import format_bytes
+from segdata.commands.tables import print_table
 from segdata.label_map import LabelClass
 from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
 
@@ -50,7 +50,7 @@ def print_summary(result: Manifest, out: Path) -> None:
             )
         )
     click.echo()
-    _print_table(rows)
+    print_table(rows)
     counted = (
         ("rejected", _rejects(result)),
         ("rejected objects", _rejected_objects(result)),
@@ -97,7 +97,7 @@ def _print_shares(
         ignored = " (ignored)" if item.id == ignore_id else ""
         shares = [_share(c[str(item.id)], c.total()) for c in counts.values()]
         rows.append((f"{item.id}", f"{item.name}{ignored}", *shares))
-    _print_table(rows)
+    print_table(rows)
 
 
 def _print_reading(result: Manifest, out: Path) -> None:
@@ -147,10 +147,3 @@ def _sizes(widths: tuple[int, int] | None, heights: tuple[int, int] | None) -> s
 
 def _share(count: int, total: int) -> str:
     return f"{count / total:.2%}" if total else "-"
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  " + "  ".join(cells).rstrip())

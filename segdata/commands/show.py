@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
-from segdata.draw import DrawnObject, Picture
 from segdata.errors import OptionError, OutputError
-from segdata.label_map import LabelMap
 from segdata.manifest import read_manifest
-from segdata.record import Record
+from segdata.record_picture import picture_of
 from segdata.sheet import grid
 from segdata.source import RecordSource
 
@@ -42,33 +40,13 @@ def show(
     source = RecordSource(out, split or next(iter(read_manifest(out).splits)))
     chosen = [_position(source, key) for key in keys] or range(min(count, len(source)))
     label_map = source.manifest.label_map
-    pictures = [picture(source[index], label_map) for index in chosen]
+    pictures = [picture_of(source[index], label_map) for index in chosen]
     sheet = grid(pictures, label_map)
     try:
         sheet.save(output, quality=92)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror}.") from error
     click.echo(f"wrote {output}: {len(pictures)} records, {sheet.width}x{sheet.height}")
-
-
-def picture(record: Record, label_map: LabelMap) -> Picture:
-    """Decodes a record for drawing."""
-    colors = {item.id: item.color for item in label_map.object_classes}
-    return Picture(
-        title=record.key,
-        image=record.image(),
-        label_map=record.label_map(),
-        objects=tuple(
-            DrawnObject(
-                name=item.name,
-                color=colors[item.label],
-                box=item.box,
-                mask=record.mask(item),
-                is_crowd=item.is_crowd,
-            )
-            for item in record.objects
-        ),
-    )
 
 
 def _position(source: RecordSource, key: str) -> int:

@@ -158,8 +158,8 @@ def _listed(source: Path, listed: Path, split: str) -> Iterator[Annotation]:
         match = _LIST_LINE.fullmatch(line.strip())
         if match is None:
             raise SourceError(
-                f"line {number} of {listed.name} is {short_repr(line)}: expected the path "
-                "of an image and the path of its label image."
+                f"line {number} of {listed.name} is {short_repr(line)}: expected the "
+                "path of an image and the path of its label image."
             )
         image = _locate(source, match[1], split)
         label = _locate(source, match[2], f"{split}annot")

@@ -1,0 +1,165 @@
+"""`segdata inspect SHARD [INDEX]`: what a TFRecord file holds, ours or not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from segdata.commands.sizes import format_bytes
+from segdata.commands.tables import print_table
+from segdata.errors import CorruptionError, OptionError
+from segdata.inspection import FileSummary, KeySummary, read_values, summarize
+from segdata.tfrecord_scan import ScannedRecord, compression_of, scan_records
+
+_MAX_SHOWN = 20
+
+
+@click.command()
+@click.argument("shard", type=click.Path(path_type=Path))
+@click.argument("index", type=click.IntRange(min=0), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every record.")
+def inspect(shard: Path, index: int | None, as_json: bool) -> None:
+    """Tell what a TFRecord file holds, ours or not: keys, kinds, lengths, values.
+
+    With INDEX, one record: its values in short. A damaged record is named, and reading
+    goes on after it; then the exit code is 1.
+    """
+    if shard.is_dir():
+        raise OptionError(
+            f"{shard} is a folder: expected a TFRecord file, e.g. one of its shards. "
+            "`segdata info` tells what a whole build holds."
+        )
+    if index is None:
+        damages = _show_file(shard, as_json)
+    else:
+        damages = _show_record(shard, index, as_json)
+    if damages:
+        raise CorruptionError(
+            f"{shard} is damaged: record {damages[0].index} at byte "
+            f"{damages[0].offset}: {damages[0].damage}"
+            + (f", and {len(damages) - 1} more." if damages[1:] else "."),
+            reason="record-damaged",
+        )
+
+
+def _show_file(shard: Path, as_json: bool) -> list[ScannedRecord]:
+    compression = compression_of(shard)
+    summary = summarize(scan_records(shard))
+    if as_json:
+        _print_json(_file_json(shard, compression, summary))
+        return summary.damages
+    kinds = ", ".join(f"{count} {kind}" for kind, count in summary.messages.items())
+    intact = "all CRCs are right" if not summary.damages else "DAMAGED"
+    packed = "" if compression == "none" else f", {compression}-compressed"
+    click.echo(
+        f"{shard.name}: {kinds or 'no records'}, {format_bytes(summary.num_bytes)}"
+        f"{packed}; {intact}"
+    )
+    if summary.keys:
+        click.echo()
+        titles = ("key", "kind", "records", "values", "size", "first")
+        print_table([titles, *map(_key_row, summary.keys.items())])
+    if summary.records:
+        click.echo()
+        shown = summary.records[:_MAX_SHOWN]
+        print_table([("record", "byte", "size", "CRC"), *map(_record_row, shown)])
+    if len(summary.records) > _MAX_SHOWN:
+        more = len(summary.records) - _MAX_SHOWN
+        click.echo(f"  ... and {more} more: --json lists all")
+    for damage in summary.damages[:_MAX_SHOWN]:
+        click.echo(f"damaged: record {damage.index}: {damage.damage}")
+    return summary.damages
+
+
+def _show_record(shard: Path, index: int, as_json: bool) -> list[ScannedRecord]:
+    last = -1
+    for record in scan_records(shard):
+        last = record.index
+        if last == index:
+            break
+    else:
+        raise OptionError(
+            f"{shard} has no record {index}: it has {last + 1}, counted from 0."
+        )
+    kind, values = read_values(record.data)
+    if as_json:
+        place = {"index": index, "offset": record.offset, "size": record.size}
+        _print_json(
+            {
+                "file": str(shard),
+                **place,
+                "damage": record.damage,
+                "message": kind,
+                "values": [asdict(value) for value in values],
+            }
+        )
+    else:
+        click.echo(
+            f"{shard.name}: record {index} at byte {record.offset}: {kind}, "
+            f"{format_bytes(record.size)}; {_crc(record)}"
+        )
+        click.echo()
+        rows = [
+            (v.key or "(bytes)", v.kind, str(v.num_values), v.preview) for v in values
+        ]
+        print_table([("key", "kind", "values", ""), *rows])
+    return [record] if record.damage else []
+
+
+def _crc(record: ScannedRecord) -> str:
+    return "damaged" if record.damage else "CRCs are right"
+
+
+def _key_row(item: tuple[str, KeySummary]) -> tuple[str, ...]:
+    key, summary = item
+    same = summary.fewest == summary.most
+    values = f"{summary.most}" if same else f"{summary.fewest}..{summary.most}"
+    return (
+        key or "(bytes)",
+        "/".join(sorted(summary.kinds)),
+        f"{summary.num_records}",
+        values,
+        format_bytes(summary.num_bytes),
+        summary.example,
+    )
+
+
+def _record_row(record: ScannedRecord) -> tuple[str, ...]:
+    state = "damaged" if record.damage else "right"
+    return f"{record.index}", f"{record.offset}", format_bytes(record.size), state
+
+
+def _file_json(shard: Path, compression: str, summary: FileSummary) -> dict[str, Any]:
+    return {
+        "file": str(shard),
+        "compression": compression,
+        "num_records": summary.num_records,
+        "num_bytes": summary.num_bytes,
+        "messages": dict(sorted(summary.messages.items())),
+        "keys": {key: _key_json(value) for key, value in summary.keys.items()},
+        "records": [
+            {"index": r.index, "offset": r.offset, "size": r.size, "damage": r.damage}
+            for r in summary.records
+        ],
+    }
+
+
+def _key_json(summary: KeySummary) -> dict[str, Any]:
+    # Not `asdict`: it takes a counter's items for its elements.
+    return {
+        "kinds": dict(sorted(summary.kinds.items())),
+        "num_records": summary.num_records,
+        "fewest": summary.fewest,
+        "most": summary.most,
+        "num_bytes": summary.num_bytes,
+        "example": summary.example,
+    }
+
+
+def _print_json(value: Any) -> None:
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2)
+    click.echo(text.decode())

@@ -1,0 +1,202 @@
+"""A finished build as one object: splits, classes, records, streams.
+
+dataset = segdata.open("records")
+dataset.classes                  # name -> id
+dataset["train"][0].image()      # NumPy
+dataset.read_semantic("train", batch_size=8)
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+from segdata.errors import OptionError
+from segdata.label_map import LabelMap
+from segdata.manifest import Manifest, read_manifest
+from segdata.record import Record
+from segdata.source import RecordSource
+from segdata.statistics import read_stats
+
+_SHOWN_RECORDS = 6
+_SHOWN_CLASSES = 12
+_CELL_WIDTH = 180
+
+
+class Dataset(Sequence[Record]):
+    """A finished build. As a sequence: the records of all splits, one after another.
+
+    In a notebook it shows its first records with their masks. Picklable; every access
+    opens the shard it needs.
+
+    Attributes:
+      directory: The folder of the build.
+      manifest: What was built, from what, with which hashes.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        """Opens a build.
+
+        Raises:
+          OutputError: If `directory` holds no finished build.
+          CorruptionError: If its manifest cannot be understood.
+        """
+        self.directory = Path(directory)
+        self.manifest: Manifest = read_manifest(self.directory)
+
+    @property
+    def classes(self) -> LabelMap:
+        """The classes: a mapping from name to id, with colours and source ids."""
+        return self.manifest.label_map
+
+    @cached_property
+    def splits(self) -> Mapping[str, RecordSource]:
+        """Split name -> its records, read at random and decoded with NumPy."""
+        return {name: RecordSource(self.directory, name) for name in self._split_names}
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What `segdata stats` counted: `stats.json`, see docs/statistics.md.
+
+        Raises:
+          OutputError: If it was not run yet, or on another build.
+        """
+        return read_stats(self.directory)
+
+    def read_semantic(self, split: str, /, **options: Any) -> Any:
+        """Reads images and label maps as a `tf.data` stream.
+
+        Args:
+          split: Name of the split.
+          options: As of `segdata.read_semantic`.
+
+        Returns:
+          A `tf.data.Dataset`; see there.
+        """
+        return self._stream("read_semantic", split, options)
+
+    def read_instances(self, split: str, /, **options: Any) -> Any:
+        """Reads images, boxes, classes and instance masks as a `tf.data` stream.
+
+        Args:
+          split: Name of the split.
+          options: As of `segdata.read_instances`.
+
+        Returns:
+          A `tf.data.Dataset`; see there.
+        """
+        return self._stream("read_instances", split, options)
+
+    def _stream(self, reader: str, split: str, options: dict[str, Any]) -> Any:
+        # By name, when called: only reading needs TensorFlow.
+        read = getattr(importlib.import_module("segdata"), reader)
+        return read(self.directory, split, **options)
+
+    @property
+    def _split_names(self) -> list[str]:
+        return list(self.manifest.splits)
+
+    def __len__(self) -> int:
+        return sum(split.num_records for split in self.manifest.splits.values())
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    @overload
+    def __getitem__(self, index: str) -> RecordSource: ...
+    def __getitem__(
+        self, index: int | slice | str
+    ) -> Record | list[Record] | RecordSource:
+        """A record by position over all splits, several, or a split by name.
+
+        Raises:
+          IndexError: If there is no such position.
+          OptionError: If there is no such split.
+          CorruptionError: If the record is damaged.
+        """
+        if isinstance(index, str):
+            if index not in self.splits:
+                raise OptionError(
+                    f"split {index!r} is not in this dataset: it has "
+                    f"{', '.join(self.splits)}."
+                )
+            return self.splits[index]
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if position >= 0:
+            for source in self.splits.values():
+                if position < len(source):
+                    return source[position]
+                position -= len(source)
+        raise IndexError(f"record {index} of {len(self)}")
+
+    def __iter__(self) -> Iterator[Record]:
+        for source in self.splits.values():
+            yield from source
+
+    def __repr__(self) -> str:
+        return f"segdata.open({str(self.directory)!r})  # {self._summary()}"
+
+    def _summary(self) -> str:
+        splits = [
+            f"{name} {split.num_records}"
+            for name, split in self.manifest.splits.items()
+        ]
+        objects = sum(
+            split.counts.class_objects.total()
+            for split in self.manifest.splits.values()
+        )
+        parts = [self.manifest.name, f"{len(self.classes)} classes", *splits]
+        return ", ".join([*parts, *([f"{objects} objects"] if objects else [])])
+
+    def _repr_html_(self) -> str:
+        """The first records with their masks, for notebooks."""
+        names = list(self.classes)
+        more = len(names) - _SHOWN_CLASSES
+        shown = ", ".join(names[:_SHOWN_CLASSES]) + (f" and {more} more" * (more > 0))
+        return (
+            f"<figure style='margin:0'><img alt='{html.escape(self._alt_text())}' "
+            f"style='max-width:100%' src='data:image/jpeg;base64,{self._picture()}'>"
+            f"<figcaption><b>{html.escape(str(self.directory))}</b>: "
+            f"{html.escape(self._summary())}<br>{html.escape(shown)}</figcaption>"
+            "</figure>"
+        )
+
+    def _picture(self) -> str:
+        from segdata.record_picture import picture_of
+        from segdata.sheet import grid
+
+        records = self[: min(_SHOWN_RECORDS, len(self))]
+        pictures = [picture_of(record, self.classes) for record in records]
+        sheet = grid(pictures, self.classes, cell_width=_CELL_WIDTH)
+        file = io.BytesIO()
+        sheet.save(file, "jpeg", quality=88)
+        return base64.b64encode(file.getvalue()).decode("ascii")
+
+    def _alt_text(self) -> str:
+        return f"The first records of {self.manifest.name} with their masks"
+
+
+def open(directory: str | os.PathLike[str]) -> Dataset:
+    """Opens a finished build.
+
+    Args:
+      directory: Output of `segdata build`.
+
+    Returns:
+      The build: its splits, classes, records and streams.
+
+    Raises:
+      OutputError: If `directory` holds no finished build.
+      CorruptionError: If its manifest cannot be understood.
+    """
+    return Dataset(directory)

@@ -1,0 +1,163 @@
+"""What statistics need of a record, as arrays: a third of the cost of `parse_record`.
+
+Nothing here decodes an image or a mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from segdata import example_proto, features
+from segdata.errors import CorruptionError
+from segdata.features import Feature
+
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordColumns:
+    """One record's annotations, one array for each property of its objects."""
+
+    key: str
+    """The record's key."""
+    encoded: bytes
+    """JPEG or PNG file."""
+    height: int
+    """Height in pixels."""
+    width: int
+    """Width in pixels."""
+    label_values: NDArray[np.uint8] | None
+    """`[runs]` class ids of the label map, or None."""
+    label_lengths: Int64Array
+    """`[runs]` pixels of each run; empty where there is no label map."""
+    labels: Int64Array
+    """`[objects]` class ids."""
+    crowds: NDArray[np.bool_]
+    """`[objects]` whether each is a region of many."""
+    areas: Float64Array
+    """`[objects]` pixels, as the source says."""
+    boxes: Float64Array
+    """`[objects, 4]`: ymin, xmin, ymax, xmax in pixels."""
+    num_runs: Int64Array
+    """`[objects]` mask runs; 0 for a box-only object."""
+    mask_pixels: Int64Array
+    """`[objects]` pixels of each mask; 0 for a box-only object."""
+
+
+def read_columns(data: bytes, where: str) -> RecordColumns:
+    """Reads a serialized record of ours.
+
+    Args:
+      data: The serialized `tf.train.Example`.
+      where: Shard and position, for messages.
+
+    Raises:
+      CorruptionError: If it is no record of ours, is newer than this version, or its
+        parts contradict each other.
+    """
+    try:
+        example = example_proto.parse(data)
+    except DecodeError as error:
+        raise CorruptionError(f"{where} is no tf.train.Example: {error}.") from error
+    get = _Getter(example, where)
+    if (version := get.one(features.SCHEMA)) > features.SCHEMA_VERSION:
+        raise CorruptionError(
+            f"{where} has schema version {version}: this segdata reads up to "
+            f"{features.SCHEMA_VERSION}. Upgrade segdata.",
+            reason="newer-version",
+        )
+    height, width = get.one(features.HEIGHT), get.one(features.WIDTH)
+    num_objects = get.one(features.OBJECT_COUNT)
+    num_runs = get.ints(features.OBJECT_NUM_RUNS, num_objects)
+    corners = (
+        features.OBJECT_YMIN,
+        features.OBJECT_XMIN,
+        features.OBJECT_YMAX,
+        features.OBJECT_XMAX,
+    )
+    boxes = np.stack([get.floats(c, num_objects) for c in corners], axis=1)
+    values = get.some(features.LABEL_VALUES)
+    return RecordColumns(
+        key=get.one(features.KEY).decode("utf-8", "surrogateescape"),
+        encoded=get.one(features.ENCODED),
+        height=height,
+        width=width,
+        label_values=np.frombuffer(values[0], np.uint8) if values else None,
+        label_lengths=get.ints(features.LABEL_LENGTHS, len(values and values[0])),
+        labels=get.ints(features.OBJECT_LABEL, num_objects),
+        crowds=get.ints(features.OBJECT_IS_CROWD, num_objects) != 0,
+        areas=get.floats(features.OBJECT_AREA, num_objects),
+        boxes=boxes * np.array((height, width, height, width), np.float64),
+        num_runs=num_runs,
+        mask_pixels=_mask_pixels(get, num_runs, where),
+    )
+
+
+class _Getter:
+    """The values of one example, checked for kind and number."""
+
+    def __init__(self, example: Any, where: str) -> None:
+        self._features = example.features.feature
+        self._where = where
+
+    def some(self, feature: Feature) -> Any:
+        """All values; empty where the key is absent."""
+        if feature.key not in self._features:
+            return ()
+        found = self._features[feature.key]
+        kind = found.WhichOneof("kind")
+        if kind is None:
+            return ()
+        if kind != f"{feature.kind}_list":
+            raise CorruptionError(
+                f"{self._where} has {kind} values of {feature.key!r}: expected "
+                f"{feature.kind}. Was it written by segdata?",
+                reason="not-our-record",
+            )
+        return getattr(found, kind).value
+
+    def one(self, feature: Feature) -> Any:
+        values = self.some(feature)
+        self._check(feature, len(values), 1)
+        return values[0]
+
+    def ints(self, feature: Feature, expected: int | None = None) -> Int64Array:
+        values = self.some(feature)
+        self._check(feature, len(values), expected)
+        return np.fromiter(values, np.int64, len(values))
+
+    def floats(self, feature: Feature, expected: int) -> Float64Array:
+        values = self.some(feature)
+        self._check(feature, len(values), expected)
+        return np.fromiter(values, np.float64, len(values))
+
+    def _check(self, feature: Feature, got: int, expected: int | None) -> None:
+        if expected is not None and got != expected:
+            raise CorruptionError(
+                f"{self._where} has {got} values of {feature.key!r}: expected "
+                f"{expected}. Was it written by segdata?",
+                reason="not-our-record",
+            )
+
+
+def _mask_pixels(get: _Getter, num_runs: Int64Array, where: str) -> Int64Array:
+    runs = get.ints(features.OBJECT_RUNS)
+    # One object can have at most all runs: a larger number could wrap the sum around.
+    fits = not len(num_runs) or 0 <= num_runs.min() <= num_runs.max() <= len(runs)
+    if not fits or int(num_runs.sum()) != len(runs) or (num_runs % 2).any():
+        raise CorruptionError(
+            f"{where} has {len(runs)} mask runs: its objects have "
+            f"{num_runs.tolist()[:20]}.",
+            reason="object-count-mismatch",
+        )
+    # Every object has an even number of runs: its own are the odd ones of all.
+    filled = np.concatenate([[0], np.cumsum(runs[1::2])])
+    ends = np.cumsum(num_runs) // 2
+    pixels: Int64Array = filled[ends] - filled[ends - num_runs // 2]
+    return pixels
