@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segdata.errors import OptionError, SourceError
+from segdata.errors import OptionError
 from segdata.formats import coco_layout
 from segdata.formats.base import Scan
 from segdata.formats.coco_classes import (
@@ -91,13 +91,12 @@ class Coco:
     def scan(self, source: Path) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         paths = coco_layout.find_json(source, self.annotations, self.kind)
-        parts = [self._part(source, path, len(paths)) for path in paths]
-        is_panoptic = parts[0].is_panoptic
-        if any(part.is_panoptic != is_panoptic for part in parts):
-            raise SourceError(
-                f"of {', '.join(path.name for path in paths)} some hold instances and "
-                "some panoptic segments: choose with --kind or --annotations."
-            )
+        files = [read_coco(path) for path in paths]
+        is_panoptic = self._is_panoptic(files)
+        parts = [
+            self._part(source, file, len(files), is_panoptic=is_panoptic)
+            for file in files
+        ]
         categories = merge_categories(
             found for part in parts for found in part.categories
         )
@@ -123,14 +122,18 @@ class Coco:
             warnings=tuple(warning for part in parts for warning in part.warnings),
             problems=tuple(problem for part in parts for problem in part.problems),
             source_info={
-                part.file.path.name: part.file.info for part in parts if part.file.info
+                title: file.info
+                for title, file in zip(
+                    coco_layout.file_titles(paths), files, strict=True
+                )
+                if file.info
             },
         )
 
-    def _part(self, source: Path, path: Path, num_files: int) -> CocoPart:
-        file = read_coco(path)
-        is_panoptic = self._is_panoptic(file)
-        self._check_options(is_panoptic)
+    def _part(
+        self, source: Path, file: CocoFile, num_files: int, *, is_panoptic: bool
+    ) -> CocoPart:
+        path = file.path
         keypoints: RowsByImage | None = None
         captions: RowsByImage | None = None
         keypoint_categories: Sequence[Any] = ()
@@ -164,7 +167,21 @@ class Coco:
             notices=check_panoptic(file) if is_panoptic else (),
         )
 
-    def _check_options(self, is_panoptic: bool) -> None:
+    def _is_panoptic(self, files: Sequence[CocoFile]) -> bool:
+        """Whether the files hold panoptic segments; checks the options against it."""
+        known = [file for file in files if file.has_segments is not None]
+        kinds = ["panoptic" if file.has_segments else "instances" for file in known]
+        told = "; ".join(
+            f"{kind} in {file.path.name}"
+            for file, kind in zip(known, kinds, strict=True)
+        )
+        wanted = {"auto": kinds[:1]}.get(self.kind, [self.kind])
+        if any(kind not in wanted for kind in kinds):
+            raise OptionError(
+                f"--kind is {self.kind}, and the annotations are {told}: choose files "
+                "of one kind with --annotations."
+            )
+        is_panoptic = "panoptic" in wanted
         if is_panoptic and self.keypoints not in ("auto", "none"):
             raise OptionError(
                 f"--keypoints is {self.keypoints!r}, but panoptic segments have none."
@@ -172,16 +189,6 @@ class Coco:
         if self.panoptic_pngs and not is_panoptic:
             raise OptionError(
                 f"--panoptic-pngs is {self.panoptic_pngs!r}, but the annotations are "
-                "instances. Name a panoptic file with --annotations or --kind."
+                f"{told or 'none'}."
             )
-
-    def _is_panoptic(self, file: CocoFile) -> bool:
-        if self.kind == "auto":
-            return file.has_segments
-        if file.annotations.rows and file.has_segments != (self.kind == "panoptic"):
-            found = "panoptic segments" if file.has_segments else "no panoptic segments"
-            raise OptionError(
-                f"--kind is {self.kind}, but the annotations of {file.path.name} have "
-                f"{found}. Name another file with --annotations."
-            )
-        return self.kind == "panoptic"
+        return is_panoptic

@@ -75,10 +75,11 @@ class CocoFile:
     """What a person should know, one line each."""
 
     @property
-    def has_segments(self) -> bool:
-        """Whether its annotations are panoptic: one for an image, with segments."""
-        first = next(iter(self.annotations.rows.values()), ())
-        return any("segments_info" in row for row in parse_rows(first[:1], self.path))
+    def has_segments(self) -> bool | None:
+        """Whether its annotations are panoptic; None where it has none."""
+        for rows in self.annotations.rows.values():
+            return "segments_info" in parse_rows(rows[:1], self.path)[0]
+        return None
 
     def parsed_images(self) -> Iterator[tuple[Id, dict[str, Any]]]:
         """Id and entry of each image.

@@ -149,6 +149,14 @@ def plain_stem(path: Path) -> str:
     return stem.removeprefix("instances").strip("_")
 
 
+def file_titles(paths: Sequence[Path]) -> list[str]:
+    """A name for each file; those of one name get their folders' before it."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
 def split_names(paths: Sequence[Path]) -> list[str | None]:
     """A split for each file: its name without `instances` and the year.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from segdata.annotations import Annotation
 from segdata.errors import SourceError
-from segdata.formats.coco_json import CocoFile
+from segdata.formats.coco_json import CocoFile, sort_rows
 from segdata.formats.coco_layout import below
 from segdata.formats.coco_objects import panoptic_object
 from segdata.formats.json_tables import row_keys
@@ -58,6 +58,8 @@ def add_segments(data: Annotation, row: Mapping[str, Any], folder: str) -> None:
     path = below(folder, name) if isinstance(name, str) else name
     data["mask_image"] = {"path": path, "encoding": "id24"}  # type: ignore[typeddict-item]  # refused by its name where it is no text
     segments = row.get("segments_info")
+    if isinstance(segments, list) and all(isinstance(s, dict) for s in segments):
+        sort_rows(segments)  # so the file's order is no matter
     data["objects"] = (
         list(map(panoptic_object, segments)) if isinstance(segments, list) else segments  # type: ignore[typeddict-item]  # likewise
     )

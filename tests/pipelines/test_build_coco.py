@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -97,6 +98,9 @@ def test_every_real_instance_comes_back_bit_for_bit(
         assert record.filename == f"images/{image['file_name']}"
         assert record.encoded == (coco / record.filename).read_bytes()
         assert (record.height, record.width) == (height, width)
+        own = ("id", "file_name", "height", "width")
+        assert record.source == {k: v for k, v in image.items() if k not in own}
+        assert record.image_id == str(image["id"])
         annotation_ids, category_ids = ids[record.key]
         assert annotation_ids == sorted(
             row["id"] for row in rows.values() if row["image_id"] == image["id"]
@@ -117,9 +121,22 @@ def test_every_real_instance_comes_back_bit_for_bit(
             x, y, box_width, box_height = row["bbox"]
             box = (y, x, y + box_height, x + box_width)
             assert item.box == pytest.approx(box, rel=1e-6, abs=1e-4)
+            # To the digit, ids and all.
+            kept = {
+                k: v for k, v in row.items() if k not in ("segmentation", "image_id")
+            }
+            assert item.source == kept
             seen += 1
             crowds += item.is_crowd
     assert (seen, crowds) == (1458, 15)
+
+
+def test_what_the_real_file_says_of_itself_is_in_the_manifest(
+    table: dict[str, Any], real_build: Path
+) -> None:
+    assert read_manifest(real_build).source_info == {
+        "instances.json": {k: table[k] for k in ("info", "licenses")}
+    }
 
 
 def test_real_images_without_annotations_stay(
@@ -208,6 +225,133 @@ def test_shuffled_json_gives_the_same_bytes(
     out = tmp_path / "out"
     run_build(coco, out, dataset_format=Coco(annotations=str(path)), num_shards=4)
     assert file_hashes(out) == file_hashes(real_build)
+
+
+# --- painted from the real instances -------------------------------------------------
+
+
+def painting_order(rows: list[dict[str, Any]], masks: list[Any]) -> list[int]:
+    """Places of the annotations, the lowest first: crowds, then large before small."""
+    return sorted(
+        range(len(rows)),
+        key=lambda i: (not rows[i]["iscrowd"], -int(masks[i].sum()), rows[i]["id"]),
+    )
+
+
+def masks_of_images(
+    table: dict[str, Any],
+) -> dict[int, tuple[list[dict[str, Any]], list[NDArray[np.uint8]]]]:
+    """Image id -> its annotations in the order of their ids, and their masks."""
+    found = {}
+    for image in table["images"]:
+        rows = [r for r in table["annotations"] if r["image_id"] == image["id"]]
+        rows.sort(key=lambda row: row["id"])
+        sides = (image["height"], image["width"])
+        masks = [pycocotools_mask(row["segmentation"], *sides) for row in rows]
+        found[image["id"]] = (rows, masks)
+    return found
+
+
+def test_real_label_maps_are_painted_by_the_rule(
+    coco: Path, table: dict[str, Any], run_build: Build, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    manifest = run_build(coco, out, dataset_format=Coco(semantic=True), num_shards=4)
+    by_source = {c.source_ids[0]: c.id for c in manifest.label_map.object_classes}
+    expected = masks_of_images(table)
+    for record in RecordSource(out, "train"):
+        rows, masks = expected[int(record.image_id)]
+        painted = np.zeros((record.height, record.width), np.uint8)
+        for place in painting_order(rows, masks):
+            painted[masks[place] != 0] = by_source[rows[place]["category_id"]]
+        label_map = record.label_map()
+        assert label_map is not None
+        assert np.array_equal(label_map, painted)
+        assert len(record.objects) == len(rows)
+
+
+def write_real_panoptic(
+    coco: Path, table: dict[str, Any], root: Path, num_images: int
+) -> dict[int, dict[int, NDArray[np.bool_]]]:
+    """Real instances as panoptic ground truth, in COCO's own layout.
+
+    Returns:
+      Image id -> segment id -> mask.
+    """
+    folder = root / "annotations" / "panoptic_val2017"
+    folder.mkdir(parents=True)
+    (root / "val2017").mkdir()
+    images = sorted(table["images"], key=lambda row: row["id"])[:num_images]
+    rows = []
+    truth: dict[int, dict[int, NDArray[np.bool_]]] = {}
+    part = {**table, "images": images}
+    for image_id, (objects, masks) in masks_of_images(part).items():
+        image = next(row for row in images if row["id"] == image_id)
+        shutil.copy(coco / "images" / image["file_name"], root / "val2017")
+        ids = np.zeros((image["height"], image["width"]), np.int64)
+        for place in painting_order(objects, masks):
+            # As panopticapi's: anything up to 24 bits.
+            ids[masks[place] != 0] = objects[place]["id"] % (1 << 24)
+        name = image["file_name"].replace(".jpg", ".png")
+        rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1)
+        Image.fromarray(rgb.astype(np.uint8)).save(folder / name)
+        seen = set(np.unique(ids).tolist()) - {0}
+        truth[image_id] = {segment_id: ids == segment_id for segment_id in seen}
+        segments = []
+        for row in objects:
+            if row["id"] % (1 << 24) in seen:
+                kept = {k: row[k] for k in ("category_id", "iscrowd", "bbox")}
+                area = int(truth[image_id][row["id"] % (1 << 24)].sum())
+                segments.append({"id": row["id"] % (1 << 24), "area": area, **kept})
+        rows.append(
+            {"image_id": image_id, "file_name": name, "segments_info": segments}
+        )
+    categories = [{**row, "isthing": row["id"] % 2} for row in table["categories"]]
+    data = {"images": images, "annotations": rows, "categories": categories}
+    path = root / "annotations" / "panoptic_val2017.json"
+    path.write_text(json.dumps(data))
+    return truth
+
+
+def test_real_panoptic_segments_come_back_bit_for_bit(
+    coco: Path,
+    table: dict[str, Any],
+    run_build: Build,
+    file_hashes: Hashes,
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "source"
+    truth = write_real_panoptic(coco, table, source, 40)
+    outs = [tmp_path / str(workers) for workers in (1, 2)]
+    for workers, out in enumerate(outs, 1):
+        manifest = run_build(
+            source, out, dataset_format=Coco(semantic=True), workers=workers
+        )
+    assert file_hashes(outs[0]) == file_hashes(outs[1])
+    by_source = {c.source_ids[0]: c for c in manifest.label_map.object_classes}
+    assert [c.is_thing for c in by_source.values()] == [i % 2 == 1 for i in by_source]
+    assert manifest.label_map.ignore_id == 255
+    segments = crowds = largest = 0
+    for record in RecordSource(outs[0], "val"):
+        expected = truth[int(record.image_id)]
+        painted = np.full((record.height, record.width), 255, np.uint8)
+        assert {item.source["id"] for item in record.objects} == set(expected)
+        for item in record.objects:
+            mask = expected[item.source["id"]]
+            assert np.array_equal(record.mask(item), mask)
+            assert item.area == mask.sum()
+            painted[mask] = item.label
+            assert item.label == by_source[item.source["category_id"]].id
+            segments += 1
+            crowds += item.is_crowd
+            largest = max(largest, item.source["id"])
+        assert np.array_equal(record.label_map(), painted)
+        assert record.source["panoptic"] == {
+            "file_name": f"{int(record.image_id):012d}.png"
+        }
+    assert segments > 200
+    assert crowds > 0
+    assert largest > 65536
 
 
 def write_small(root: Path) -> Path:
