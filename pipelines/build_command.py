@@ -89,7 +89,7 @@ _COMMON: tuple[click.Parameter, ...] = (
 )
 
 
-class _Text(click.ParamType):
+class _Text(click.ParamType[str]):
     """Text, or `@FILE` for the text of a file, such as a BibTeX entry."""
 
     name = "text|@file"

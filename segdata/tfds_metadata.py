@@ -35,10 +35,18 @@ Node = dict[str, Any]
 
 def dataset_info(manifest: Manifest) -> bytes:
     """`dataset_info.json`: what TFDS calls the data set, its splits and shards."""
+    about = manifest.about
+    told: Node = {
+        "citation": about.citation,
+        "location": {"urls": [about.homepage]} if about.homepage else {},
+        "redistributionInfo": {"license": about.license} if about.license else {},
+    }
+    layout = f"{manifest.name}: {manifest.layout}. Written by segdata."
     info = {
         "name": manifest.name,
         "version": f"{features.SCHEMA_VERSION}.0.0",
-        "description": f"{manifest.name}: {manifest.layout}. Written by segdata.",
+        "description": about.description or layout,
+        **{name: value for name, value in told.items() if value},
         "fileFormat": "tfrecord",
         "splits": [
             {

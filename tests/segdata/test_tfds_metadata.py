@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 
 from segdata import features, tfds_metadata
 from segdata.label_map import LabelClass, LabelMap
-from segdata.manifest import Manifest, ShardSummary, SplitSummary
+from segdata.manifest import About, Manifest, ShardSummary, SplitSummary
 from segdata.receipt import Counts
 
 
@@ -89,6 +90,20 @@ def test_info_has_no_field_that_the_parser_would_refuse() -> None:
     info = orjson.loads(tfds_metadata.dataset_info(manifest(OBJECTS, {"a": split(1)})))
     known = {"name", "version", "description", "fileFormat", "splits"}
     assert info.keys() == known
+
+
+def test_what_the_user_says_is_told_in_the_places_of_the_format() -> None:
+    about = About(
+        description="Streets.",
+        license="CC-BY-4.0",
+        citation="@misc{a}",
+        homepage="https://example.org",
+    )
+    told = replace(manifest(OBJECTS, {"a": split(1)}), about=about)
+    info = orjson.loads(tfds_metadata.dataset_info(told))
+    assert (info["description"], info["citation"]) == ("Streets.", "@misc{a}")
+    assert info["location"] == {"urls": ["https://example.org"]}
+    assert info["redistributionInfo"] == {"license": "CC-BY-4.0"}
 
 
 def test_every_node_names_its_class() -> None:
