@@ -183,7 +183,7 @@ def _collect(
     images_by_key: dict[str, str] = {}
     source_splits: set[str] = set()
     for data in found:
-        is_valid = _is_valid(data, options)
+        _check(data, options)
         key = record_key(data)
         if key in images_by_key:
             raise SourceError(
@@ -195,11 +195,8 @@ def _collect(
         source_splits.add(data.get("split", DEFAULT_SPLIT))
         split = options.split.assign(key, data.get("split"), options.seed)
         if split is not None:
-            states = (
-                source_states(data, source, is_strict=options.on_error == "fail")
-                if is_valid
-                else []
-            )
+            is_strict = options.on_error == "fail"
+            states = source_states(data, source, is_strict=is_strict)
             place = spool.append(_data_json(data))
             by_split.setdefault(split, []).append(
                 _candidate(data, key, states, place, options)
@@ -253,18 +250,16 @@ def _storable(item: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _is_valid(data: Annotation, options: BuildOptions) -> bool:
-    """Whether an annotation dict is well formed.
+def _check(data: Annotation, options: BuildOptions) -> None:
+    """Ends a strict build at an annotation dict that is not well formed.
 
-    One that is not ends a strict build; else its worker will reject it.
+    Otherwise its worker will reject it.
     """
     try:
         validate_annotation(data)
     except AnnotationError:
         if options.on_error == "fail" or not isinstance(data.get("image"), str):
             raise
-        return False
-    return True
 
 
 def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from segdata.cli import cli
 from segdata.errors import CorruptionError, OptionError
 from segdata.example_proto import Example, SequenceExample, serialize
 from segdata.inspection import read_values, summarize
-from segdata.record import parse_record
+from segdata.record_parser import parse_record
 from segdata.shards import RecordWriter
 from segdata.tfrecord_scan import scan_records
 
