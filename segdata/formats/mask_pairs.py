@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -9,9 +10,8 @@ from segdata.annotations import Annotation, LabelEncoding
 from segdata.errors import AnnotationError
 from segdata.formats.folders import Listing, count_of, list_folder
 
-_SPLITS = frozenset(
-    ("train", "training", "trainval", "val", "valid", "validation", "dev", "test")
-) | {"testing"}
+_SPLITS = {"train", "training", "trainval", "val", "valid", "validation", "dev"}
+_SPLITS |= {"test", "testing"}
 
 
 class FolderPair:
@@ -34,7 +34,7 @@ class FolderPair:
             for folder, other in zip(self._folders, self._folders[::-1], strict=True)
         ]
         self._suffix = suffix
-        self._split = prefix.strip("/") or None
+        self._split = re.sub(r"\W", "_", prefix.strip("/"), flags=re.ASCII) or None
         self.problems: list[AnnotationError] = []
         """Names that stand for several files."""
         self.unmatched_masks: list[str] = []

@@ -143,6 +143,7 @@ class _Folders:
             folder: listing.unique() for folder, listing in self._listings.items()
         }
         self._without_xml: dict[str, list[str]] = {}
+        self._of_another: list[str] = []
         self.problems: list[AnnotationError] = []
         """XML files and heads that cannot be used."""
 
@@ -187,6 +188,12 @@ class _Folders:
                     f"{len(missing)} of {len(entries)} images of {name}.txt have no "
                     f"XML and so no head, e.g. {min(missing)}"
                 )
+        if self._of_another:
+            yield (
+                f"{count_of(self._of_another, 'XML names', 'XMLs name')} another image "
+                f"than its own name says and counts all the same, e.g. "
+                f"{self._of_another[0]}"
+            )
         listed = {entry.name for entries in lists.values() for entry in entries}
         images = self._files[_IMAGES]
         for folder, names in (
@@ -222,6 +229,8 @@ class _Folders:
             self.problems.append(error)
             return
         self.problems += found.problems
+        if Path(str(found.source.get("filename") or name)).stem != name:
+            self._of_another.append(path)
         annotation["source"]["xml"] = found.source
         annotation["regions"] = [
             Region(name=_HEAD, bbox=box.bbox, source=box.source) for box in found.boxes

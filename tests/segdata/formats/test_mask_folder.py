@@ -166,6 +166,7 @@ def test_images_beside_the_folders_of_splits_are_warned_of(tmp_path: Path) -> No
 def test_pair_of_folders_in_each_splits_folder(tmp_path: Path) -> None:
     folder(tmp_path / "train", "a")
     folder(tmp_path / "val", "a", "train/b")
+    folder(tmp_path / "öffentlich 2-b", "a")
     (tmp_path / "notes").mkdir()
     (tmp_path / "train/classes.txt").rename(tmp_path / "classes.txt")
     scan = MaskFolder().scan(tmp_path)
@@ -173,6 +174,7 @@ def test_pair_of_folders_in_each_splits_folder(tmp_path: Path) -> None:
         "train/images/a.png": "train",
         "val/images/a.png": "val",
         "val/images/train/b.png": "val",
+        "öffentlich 2-b/images/a.png": "_ffentlich_2_b",
     }
 
 

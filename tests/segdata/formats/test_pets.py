@@ -36,7 +36,11 @@ TRIMAP = np.array(
 )
 
 
-def xml(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (6, 8)) -> str:
+def xml(
+    *boxes: tuple[int, int, int, int],
+    size: tuple[int, int] = (6, 8),
+    filename: str = "",
+) -> str:
     objects = "".join(
         f"<object><name>cat</name><pose>Left</pose><truncated>1</truncated>"
         f"<occluded>0</occluded><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
@@ -44,7 +48,7 @@ def xml(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (6, 8)) -> st
         for x0, y0, x1, y1 in boxes
     )
     return (
-        f"<annotation><filename>x.jpg</filename><size><width>{size[1]}</width>"
+        f"<annotation><filename>{filename}</filename><size><width>{size[1]}</width>"
         f"<height>{size[0]}</height><depth>3</depth></size>{objects}</annotation>"
     )
 
@@ -133,7 +137,7 @@ def test_record_holds_trimap_breed_pet_and_head(pets: Path) -> None:
         "species": 2,
         "breed_id": 5,
         "xml": {
-            "filename": "x.jpg",
+            "filename": "",
             "size": {"width": 8, "height": 6, "depth": 3},
         },
     }
@@ -354,6 +358,21 @@ def test_folder_without_xmls_is_no_oddity(pets: Path) -> None:
     scan = Pets().scan(pets)
     assert scan.warnings == ()
     assert all(a["regions"] == [] for a in by_key(scan).values())
+
+
+def test_xml_that_names_another_image_is_warned_of(pets: Path) -> None:
+    for name, filename in (
+        ("Abyssinian_1", "Abyssinian_1.png"),
+        ("english_cocker_spaniel_12", "Abyssinian_1.jpg"),
+    ):
+        path = pets / f"annotations/xmls/{name}.xml"
+        path.write_text(xml((3, 2, 5, 4), filename=filename))
+    scan = Pets().scan(pets)
+    assert scan.warnings == (
+        "1 XML names another image than its own name says and counts all the same, "
+        "e.g. annotations/xmls/english_cocker_spaniel_12.xml",
+    )
+    assert len(by_key(scan)["english_cocker_spaniel_12"]["regions"]) == 1
 
 
 def test_bad_xml_costs_only_the_head(pets: Path) -> None:
