@@ -6,7 +6,7 @@ Rasterisation of polygons is pycocotools': https://github.com/cocodataset/cocoap
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from itertools import pairwise
 from typing import Any
 
@@ -15,17 +15,24 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError, short_repr
+from segdata.mask_budget import MAX_BOUNDARIES, MAX_POLYGON_WALK, MaskBudget
 
 Int64Array = NDArray[np.int64]
 
-MAX_POLYGON_WALK = 1 << 22
-"""Longest outline in pixels that is rasterised. pycocotools walks every pixel of every
-edge in memory, five-fold oversampled, also outside the image: without a limit one
-coordinate of 1e9 costs all memory."""
+_UNITED_AT_ONCE = 256
+_MAX_DIGITS = 7
+"""Characters of one number of a compressed string: 35 bits, more than any image's
+pixels."""
 
 
-def rle_counts(segmentation: Mapping[str, Any], height: int, width: int) -> Int64Array:
+def rle_counts(
+    segmentation: Mapping[str, Any],
+    height: int,
+    width: int,
+    budget: MaskBudget | None = None,
+) -> Int64Array:
     """Column-major counts of a COCO RLE dict, checked."""
+    budget = budget or MaskBudget()
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size is None or counts is None:
         raise AnnotationError(
@@ -39,16 +46,27 @@ def rle_counts(segmentation: Mapping[str, Any], height: int, width: int) -> Int6
             f"{short_repr(size)}. Height comes first.",
             reason="mask-size-mismatch",
         )
-    if isinstance(counts, str | bytes | bytearray):
-        array = decompress_counts(counts)
-    else:
-        array = _integers(counts)
+    is_compressed = isinstance(counts, str | bytes | bytearray)
+    if isinstance(counts, Sized):  # of a string, the most that it can hold
+        budget.spend_boundaries(len(counts), "columns")
+    array = decompress_counts(counts) if is_compressed else _integers(counts)
     check_counts(array, height, width)
     return array
 
 
-def polygon_counts(polygons: Sequence[Any], height: int, width: int) -> Int64Array:
-    """Column-major counts of united polygons, rasterised by pycocotools."""
+def polygon_counts(
+    polygons: Sequence[Any],
+    height: int,
+    width: int,
+    budget: MaskBudget | None = None,
+) -> Int64Array:
+    """Column-major counts of united polygons, rasterised by pycocotools.
+
+    Each polygon is filled by the even-odd rule: an outline that runs around an area
+    twice leaves it out. What one polygon fills another cannot take away: only an RLE
+    can tell of a hole by parts.
+    """
+    budget = budget or MaskBudget()
     if polygons and not isinstance(polygons[0], Sequence | np.ndarray):
         polygons = [polygons]
     if not polygons:
@@ -56,8 +74,24 @@ def polygon_counts(polygons: Sequence[Any], height: int, width: int) -> Int64Arr
             "segmentation is an empty list of polygons.", reason="empty-polygon"
         )
     parts = [_checked_polygon(polygon) for polygon in polygons]
-    encoded = coco_mask.merge(coco_mask.frPyObjects(parts, height, width))
-    return decompress_counts(encoded["counts"])
+    budget.spend_walk(sum(map(_outline_pixels, parts)))
+    masks = [
+        coco_mask.merge(
+            coco_mask.frPyObjects([p.tolist() for p in group], height, width)
+        )
+        for group in _groups(parts)
+    ]
+    while len(masks) > 1:
+        masks = [coco_mask.merge(list(group)) for group in _groups(masks)]
+    counts = decompress_counts(masks[0]["counts"])
+    budget.spend_boundaries(len(counts), "columns")
+    return counts
+
+
+def _groups(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Some at a time: what pycocotools needs for a union grows with their square."""
+    for begin in range(0, len(items), _UNITED_AT_ONCE):
+        yield items[begin : begin + _UNITED_AT_ONCE]
 
 
 def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
@@ -94,7 +128,7 @@ def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
         return np.zeros(0, np.int64)
     first = np.concatenate([[0], last[:-1] + 1])
     digits = last - first + 1
-    if int(digits.max()) > 7:  # 35 bits: more than any image's pixels
+    if int(digits.max()) > _MAX_DIGITS:  # 35 bits: more than any image's pixels
         raise AnnotationError(
             "compressed COCO RLE holds a number of more than 35 bits.",
             reason="bad-rle",
@@ -108,16 +142,15 @@ def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
     return numbers
 
 
-MAX_BOUNDARIES = 1 << 22
-"""Most ends of row-major runs that one object may have. A few kilobytes of column-major
-runs can hide gigabytes: stripes one pixel wide have a boundary at every pixel."""
-
 # Work of one pass of `transcode`: many large masks at once would cost gigabytes.
 _PASS_ENDS = 1 << 20
 
 
 def transcode(
-    column_major: Sequence[Int64Array], height: int, width: int
+    column_major: Sequence[Int64Array],
+    height: int,
+    width: int,
+    budget: MaskBudget | None = None,
 ) -> list[Int64Array]:
     """Turns column-major runs (COCO's order) into row-major runs, without dense masks.
 
@@ -126,14 +159,16 @@ def transcode(
         `height * width`.
       height: Image height in pixels.
       width: Image width in pixels.
+      budget: What they may cost.
 
     Returns:
       Per object the row-major runs as `rle` returns them.
 
     Raises:
-      AnnotationError: If an object has more than `MAX_BOUNDARIES` row-major run ends;
-        its attribute `index` tells which.
+      AnnotationError: If an object has too many row-major runs; its attribute `index`
+        tells which.
     """
+    budget = budget or MaskBudget()
     result: list[Int64Array] = []
     begin = cost = 0
     for index, counts in enumerate(column_major):
@@ -141,7 +176,7 @@ def transcode(
         if cost > _PASS_ENDS or index == len(column_major) - 1:
             part = column_major[begin : index + 1]
             try:
-                result += _transcode_pass(part, height, width)
+                result += _transcode_pass(part, height, width, budget)
             except AnnotationError as error:
                 error.index = begin + (error.index or 0)
                 raise
@@ -150,7 +185,7 @@ def transcode(
 
 
 def _transcode_pass(
-    column_major: Sequence[Int64Array], height: int, width: int
+    column_major: Sequence[Int64Array], height: int, width: int, budget: MaskBudget
 ) -> list[Int64Array]:
     """Transcodes some objects of an image at once.
 
@@ -175,8 +210,11 @@ def _transcode_pass(
     toggles.sort()
     first, last = toggles[0::2], toggles[1::2]
     lengths = last - first
+    total = int(lengths.sum())
+    if total > MAX_BOUNDARIES and len(column_major) > 1:
+        return _transcode_halves(column_major, height, width, budget)
+    budget.spend_boundaries(total, "rows")
     group, top = np.divmod(first, height + 2)
-    _check_boundaries(group // width, lengths, len(column_major))
     y = _ranges(top, lengths)
     group = np.repeat(group, lengths)
     owner, x = np.divmod(group, width)
@@ -185,6 +223,19 @@ def _transcode_pass(
     boundaries = (owner * size + position)[inside]
     boundaries.sort()
     return _split_boundaries(boundaries, len(column_major), size)
+
+
+def _transcode_halves(
+    column_major: Sequence[Int64Array], height: int, width: int, budget: MaskBudget
+) -> list[Int64Array]:
+    """Transcodes objects whose boundaries would take too much memory at once."""
+    half = len(column_major) // 2
+    first = _transcode_pass(column_major[:half], height, width, budget)
+    try:
+        return first + _transcode_pass(column_major[half:], height, width, budget)
+    except AnnotationError as error:
+        error.index = half + (error.index or 0)
+        raise
 
 
 def check_counts(counts: Int64Array, height: int, width: int) -> None:
@@ -227,7 +278,7 @@ def _integers(counts: Any) -> Int64Array:
     )
 
 
-def _checked_polygon(polygon: Any) -> list[float]:
+def _checked_polygon(polygon: Any) -> NDArray[np.float64]:
     try:
         points = np.asarray(polygon, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -248,14 +299,7 @@ def _checked_polygon(polygon: Any) -> list[float]:
             "polygon has a coordinate that is not a finite number.",
             reason="bad-polygon",
         )
-    if _outline_pixels(points) > MAX_POLYGON_WALK:
-        raise AnnotationError(
-            f"polygon's outline is longer than {MAX_POLYGON_WALK} pixels: it is not "
-            "rasterised. Are its coordinates in pixels?",
-            reason="bad-polygon",
-        )
-    result: list[float] = points.tolist()
-    return result
+    return points
 
 
 def _outline_pixels(points: NDArray[np.float64]) -> float:
@@ -306,22 +350,6 @@ def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
     total = int(lengths.sum())
     steps: Int64Array = np.repeat(starts - offsets, lengths) + np.arange(total)
     return steps
-
-
-def _check_boundaries(
-    owners: Int64Array, lengths: Int64Array, num_objects: int
-) -> None:
-    """Refuses an object whose row-major runs would fill the memory."""
-    ends = np.bincount(owners, weights=lengths, minlength=num_objects)
-    worst = int(ends.argmax())
-    if ends[worst] > MAX_BOUNDARIES:
-        error = AnnotationError(
-            f"mask has {int(ends[worst])} ends of runs along its rows: at most "
-            f"{MAX_BOUNDARIES} are stored. Is it noise, or fine stripes?",
-            reason="noisy-mask",
-        )
-        error.index = worst
-        raise error
 
 
 def _split_boundaries(

@@ -17,6 +17,7 @@ from segdata.canonical_json import canonical_json
 from segdata.errors import AnnotationError, short_repr
 from segdata.keypoints import read_keypoints
 from segdata.label_map import LabelClass, LabelMap
+from segdata.mask_budget import MaskBudget, MaskBudgetError
 from segdata.mask_images import MaskImageRuns
 
 OnBadObject = Callable[[AnnotationError], None]
@@ -90,19 +91,25 @@ def encode_objects(
 
     Raises:
       AnnotationError: For the first bad object, where `on_bad_object` is None.
+      MaskBudgetError: If the masks are too many and too complex together.
     """
     try:
-        return _encode_all(objects, label_map, size, notes, mask_image)
+        return _encode_all(objects, label_map, size, notes, mask_image, MaskBudget())
+    except MaskBudgetError:
+        raise
     except AnnotationError:
         if on_bad_object is None:
             raise
     notes.add("objects-rejected")
     result = []
+    budget = MaskBudget()
     for number, item in enumerate(objects):  # slower, but only where one is bad
         try:
             result += _encode_all(
-                [item], label_map, size, notes, mask_image, first=number
+                [item], label_map, size, notes, mask_image, budget, first=number
             )
+        except MaskBudgetError:
+            raise
         except AnnotationError as error:
             on_bad_object(error)
     return result
@@ -114,6 +121,7 @@ def _encode_all(
     size: tuple[int, int],
     notes: set[str],
     mask_image: MaskImageRuns | None,
+    budget: MaskBudget,
     *,
     first: int = 0,
 ) -> list[EncodedObject]:
@@ -122,7 +130,7 @@ def _encode_all(
     height, width = size
     result = []
     for item, mask in zip(
-        objects, _masks(objects, height, width, mask_image), strict=True
+        objects, _masks(objects, height, width, mask_image, budget), strict=True
     ):
         label = _object_class(item, label_map)
         called = _called(item)
@@ -150,11 +158,16 @@ def _masks(
     height: int,
     width: int,
     mask_image: MaskImageRuns | None,
+    budget: MaskBudget,
 ) -> list[NDArray[np.int64]]:
     """Runs of each object; empty where it has no mask."""
     spelled = [item for item in objects if _has_mask(item)]
     try:
-        encoded = rle.rle_batch([o["segmentation"] for o in spelled], height, width)
+        encoded = rle.rle_batch(
+            [item["segmentation"] for item in spelled], height, width, budget
+        )
+    except MaskBudgetError:
+        raise
     except AnnotationError as error:
         bad = spelled[error.index or 0]
         raise AnnotationError(

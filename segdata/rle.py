@@ -31,6 +31,7 @@ from pycocotools import mask as coco_mask
 
 from segdata.coco_rle import check_counts, polygon_counts, rle_counts, transcode
 from segdata.errors import AnnotationError
+from segdata.mask_budget import MaskBudget
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
@@ -65,7 +66,10 @@ def rle(segmentation: Any, image_height: int, image_width: int) -> Int64Array:
 
 
 def rle_batch(
-    segmentations: Sequence[Any], image_height: int, image_width: int
+    segmentations: Sequence[Any],
+    image_height: int,
+    image_width: int,
+    budget: MaskBudget | None = None,
 ) -> list[Int64Array]:
     """Encodes all objects of one image: what `rle` does, several times faster.
 
@@ -73,13 +77,16 @@ def rle_batch(
       segmentations: Per object whatever `rle` takes.
       image_height: Height of the image in pixels, at least 1.
       image_width: Width of the image in pixels, at least 1.
+      budget: What they may cost together; None for the budget of one image.
 
     Returns:
       Per object the runs that `rle` returns.
 
     Raises:
       AnnotationError: As `rle`; its attribute `index` tells which object is bad.
+      MaskBudgetError: If they are too many and too complex together.
     """
+    budget = budget or MaskBudget()
     _check_image_size(image_height, image_width)
     dense: dict[int, Int64Array] = {}
     column_major: dict[int, Int64Array] = {}
@@ -89,13 +96,13 @@ def rle_batch(
                 dense[index] = _encode_dense(segmentation, image_height, image_width)
             else:
                 column_major[index] = _column_major_counts(
-                    segmentation, image_height, image_width
+                    segmentation, image_height, image_width, budget
                 )
         except AnnotationError as error:
             error.index = index
             raise
     try:
-        runs = transcode(list(column_major.values()), image_height, image_width)
+        runs = transcode(list(column_major.values()), image_height, image_width, budget)
     except AnnotationError as error:
         error.index = list(column_major)[error.index or 0]
         raise
@@ -255,11 +262,13 @@ def _check_image_size(height: int, width: int) -> None:
         )
 
 
-def _column_major_counts(segmentation: Any, height: int, width: int) -> Int64Array:
+def _column_major_counts(
+    segmentation: Any, height: int, width: int, budget: MaskBudget
+) -> Int64Array:
     if isinstance(segmentation, Mapping):
-        return rle_counts(segmentation, height, width)
+        return rle_counts(segmentation, height, width, budget)
     if isinstance(segmentation, Sequence) and not isinstance(segmentation, str | bytes):
-        return polygon_counts(segmentation, height, width)
+        return polygon_counts(segmentation, height, width, budget)
     raise AnnotationError(
         "unknown kind of segmentation: expected polygons (list), a COCO RLE (dict with "
         "'size' and 'counts') or a dense mask (numpy array), got "

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -19,8 +21,14 @@ from random_masks import (
 
 from segdata import coco_rle
 from segdata.errors import AnnotationError
+from segdata.mask_budget import (
+    MAX_BOUNDARIES,
+    MAX_POLYGON_WALK,
+    MaskBudget,
+    MaskBudgetError,
+)
 
-LIMIT = coco_rle.MAX_POLYGON_WALK
+LIMIT = MAX_POLYGON_WALK
 SQUARE = [0, 0, 2, 0, 2, 2]
 NAN, INF = float("nan"), float("inf")
 
@@ -302,3 +310,125 @@ def test_many_large_masks_in_several_passes_equal_one_by_one() -> None:
     for counts, runs in zip(objects, together, strict=True):
         (alone,) = coco_rle.transcode([counts], height, width)
         np.testing.assert_array_equal(runs, alone)
+
+
+# --- what masks may cost -------------------------------------------------------------
+
+
+def peak_mib(function) -> float:
+    """Peak of what Python and NumPy allocate meanwhile."""
+    tracemalloc.start()
+    try:
+        function()
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak / 2**20
+
+
+def test_masks_that_hide_gigabytes_are_refused_together() -> None:
+    # Each has 2,000 runs along its columns, a few kilobytes, and 4 million along rows.
+    height, width = 2000, 2000
+    hidden = [stripes(height, width)] * 100
+
+    def transcode() -> None:
+        with pytest.raises(MaskBudgetError, match=r"ends of runs together") as caught:
+            coco_rle.transcode(hidden, height, width)
+        assert caught.value.reason == "masks-too-complex"
+
+    assert peak_mib(transcode) < 1000
+
+
+def test_masks_that_are_large_together_equal_one_by_one() -> None:
+    height, width = 1000, 1000
+    small = np.array([5, height * width - 5], np.int64)
+    objects = [small, *[stripes(height, width)] * 5, small, stripes(height, width)]
+    together = coco_rle.transcode(objects, height, width)
+    assert sum(map(len, together)) > MAX_BOUNDARIES
+    for counts, runs in zip(objects, together, strict=True):
+        (alone,) = coco_rle.transcode([counts], height, width)
+        np.testing.assert_array_equal(runs, alone)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_noisy_mask_among_large_ones_is_named(place: int) -> None:
+    height, width = 3000, 3000
+    objects = [np.array([0, height * width], np.int64)] * 5
+    objects[place] = stripes(height, width)
+    with pytest.raises(AnnotationError, match=r"along its rows") as caught:
+        coco_rle.transcode(objects, height, width)
+    assert caught.value.index == place
+
+
+def test_counts_that_are_too_many_are_refused_before_they_are_read() -> None:
+    long = MAX_BOUNDARIES + 1
+    for counts in ([1] * long, "1" * long, b"1" * long):
+        with pytest.raises(AnnotationError, match=r"along its columns") as caught:
+            coco_rle.rle_counts({"size": [4, 5], "counts": counts}, 4, 5)
+        assert caught.value.reason == "noisy-mask"
+
+
+def test_outlines_of_all_parts_count_together() -> None:
+    part = [0, 0, LIMIT / 8, 0, LIMIT / 8, 1]
+    coco_rle.polygon_counts([part] * 3, 4, 5)
+    with pytest.raises(AnnotationError, match=r"outline is longer than") as caught:
+        coco_rle.polygon_counts([part] * 5, 4, 5)
+    assert caught.value.reason == "bad-polygon"
+
+
+def test_outlines_of_all_objects_count_together() -> None:
+    budget = MaskBudget(walk=5 * LIMIT, boundaries=100)
+    part = [0, 0, LIMIT / 4, 0, LIMIT / 4, 1]
+
+    def rasterise_all() -> None:
+        for _ in range(20):
+            coco_rle.polygon_counts([part], 4, 5, budget)
+
+    with pytest.raises(MaskBudgetError, match=r"outlines .* longer than .* together"):
+        rasterise_all()
+
+
+def test_polygon_of_very_many_parts_is_united_in_no_time() -> None:
+    height, width = 300, 400
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 300, (20_000, 2))
+    parts = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in corners.tolist()]
+    counts = coco_rle.polygon_counts(parts, height, width)
+    some = coco_rle.polygon_counts(parts[:600], height, width)
+    united = coco_mask.merge(coco_mask.frPyObjects(parts[:600], height, width))
+    np.testing.assert_array_equal(some, coco_rle.decompress_counts(united["counts"]))
+    assert counts.sum() == height * width
+    assert counts[1::2].sum() > some[1::2].sum()
+
+
+# --- holes: only where COCO itself says so -------------------------------------------
+
+
+def filled(segmentation, height=20, width=20):
+    counts = coco_rle.polygon_counts(segmentation, height, width)
+    values = np.arange(len(counts)) % 2
+    return np.repeat(values, counts).reshape(width, height).T
+
+
+OUTER = [1, 1, 18, 1, 18, 18, 1, 18]
+INNER = [6, 6, 12, 6, 12, 12, 6, 12]
+
+
+def test_polygon_inside_another_is_no_hole() -> None:
+    assert filled([OUTER, INNER])[8, 8] == 1
+    np.testing.assert_array_equal(filled([OUTER, INNER]), filled([OUTER]))
+
+
+def test_outline_that_runs_around_an_area_twice_leaves_it_out() -> None:
+    # One ring: around the outside, over a bridge, around the inside.
+    ring = [*OUTER, 1, 1, 6, 6, *INNER[2:], 6, 6, 1, 1]
+    mask = filled([ring])
+    assert (mask[2, 10], mask[8, 8]) == (1, 0)
+    bow_tie = [2, 2, 18, 18, 18, 2, 2, 18]
+    assert filled([bow_tie])[4, 10] == filled([bow_tie])[16, 10] == 0
+    for segmentation in ([ring], [bow_tie], [ring, bow_tie]):
+        rings = coco_mask.merge(coco_mask.frPyObjects(segmentation, 20, 20))
+        np.testing.assert_array_equal(
+            coco_rle.polygon_counts(segmentation, 20, 20),
+            coco_rle.decompress_counts(rings["counts"]),
+        )

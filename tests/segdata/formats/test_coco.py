@@ -1490,3 +1490,33 @@ def test_flipped_bytes_give_a_build_or_one_of_our_errors(
         at = data.draw(st.integers(0, len(text) - 1))
         text[at] = data.draw(st.integers(0, 255))
     survives(junk_root, bytes(text), "skip")
+
+
+# --- what the masks of an image may cost ---------------------------------------------
+
+
+def test_image_of_masks_that_hide_gigabytes_is_refused(root: Path) -> None:
+    height = width = 2000
+    save_image(root / "images" / "c.png", height, width)
+    stripes = {"size": [height, width], "counts": [height] * width}
+    rows = [object_row(i, 3, segmentation=stripes, bbox=ABSENT) for i in range(50)]
+    images = [image_row(), image_row(3, "c.png", height=height, width=width)]
+    write(root, table(images=images, annotations=[object_row(), *rows]))
+    message = r"masks of the image have more than 16777216 ends of runs together: .* \("
+    with pytest.raises(AnnotationError, match=message):
+        build(root)
+    manifest = build(root, "skip")
+    assert manifest.splits["train"].rejects == {"masks-too-complex": 1}
+    assert manifest.splits["train"].rejected_objects == {}
+    assert list(records(root)) == ["images/a"]
+
+
+def test_image_of_bad_and_of_costly_masks_is_refused_too(root: Path) -> None:
+    far = [[0, 0, 1e6, 0, 1e6, 1]]
+    rows = [object_row(i, segmentation=far) for i in range(100)]
+    write(root, table(annotations=[object_row(segmentation=5), *rows]))
+    manifest = build(root, "skip")
+    assert manifest.splits["train"].rejects == {"masks-too-complex": 1}
+    (reject,) = rejects(root)
+    assert re.search(r"outlines of the image's polygons are longer", reject["message"])
+    assert list(records(root)) == ["images/b"]
