@@ -17,25 +17,41 @@ if TYPE_CHECKING:
     from segdata.dataset import Dataset, open
     from segdata.example import dict_to_tf_example
     from segdata.label_map import LabelMap
-    from segdata.reader import read_semantic
+    from segdata.reader import read_instances, read_semantic
+    from segdata.reading_options import (
+        Augmentation,
+        ImageOptions,
+        InstanceOptions,
+        Resize,
+    )
     from segdata.source import RecordSource
 
 __all__ = [
+    "Augmentation",
     "Dataset",
+    "ImageOptions",
+    "InstanceOptions",
     "LabelMap",
     "RecordSource",
+    "Resize",
     "__version__",
     "dict_to_tf_example",
     "open",
+    "read_instances",
     "read_semantic",
 ]
 
 _LAZY = {
     "Dataset": "segdata.dataset",
+    "Augmentation": "segdata.reading_options",
+    "ImageOptions": "segdata.reading_options",
+    "InstanceOptions": "segdata.reading_options",
     "LabelMap": "segdata.label_map",
     "RecordSource": "segdata.source",
+    "Resize": "segdata.reading_options",
     "dict_to_tf_example": "segdata.example",
     "open": "segdata.dataset",
+    "read_instances": "segdata.reader",
     "read_semantic": "segdata.reader",
 }
 

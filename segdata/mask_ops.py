@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from segdata.sampling import Number, Sampling, float64, stretched
 from segdata.tensorflow_import import tf
 
 # One byte of value 1 in each of the eight pixels of a word.
@@ -34,7 +35,11 @@ Known sizes let the graph fold a good part of the work into constants."""
 
 
 def decode_label_map(
-    values: tf.Tensor, lengths: tf.Tensor, height: Size, width: Size
+    values: tf.Tensor,
+    lengths: tf.Tensor,
+    height: Size,
+    width: Size,
+    where: str | tf.Tensor = "",
 ) -> tf.Tensor:
     """Decodes label-map runs at full size.
 
@@ -44,6 +49,7 @@ def decode_label_map(
         `height * width`.
       height: Height in pixels.
       width: Width in pixels.
+      where: Name of the record, for messages.
 
     Returns:
       `[height, width] uint8` class ids.
@@ -53,7 +59,7 @@ def decode_label_map(
     """
     height, width = _int32(height), _int32(width)
     num_pixels = height * width
-    ids, ends = _runs(values, lengths, num_pixels)
+    ids, ends = _runs(values, lengths, num_pixels, where)
     pixels = _paint(ids, ends[:-1], num_pixels, (num_pixels + 7) // 8)
     return tf.reshape(pixels, [height, width])
 
@@ -64,6 +70,7 @@ def resize_label_map(
     height: Size,
     width: Size,
     size: tuple[int, int],
+    where: str | tf.Tensor = "",
 ) -> tf.Tensor:
     """Decodes label-map runs straight at another size, by nearest sampling.
 
@@ -75,6 +82,7 @@ def resize_label_map(
       height: Source height in pixels.
       width: Source width in pixels.
       size: Output `(height, width)` in pixels.
+      where: Name of the record, for messages.
 
     Returns:
       `[size[0], size[1]] uint8` class ids.
@@ -82,33 +90,65 @@ def resize_label_map(
     Raises:
       tf.errors.InvalidArgumentError: If runs and source size do not agree.
     """
-    height, width = _int32(height), _int32(width)
-    out_height, out_width = size
-    ids, ends = _runs(values, lengths, height * width)
-    bounds = ends[:-1]
+    rows = stretched(0.0, float64(height), float(size[0]))
+    columns = stretched(0.0, float64(width), float(size[1]))
+    sampled = sample_label_map(values, lengths, height, width, rows, columns, where)
+    return tf.ensure_shape(sampled, size)
+
+
+def sample_label_map(
+    values: tf.Tensor,
+    lengths: tf.Tensor,
+    height: Size,
+    width: Size,
+    rows: Sampling,
+    columns: Sampling,
+    where: str | tf.Tensor = "",
+) -> tf.Tensor:
+    """Decodes the samples of a label map straight from its runs.
+
+    Args:
+      values: `[runs] uint8`, as one string.
+      lengths: `[runs] int64`, pixels of each run, at least 1.
+      height: Source height in pixels.
+      width: Source width in pixels.
+      rows: Which pixel rows the output's rows look at, all inside the map.
+      columns: Likewise the columns.
+      where: Name of the record, for messages.
+
+    Returns:
+      `[rows.count, columns.count] uint8` class ids.
+
+    Raises:
+      tf.errors.InvalidArgumentError: If runs and source size do not agree.
+    """
+    height, width = float64(height), float64(width)
+    ids, ends = _runs(values, lengths, height * width, where)
     # Upsampling repeats whole rows: paint each source row once and gather, else the
     # boundaries of one row would have to be painted once for every output row.
-    rows = _minimum(out_height, height)
-    y = tf.truncatediv(bounds, width)
-    x = bounds - y * width
-    row = _samples_before(y, rows, height)
-    next_row = _samples_before(y + 1, rows, height)
-    positions = row * out_width + (next_row - row) * _samples_before(
-        x, out_width, width
-    )
-    # Resizing leaves empty runs, also at the very end: their boundaries need a word.
-    num_pixels = rows * out_width
-    pixels = _paint(ids, positions, num_pixels, num_pixels // 8 + 1)
-    pixels = tf.reshape(pixels, [rows, out_width])
-    source_row = ((2 * tf.range(out_height) + 1) * height) // (2 * out_height)
-    pixels = _where(
-        rows < out_height, lambda: tf.gather(pixels, source_row), lambda: pixels
-    )
-    return tf.ensure_shape(pixels, size)
+    painted = rows.without_repeats()
+    position = tf.cast(ends[:-1], tf.float64)
+    y = tf.math.floor(position / width)
+    x = position - y * width
+    row = painted.samples_before(y)
+    sampled = painted.samples_before(y + 1.0) - row
+    on_grid = row * columns.count + sampled * columns.samples_before(x)
+    num_rows, num_columns = _int32(painted.count), _int32(columns.count)
+    # Sampling leaves empty runs, also at the very end: their boundaries need a word.
+    num_pixels = num_rows * num_columns
+    pixels = _paint(ids, tf.cast(on_grid, tf.int32), num_pixels, num_pixels // 8 + 1)
+    pixels = tf.reshape(pixels, [num_rows, num_columns])
+
+    def gather() -> tf.Tensor:
+        samples = tf.range(_float64_tensor(rows.count))
+        source = painted.samples_before(rows.pixels(samples))
+        return tf.gather(pixels, tf.cast(source, tf.int32))
+
+    return _where(painted.count < rows.count, gather, lambda: pixels)
 
 
 def _runs(
-    values: tf.Tensor, lengths: tf.Tensor, num_pixels: Size
+    values: tf.Tensor, lengths: tf.Tensor, num_pixels: Number, where: str | tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Class ids `[runs] uint8` and ends `[runs] int32` of the runs.
 
@@ -118,8 +158,13 @@ def _runs(
     ids = tf.io.decode_raw(values, tf.uint8)
     ends = tf.cumsum(tf.cast(lengths, tf.int32))
     fits = tf.raw_ops.Assert(
-        condition=tf.equal(ends[-1], num_pixels),
-        data=["label map: runs do not sum to height * width; they sum to", ends[-1]],
+        condition=tf.equal(ends[-1], tf.cast(num_pixels, tf.int32)),
+        data=[
+            "label map: runs do not sum to height * width; they sum to",
+            ends[-1],
+            "record",
+            where,
+        ],
     )
     with tf.control_dependencies([] if fits is None else [fits]):
         return ids, tf.identity(ends)
@@ -166,19 +211,12 @@ def _count(stop: Size) -> tf.Tensor:
     return tf.range(tf.cast(stop, tf.int64))
 
 
-def _samples_before(position: tf.Tensor, out: Size, size: Size) -> tf.Tensor:
-    """Number of output samples, of `out` over `size` pixels, before a pixel's edge."""
-    return tf.truncatediv(2 * out * position + (size - 1), 2 * size)
+def _int32(value: Number) -> Size:
+    return int(value) if isinstance(value, int | float) else tf.cast(value, tf.int32)
 
 
-def _int32(value: Size) -> Size:
-    return value if isinstance(value, int) else tf.cast(value, tf.int32)
-
-
-def _minimum(one: Size, other: Size) -> Size:
-    if isinstance(one, int) and isinstance(other, int):
-        return min(one, other)
-    return tf.minimum(one, other)
+def _float64_tensor(value: Number) -> tf.Tensor:
+    return tf.convert_to_tensor(value, tf.float64)
 
 
 def _where(

@@ -12,13 +12,16 @@ _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
 
 
 def parse_features(
-    serialized: tf.Tensor, wanted: Sequence[Feature]
+    serialized: tf.Tensor,
+    wanted: Sequence[Feature],
+    file: str | tf.Tensor = "",
 ) -> dict[Feature, tf.Tensor]:
     """Parses some features of one record and checks its schema version.
 
     Args:
       serialized: `[] string`, a serialized `tf.train.Example`.
       wanted: Features of `segdata.features`.
+      file: `[] string`, where the record lies, for messages.
 
     Returns:
       Feature -> `[]` tensor for scalars, `[n]` for lists (`[0]` where the key is
@@ -29,16 +32,24 @@ def parse_features(
         in a newer schema than this version reads.
     """
     spec = {f.key: _spec(f) for f in (features.SCHEMA, features.KEY, *wanted)}
-    parsed = tf.io.parse_single_example(serialized, spec)
-    newest = tf.constant(features.SCHEMA_VERSION, tf.int64)
-    check = tf.debugging.assert_less_equal(
-        parsed[features.SCHEMA.key],
-        newest,
-        message="record was written by a newer segdata: upgrade segdata to read it",
-        summarize=1,
+    parsed = tf.io.parse_single_example(serialized, spec, example_names=file)
+    readable = tf.raw_ops.Assert(
+        condition=parsed[features.SCHEMA.key] <= features.SCHEMA_VERSION,
+        data=[
+            "record was written by a newer segdata: upgrade segdata to read it; its "
+            "schema version, the newest that this version reads, and the record",
+            parsed[features.SCHEMA.key],
+            features.SCHEMA_VERSION,
+            record_name(parsed[features.KEY.key], file),
+        ],
     )
-    with tf.control_dependencies([] if check is None else [check]):
+    with tf.control_dependencies([] if readable is None else [readable]):
         return {f: tf.identity(parsed[f.key]) for f in wanted}
+
+
+def record_name(key: tf.Tensor, file: str | tf.Tensor) -> tf.Tensor:
+    """What messages call a record: `[] string` with its key and file."""
+    return tf.strings.join([key, " in ", file])
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:

@@ -1,64 +1,37 @@
-"""Records as batched `tf.data` streams with static shapes, decoded in graph."""
+"""Records as batched `tf.data` streams with static shapes, decoded in graph.
+
+All streams give dicts, which have of each image:
+
+- `image` `[batch, height, width, 3]`, uint8 from 0 to 255 unless asked otherwise;
+- `image_id` `[batch] int64`, the number of the image, -1 where a batch is filled up;
+- `image_size` `[batch, 2] int32`, height and width of the stored image in pixels;
+- `scale` and `offset` `[batch, 2] float32`: the stored point `(y, x)` lies at `scale *
+  (y, x) + offset` of the image, in pixels; the scale of a mirrored axis is negative.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
-from segdata import features, mask_ops, parser, preprocessing
+from segdata import stream
+from segdata.decoding import PADDING_ID as PADDING_ID
+from segdata.decoding import RecordDecoder
 from segdata.errors import OptionError
+from segdata.instances import KeypointOrder
 from segdata.label_map import OUTSIDE_IGNORE_ID
 from segdata.manifest import Manifest, SplitSummary, read_manifest
+from segdata.reading_options import (
+    Augmentation,
+    ImageOptions,
+    InstanceOptions,
+    Remainder,
+    Resize,
+    StreamOptions,
+    check_image_size,
+)
 from segdata.tensorflow_import import tf
-
-Remainder = Literal["pad", "drop", "keep"]
-
-_READ_BUFFER_BYTES = 1 << 20  # a few images; the default is a quarter of it
-
-PADDING_ID = -1
-"""`image_id` of the empty images that fill up a last batch."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SemanticOptions:
-    """How `read_semantic` reads; see there."""
-
-    batch_size: int
-    image_size: tuple[int, int] | None = None
-    shuffle: bool = False
-    seed: int = 0
-    repeat: bool = False
-    remainder: Remainder = "pad"
-    shuffle_buffer: int = 256
-    num_shards: int = 1
-    shard_index: int = 0
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise OptionError(f"batch_size is {self.batch_size}: expected at least 1.")
-        if self.image_size is not None and (
-            len(self.image_size) != 2 or min(self.image_size) < 1
-        ):
-            raise OptionError(
-                f"image_size is {self.image_size}: expected (height, width), both at "
-                "least 1."
-            )
-        if self.remainder not in ("pad", "drop", "keep"):
-            raise OptionError(
-                f"remainder is {self.remainder!r}: expected 'pad', 'drop' or 'keep'."
-            )
-        if self.shuffle_buffer < 1:
-            raise OptionError(
-                f"shuffle_buffer is {self.shuffle_buffer}: expected at least 1."
-            )
-        if not 0 <= self.shard_index < self.num_shards:
-            raise OptionError(
-                f"shard_index is {self.shard_index} of num_shards {self.num_shards}: "
-                "expected 0 to num_shards - 1."
-            )
 
 
 def read_semantic(
@@ -67,6 +40,9 @@ def read_semantic(
     *,
     batch_size: int,
     image_size: tuple[int, int] | None = None,
+    resize: Resize | None = None,
+    augmentation: Augmentation | None = None,
+    image: ImageOptions | None = None,
     shuffle: bool = False,
     seed: int = 0,
     repeat: bool = False,
@@ -74,6 +50,7 @@ def read_semantic(
     shuffle_buffer: int = 256,
     num_shards: int = 1,
     shard_index: int = 0,
+    start_step: int = 0,
 ) -> tf.data.Dataset:
     """Reads images and label maps of a finished build.
 
@@ -81,33 +58,38 @@ def read_semantic(
       directory: Output of `segdata build`.
       split: Name of the split.
       batch_size: Records per batch of this host, at least 1.
-      image_size: `(height, width)` to stretch images (bilinear) and label maps
-        (nearest, straight from the runs) to. None keeps the stored size, which must be
-        the same for all records of the split.
-      shuffle: Shuffle files and records, differently in each epoch.
-      seed: Seed of the shuffle; equal seeds give equal streams.
+      image_size: `(height, width)` to bring images (bilinear) and label maps (nearest,
+        straight from the runs) to. None keeps the stored size, which must be the same
+        for all records of the split.
+      resize: How images are fitted to it; None stretches them.
+      augmentation: What is random about images and label maps; None: nothing.
+      image: What pixels are given as; None: uint8.
+      shuffle: Shuffle records, differently in each epoch.
+      seed: Seed of shuffle and augmentation; equal seeds give equal streams.
       repeat: Go on for ever, for training with a fixed number of steps.
       remainder: What becomes of a last batch that is not full: `pad` it with black
         images, labels to ignore and `image_id` -1; `drop` it; or `keep` it short,
         which makes the batch dimension dynamic. With `repeat` no batch is ever short.
-      shuffle_buffer: Records that are mixed at a time; the files' own order is random
-        already.
-      num_shards: Number of hosts that share the split.
+        With `pad` and `drop` all hosts have equally many batches.
+      shuffle_buffer: Records that are mixed at a time, from 16 places of the split.
+      num_shards: Number of hosts that share the split; see `segdata.hosts`.
       shard_index: This host's place among them, from 0. Hosts get disjoint records
         that cover the split, however many files there are.
+      start_step: Number of the first batch: the stream goes on as the one that began
+        at 0, without decoding what came before.
 
     Returns:
-      A `tf.data.Dataset` of dicts: `image` `[batch, height, width, 3] uint8`,
-      `label_map` `[batch, height, width] uint8` class ids, `image_id` `[batch] int64`.
-      All shapes are static unless `remainder` is `keep`.
+      A `tf.data.Dataset` of dicts: `label_map` `[batch, height, width] uint8` class
+      ids, with the dataset's `ignore_id` or 255 on padding; and of the keys above
+      `image` and `image_id`; where `resize` is given, all of them.
 
     Raises:
       OutputError: If `directory` holds no finished build.
+      CorruptionError: If its index is damaged.
       OptionError: If the split is unknown, has no label maps, or an option is bad.
     """
-    options = SemanticOptions(
+    options = StreamOptions(
         batch_size=batch_size,
-        image_size=image_size,
         shuffle=shuffle,
         seed=seed,
         repeat=repeat,
@@ -115,33 +97,163 @@ def read_semantic(
         shuffle_buffer=shuffle_buffer,
         num_shards=num_shards,
         shard_index=shard_index,
+        start_step=start_step,
     )
+    check_image_size(image_size)
     root = Path(directory)
     manifest = read_manifest(root)
-    summary = _semantic_split(manifest, split)
-    stored_size = _stored_size(summary)
-    size = image_size or stored_size or _refuse_sizes(summary, split)
-    dataset = _records(root, summary, options)
-    dataset = dataset.map(_decoder(stored_size, size), tf.data.AUTOTUNE)
-    if options.remainder == "pad" and not options.repeat:
-        num_records = len(range(shard_index, summary.num_records, num_shards))
-        dataset = _pad(dataset, -num_records % batch_size, size, manifest)
-    dataset = dataset.batch(batch_size, drop_remainder=options.remainder != "keep")
-    return dataset.prefetch(tf.data.AUTOTUNE)
-
-
-def _semantic_split(manifest: Manifest, split: str) -> SplitSummary:
-    if split not in manifest.splits:
-        raise OptionError(
-            f"split {split!r} is not in this dataset: it has "
-            f"{', '.join(manifest.splits)}."
-        )
+    summary = _split(manifest, split)
     if not manifest.label_map.semantic_classes:
         raise OptionError(
             f"dataset {manifest.name!r} has no label maps: read_semantic cannot "
             "read it."
         )
+    stored_size = _stored_size(summary)
+    decoder = RecordDecoder(
+        index=stream.read_index(root, summary),
+        size=image_size or stored_size or _refuse_sizes(summary, split),
+        stored_size=stored_size,
+        resize=resize or Resize(),
+        augmentation=augmentation or Augmentation(),
+        image=image or ImageOptions(),
+        seed=seed,
+        with_geometry=resize is not None,
+        ignore_id=_ignore_id(manifest),
+    )
+    return _batches(decoder, options)
+
+
+def read_instances(
+    directory: str | os.PathLike[str],
+    split: str,
+    *,
+    batch_size: int,
+    image_size: tuple[int, int],
+    resize: Resize | None = None,
+    augmentation: Augmentation | None = None,
+    image: ImageOptions | None = None,
+    instances: InstanceOptions | None = None,
+    label_map: bool = False,
+    shuffle: bool = False,
+    seed: int = 0,
+    repeat: bool = False,
+    remainder: Remainder = "pad",
+    shuffle_buffer: int = 256,
+    num_shards: int = 1,
+    shard_index: int = 0,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Reads images and objects of a finished build.
+
+    Args:
+      directory: Output of `segdata build`.
+      split: Name of the split.
+      batch_size: As in `read_semantic`, like all that is not told here.
+      image_size: `(height, width)` of the canvas that images are fitted to.
+      resize: How they are fitted; None: `Resize(mode="pad")`, letterboxed.
+      augmentation: Boxes, masks and keypoints follow the image.
+      image: What pixels are given as.
+      instances: What is given of the objects; None: 100 slots, mask crops of 112x112.
+      label_map: Whether to give the label map too.
+      shuffle: Shuffle records.
+      seed: Seed of shuffle and augmentation.
+      repeat: Go on for ever.
+      remainder: What becomes of a last batch that is not full; padding has no objects.
+      shuffle_buffer: Records that are mixed at a time.
+      num_shards: Number of hosts.
+      shard_index: This host's place among them.
+      start_step: Number of the first batch.
+
+    Returns:
+      A `tf.data.Dataset` of dicts: the keys above, those of
+      `segdata.instances.read_objects`, and `label_map` where it is asked for.
+
+    Raises:
+      OutputError: If `directory` holds no finished build.
+      CorruptionError: If its index is damaged.
+      OptionError: If the split is unknown, has no objects, or an option is bad.
+    """
+    options = StreamOptions(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        repeat=repeat,
+        remainder=remainder,
+        shuffle_buffer=shuffle_buffer,
+        num_shards=num_shards,
+        shard_index=shard_index,
+        start_step=start_step,
+    )
+    check_image_size(image_size)
+    instances = instances or InstanceOptions()
+    root = Path(directory)
+    manifest = read_manifest(root)
+    summary = _split(manifest, split)
+    _check_objects(manifest, instances, label_map=label_map)
+    decoder = RecordDecoder(
+        index=stream.read_index(root, summary),
+        size=image_size,
+        stored_size=_stored_size(summary),
+        resize=resize or Resize(mode="pad"),
+        augmentation=augmentation or Augmentation(),
+        image=image or ImageOptions(),
+        seed=seed,
+        with_geometry=True,
+        ignore_id=_ignore_id(manifest) if label_map else None,
+        instances=instances,
+        keypoints=KeypointOrder.of(manifest.label_map) if instances.keypoints else None,
+    )
+    return _batches(decoder, options)
+
+
+def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
+    """The stream: records, decoded, filled up, batched."""
+    records = stream.serialized_records(decoder.index, options)
+    dataset = records.map(decoder.decode, tf.data.AUTOTUNE, deterministic=True)
+    batches = stream.count_batches(decoder.index.num_records, options)
+    if options.remainder == "pad" and not options.repeat:
+        empty = tf.data.Dataset.from_tensors(decoder.empty(dataset.element_spec))
+        dataset = dataset.concatenate(empty.repeat(batches.num_filled))
+    dataset = dataset.batch(
+        options.batch_size, drop_remainder=options.repeat or options.remainder != "keep"
+    )
+    if not options.repeat:
+        # Hosts that have a record more than others must not have a batch more.
+        dataset = dataset.take(batches.count)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches.count))
+    return dataset.map(decoder.finish).prefetch(tf.data.AUTOTUNE)
+
+
+def _split(manifest: Manifest, split: str) -> SplitSummary:
+    if split not in manifest.splits:
+        raise OptionError(
+            f"split {split!r} is not in this dataset: it has "
+            f"{', '.join(manifest.splits)}."
+        )
     return manifest.splits[split]
+
+
+def _check_objects(
+    manifest: Manifest, instances: InstanceOptions, *, label_map: bool
+) -> None:
+    classes = manifest.label_map.object_classes
+    if not classes:
+        raise OptionError(
+            f"dataset {manifest.name!r} has no objects: read_instances cannot read it."
+        )
+    if label_map and not manifest.label_map.semantic_classes:
+        raise OptionError(
+            f"label_map is True, but dataset {manifest.name!r} has no label maps."
+        )
+    if instances.keypoints and not any(item.keypoints for item in classes):
+        raise OptionError(
+            f"keypoints is True, but dataset {manifest.name!r} has no keypoints."
+        )
+
+
+def _ignore_id(manifest: Manifest) -> int:
+    ignore_id = manifest.label_map.ignore_id
+    return OUTSIDE_IGNORE_ID if ignore_id is None else ignore_id
 
 
 def _stored_size(summary: SplitSummary) -> tuple[int, int] | None:
@@ -160,73 +272,3 @@ def _refuse_sizes(summary: SplitSummary, split: str) -> NoReturn:
         f"{summary.counts.heights}, width {summary.counts.widths}): pass "
         "image_size=(height, width) to batch them."
     )
-
-
-def _records(
-    root: Path, summary: SplitSummary, options: SemanticOptions
-) -> tf.data.Dataset:
-    """Serialized records, shuffled and repeated as asked for."""
-    files = [str(root / s.name) for s in summary.shards if s.num_records]
-    dataset = tf.data.Dataset.from_tensor_slices(files)
-    if options.shuffle:
-        dataset = dataset.shuffle(len(files), options.seed)
-    dataset = dataset.flat_map(
-        lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES)
-    )
-    if options.num_shards > 1:
-        dataset = dataset.shard(options.num_shards, options.shard_index)
-    if options.shuffle:
-        dataset = dataset.shuffle(options.shuffle_buffer, options.seed)
-    return dataset.repeat() if options.repeat else dataset
-
-
-def _decoder(
-    stored_size: tuple[int, int] | None, size: tuple[int, int]
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Serialized record -> tensors of `size`; a known stored size makes it cheaper."""
-    wanted = (
-        features.ENCODED,
-        features.HEIGHT,
-        features.WIDTH,
-        features.SOURCE_ID,
-        features.LABEL_VALUES,
-        features.LABEL_LENGTHS,
-    )
-
-    def decode(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        record = parser.parse_features(serialized, wanted)
-        image = parser.decode_image(record[features.ENCODED])
-        values, lengths = (
-            record[features.LABEL_VALUES],
-            record[features.LABEL_LENGTHS],
-        )
-        height, width = stored_size or (
-            record[features.HEIGHT],
-            record[features.WIDTH],
-        )
-        if size == stored_size:
-            image = tf.ensure_shape(image, (*size, 3))
-            label_map = mask_ops.decode_label_map(values, lengths, *size)
-        else:
-            image = preprocessing.resize_image(image, size)
-            label_map = mask_ops.resize_label_map(values, lengths, height, width, size)
-        image_id = tf.strings.to_number(record[features.SOURCE_ID], tf.int64)
-        return {"image": image, "label_map": label_map, "image_id": image_id}
-
-    return decode
-
-
-def _pad(
-    dataset: tf.data.Dataset, count: int, size: tuple[int, int], manifest: Manifest
-) -> tf.data.Dataset:
-    """Appends empty images whose every label is to be ignored."""
-    if not count:
-        return dataset
-    ignore_id = manifest.label_map.ignore_id
-    label = OUTSIDE_IGNORE_ID if ignore_id is None else ignore_id
-    empty = {
-        "image": tf.zeros((*size, 3), tf.uint8),
-        "label_map": tf.fill(size, tf.constant(label, tf.uint8)),
-        "image_id": tf.constant(PADDING_ID, tf.int64),
-    }
-    return dataset.concatenate(tf.data.Dataset.from_tensors(empty).repeat(count))

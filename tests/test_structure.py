@@ -29,16 +29,25 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 80
 
 READING_HALF = {
+    "segdata.color",
+    "segdata.decoding",
+    "segdata.geometry",
+    "segdata.instance_ops",
+    "segdata.instances",
     "segdata.mask_ops",
     "segdata.parser",
     "segdata.preprocessing",
     "segdata.reader",
+    "segdata.sampling",
+    "segdata.stream",
 }
 # From DESIGN.md: nothing depends, however indirectly, on what stands to its right.
 ROADS = (
     "errors rle label_map annotations formats",
     "features example shards manifest",
-    "features mask_ops parser preprocessing reader",
+    "features sampling mask_ops preprocessing decoding reader",
+    "features reading_options geometry preprocessing instances decoding reader",
+    "manifest stream decoding reader",
 )
 
 
