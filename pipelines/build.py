@@ -197,6 +197,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
         out=str(out.resolve()),
         label_map=work.scan.label_map,
         on_error=request.options.on_error,
+        masks=request.options.masks,
     )
     num_records = sum(shard.num_records for shard in shards)
     listener = progress.Listener()

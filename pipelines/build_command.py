@@ -17,6 +17,7 @@ from segdata.formats.base import Format
 from segdata.manifest import About, Manifest
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
+from segdata.png_masks import parse_mask_forms
 from segdata.splits import SplitChoice
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ _COMMON: tuple[click.Parameter, ...] = (
         default=0,
         show_default=True,
         help="Seed of the records' order and of drawn splits.",
+    ),
+    click.Option(
+        ["--masks"],
+        metavar="FORMS",
+        default="rle",
+        show_default=True,
+        help="rle, or rle,png: PNG masks beside the runs, for Model Garden and the "
+        "Object Detection API.",
     ),
     click.Option(
         ["--on-error"],
@@ -177,6 +186,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         shards: int | None,
         shard_size: int,
         seed: int,
+        masks: str,
         on_error: Literal["fail", "skip"],
         max_rejects: float,
         workers: int | None,
@@ -200,6 +210,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             num_shards=shards,
             shard_bytes=shard_size,
             seed=seed,
+            masks=parse_mask_forms(masks),
             on_error=on_error,
             max_reject_share=max_rejects,
         )

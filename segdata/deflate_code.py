@@ -106,8 +106,9 @@ def huffman_lengths(weights: Sequence[int], longest: int) -> list[int]:
 
 
 def _unlimited_lengths(weights: Sequence[int]) -> list[int]:
-    heap = [(weight, symbol, (symbol,)) for symbol, weight in enumerate(weights)]
-    heap = [item for item in heap if item[0]]
+    heap: list[tuple[int, int, tuple[int, ...]]] = [
+        (weight, symbol, (symbol,)) for symbol, weight in enumerate(weights) if weight
+    ]
     heapq.heapify(heap)
     lengths = [0] * len(weights)
     while len(heap) > 1:

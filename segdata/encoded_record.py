@@ -16,6 +16,7 @@ from segdata.images import NormalizedImage
 from segdata.label_images import LabelRuns
 from segdata.label_map import LabelClass, LabelMap
 from segdata.objects import EncodedObject
+from segdata.png_masks import MaskForms, png_features
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,13 +64,19 @@ class EncodedRecord:
         return [name for name, value in values.items() if value is not None]
 
 
-def to_example(record: EncodedRecord, label_map: LabelMap) -> Any:
+def to_example(
+    record: EncodedRecord, label_map: LabelMap, masks: MaskForms = ("rle",)
+) -> Any:
     """Builds the `tf.train.Example` of a record.
 
     Args:
       record: The record.
       label_map: The dataset's classes: they decide which groups of keys every record
         of the dataset has, see `segdata.features`.
+      masks: Forms of masks, see `segdata.png_masks`; runs are always there.
+
+    Raises:
+      AnnotationError: If PNG masks cannot hold what the record has.
     """
     example = Example()
     _put_image(example, record)
@@ -89,6 +96,11 @@ def to_example(record: EncodedRecord, label_map: LabelMap) -> Any:
         _put_objects(example, record.objects, record.image)
         if label_map.num_keypoints:
             _put_keypoints(example, record, label_map.num_keypoints)
+    if "png" in masks:
+        size = (record.image.height, record.image.width)
+        added = png_features(record.objects, record.label_runs, size, label_map)
+        for feature, value in added.items():
+            _put(example, feature, value)
     return example
 
 

@@ -104,6 +104,23 @@ VOIDED_PIXELS = _scalar(
     "Label-map pixels of unknown source values that were sent to the unknown id.",
 )
 
+LABEL_PNG = _scalar(
+    "image/segmentation/class/encoded",
+    "bytes",
+    "Label map once more, as PNG: 8 bits, one channel, no palette; 255 is ignored.",
+)
+LABEL_PNG_FORMAT = _scalar("image/segmentation/class/format", "bytes", "`png`.")
+PANOPTIC_CATEGORY = _scalar(
+    "image/panoptic/category_mask",
+    "bytes",
+    "PNG of 8 bits: class id of each pixel, 0 for void.",
+)
+PANOPTIC_INSTANCE = _scalar(
+    "image/panoptic/instance_mask",
+    "bytes",
+    "PNG of 8 bits: number of the thing at each pixel, 0 for stuff and void.",
+)
+
 OBJECT_COUNT = _scalar("image/object/count", "int64", "Number of objects, also if 0.")
 OBJECT_YMIN = _list("image/object/bbox/ymin", "float", "Box top / height, 0 to 1.")
 OBJECT_XMIN = _list("image/object/bbox/xmin", "float", "Box left / width, 0 to 1.")
@@ -136,6 +153,14 @@ OBJECT_SOURCE = _list(
     "bytes",
     "JSON object, keys sorted: every field of the object in the source but its "
     "segmentation, as it stands there: ids of any kind, box and area to the digit.",
+)
+OBJECT_MASK = _list(
+    "image/object/mask",
+    "bytes",
+    "Masks once more, as PNG of the image's size: 1 on the object, else 0.",
+)
+OBJECT_MASK_WEIGHT = _list(
+    "image/object/mask/weight", "float", "0: the source gives no mask; else 1."
 )
 KEYPOINT_X = _list(
     "image/object/keypoint/x",
@@ -215,6 +240,16 @@ KEYPOINT_FEATURES = (
 )
 """In every record of a dataset whose classes have keypoints."""
 
+OBJECT_PNG_FEATURES = (OBJECT_MASK, OBJECT_MASK_WEIGHT)
+"""With PNG masks: in every record of a dataset that has object classes."""
+
+LABEL_PNG_FEATURES = (LABEL_PNG, LABEL_PNG_FORMAT)
+"""With PNG masks: in records that have a label map, and in all of a panoptic dataset.
+"""
+
+PANOPTIC_PNG_FEATURES = (PANOPTIC_CATEGORY, PANOPTIC_INSTANCE)
+"""With PNG masks: in every record of a panoptic dataset."""
+
 CAPTION_PART, IMAGE_CLASS_PART = "captions", "image_class"
 REGION_PART, LABEL_MAP_PART = "regions", "label_map"
 OPTIONAL_PARTS = {
@@ -233,4 +268,7 @@ ALL_FEATURES = (
     + LABEL_MAP_FEATURES
     + OBJECT_FEATURES
     + KEYPOINT_FEATURES
+    + OBJECT_PNG_FEATURES
+    + LABEL_PNG_FEATURES
+    + PANOPTIC_PNG_FEATURES
 )

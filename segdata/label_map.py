@@ -152,6 +152,11 @@ class LabelMap(Mapping[str, int]):
         """Keypoints of the class that has the most: every object gets so many."""
         return max((len(item.keypoints) for item in self.object_classes), default=0)
 
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether there are classes of stuff, so that objects share out the pixels."""
+        return not all(item.is_thing for item in self.object_classes)
+
     def to_json(self) -> dict[str, Any]:
         """The label map as the manifest stores it."""
         return {

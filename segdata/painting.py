@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segdata import rle
 from segdata.errors import AnnotationError
@@ -42,20 +43,36 @@ def paint_label_map(
             "got None."
         )
     known = {item.id for item in label_map.semantic_classes}
-    pixels = np.full(height * width, label_map.unpainted_id, np.uint8)
-    for item in sorted(objects, key=_depth):
+    for item in objects:
         if item.label.id not in known:
             raise AnnotationError(
                 f"class {item.label.name!r} cannot be painted: it is no semantic class "
                 "of the label map."
             )
-        ends = np.cumsum(item.runs).tolist()
-        for start, end in zip(ends[0::2], ends[1::2], strict=True):
-            pixels[start:end] = item.label.id
-    values, lengths = rle.encode_label_map(pixels.reshape(height, width))
+    owners, lengths = object_runs(objects, height, width)
+    ids = [label_map.unpainted_id, *(item.label.id for item in objects)]
+    values, lengths = rle.merge_label_runs(np.array(ids, np.uint8)[owners], lengths)
     return LabelRuns(
         values=values, lengths=lengths, height=height, width=width, voided_pixels=0
     )
+
+
+def object_runs(
+    objects: Sequence[EncodedObject], height: int, width: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Which object is on top at each pixel.
+
+    Returns:
+      `([runs] int32, [runs] int64)`: row-major runs of 1 + the object's place in
+      `objects`, or 0 where there is none, and their lengths.
+    """
+    pixels = np.zeros(height * width, np.int32)
+    numbers = range(len(objects))
+    for number in sorted(numbers, key=lambda k: _depth(objects[k])):
+        ends = np.cumsum(objects[number].runs).tolist()
+        for start, end in zip(ends[0::2], ends[1::2], strict=True):
+            pixels[start:end] = number + 1
+    return rle.encode_label_map(pixels.reshape(height, width))
 
 
 def _depth(item: EncodedObject) -> tuple[bool, int]:

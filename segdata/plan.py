@@ -21,6 +21,7 @@ from segdata.annotations import Annotation, record_key, validate_annotation
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.plan_lines import Place, PlanLines, Spool
+from segdata.png_masks import MaskForms, check_label_map, check_mask_forms
 from segdata.shards import shard_name
 from segdata.source_files import source_states
 from segdata.splits import DEFAULT_SPLIT, SplitChoice
@@ -45,6 +46,8 @@ class BuildOptions:
     """Aimed size of a shard in bytes, by the sizes of the source files."""
     seed: int = 0
     """Seed of the order of records and of drawn splits."""
+    masks: MaskForms = ("rle",)
+    """Forms of masks that records have, see `segdata.png_masks`."""
     on_error: Literal["fail", "skip"] = "fail"
     """Whether a bad record ends the build or lands in `rejects.jsonl`."""
     max_reject_share: float = 0.1
@@ -59,6 +62,7 @@ class BuildOptions:
             raise OptionError(
                 f"--shard-size is {self.shard_bytes}: expected at least 1."
             )
+        check_mask_forms(self.masks)
         if not 0 <= self.max_reject_share <= 1:
             raise OptionError(
                 f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
@@ -142,7 +146,10 @@ def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> 
     Raises:
       SourceError: If there are no records, a split is empty, or keys repeat.
       ImageError: With `on_error="fail"`, for the first file that is missing.
+      OptionError: If PNG masks are asked for and cannot hold the classes.
     """
+    if "png" in options.masks:
+        check_label_map(scan.label_map)
     spool = Spool()
     by_split, source_splits = _collect(scan.annotations, source, options, spool)
     if not source_splits:

@@ -166,8 +166,10 @@ def _deflate(
     num_longest, left = np.divmod(lengths - 1, MAX_MATCH)
     if code is None:
         code = _fitting_code(values, num_longest, left)
-    first, first_bits = (column[values] for column in code.literals)
-    rest, rest_bits = (column[left] for column in code.matches)
+    literals, literal_bits = code.literals
+    matches, match_bits = code.matches
+    first, first_bits = literals[values], literal_bits[values]
+    rest, rest_bits = matches[left], match_bits[left]
     for number in (1, 2):  # too short for a match
         short = left == number
         rest[short] = first[short]

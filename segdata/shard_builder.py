@@ -23,6 +23,7 @@ from segdata.example import encode_record
 from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
 from segdata.plan import PlannedRecord, PlannedShard, parse_plan_line
+from segdata.png_masks import MaskForms
 from segdata.receipt import (
     Counts,
     IndexEntry,
@@ -53,6 +54,8 @@ class BuildJob:
     """The dataset's classes."""
     on_error: Literal["fail", "skip"]
     """Whether a bad record or object is raised or noted as a reject."""
+    masks: MaskForms = ("rle",)
+    """Forms of masks that records have."""
 
 
 def plan_path(out: Path, shard: str) -> Path:
@@ -117,7 +120,7 @@ class _Contents:
                 number=planned.number,
                 on_bad_object=None if is_strict else bad_objects.append,
             )
-            data = serialize(to_example(record, self._job.label_map))
+            data = serialize(to_example(record, self._job.label_map, self._job.masks))
             _check_record_bytes(data, record)
         except RecordError as error:
             if is_strict:

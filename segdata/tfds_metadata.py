@@ -16,7 +16,7 @@ import orjson
 
 from segdata import features
 from segdata.features import Feature
-from segdata.label_map import LabelClass
+from segdata.label_map import LabelClass, LabelMap
 from segdata.manifest import Manifest
 
 INFO_NAME = "dataset_info.json"
@@ -25,6 +25,12 @@ _CLASS_IDS = (features.OBJECT_LABEL, features.IMAGE_LABEL)
 CLASS_NAMES_NAMES = tuple(f"{f.key.replace('/', '.')}.labels.txt" for f in _CLASS_IDS)
 """TFDS's files for the names of the ids in these features."""
 
+_PNG_MAPS = (
+    features.OBJECT_MASK,
+    features.LABEL_PNG,
+    features.PANOPTIC_CATEGORY,
+    features.PANOPTIC_INSTANCE,
+)
 _PACKAGE = "tensorflow_datasets.core.features"
 _RAGGED_SUFFIX = "/ragged_flat_values"
 # Names of a sparse set of ids would be filled up one by one.
@@ -84,6 +90,19 @@ def declared_features(manifest: Manifest) -> tuple[Feature, ...]:
         chosen += features.OBJECT_FEATURES
     if manifest.label_map.num_keypoints:
         chosen += features.KEYPOINT_FEATURES
+    if "png" in manifest.options.get("masks", ()):
+        chosen += _png_features(manifest.label_map, features.LABEL_VALUES in chosen)
+    return chosen
+
+
+def _png_features(label_map: LabelMap, label_maps_in_all: bool) -> tuple[Feature, ...]:
+    chosen: tuple[Feature, ...] = ()
+    if label_map.object_classes:
+        chosen += features.OBJECT_PNG_FEATURES
+    if label_map.is_panoptic:
+        chosen += features.PANOPTIC_PNG_FEATURES
+    if label_map.is_panoptic or label_maps_in_all:
+        chosen += features.LABEL_PNG_FEATURES
     return chosen
 
 
@@ -130,6 +149,9 @@ def _node(feature: Feature, manifest: Manifest) -> tuple[str, Node]:
         return feature.key.removesuffix(_RAGGED_SUFFIX), runs
     if feature is features.ENCODED:
         return feature.key, _image(channels=3)
+    if feature in _PNG_MAPS:
+        single = _image(channels=1)
+        return feature.key, _sequence(single) if feature.is_list else single
     num_classes = _num_classes(manifest.label_map.object_classes)
     if feature in _CLASS_IDS and num_classes is not None:
         content = {"numClasses": str(num_classes)}

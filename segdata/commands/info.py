@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from segdata.commands.reading_lines import reading_snippets, shard_glob
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.label_map import LabelClass
@@ -103,17 +104,11 @@ def _print_shares(
 def _print_reading(result: Manifest, out: Path) -> None:
     click.echo("\nshards")
     for split in result.splits.values():
-        _, _, count = split.shards[0].name.rpartition("-of-")
-        stem = split.shards[0].name.partition(".tfrecord-")[0]
-        click.echo(f"  {out / stem}.tfrecord-*-of-{count}")
-    first = next(iter(result.splits))
-    click.echo("\nread it in Python")
-    if result.label_map.semantic_classes:
-        click.echo(
-            f"  segdata.read_semantic({str(out)!r}, {first!r}, batch_size=8, "
-            "image_size=(224, 224))"
-        )
-    click.echo(f"  segdata.RecordSource({str(out)!r}, {first!r})[0]  # NumPy")
+        click.echo(f"  {shard_glob(out, split)}")
+    click.echo("\nto read it, paste")
+    for snippet in reading_snippets(result, out):
+        # Not indented: Python would refuse it.
+        click.echo("\n".join(("", f"# {snippet.title}", *snippet.lines)))
 
 
 def _rejects(result: Manifest) -> Counter[str]:

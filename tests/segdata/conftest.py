@@ -40,6 +40,7 @@ def _build_plainly(
         out=str(out),
         label_map=scan.label_map,
         on_error=chosen.on_error,
+        masks=chosen.masks,
     )
     for shard in output.begin(out, plan, settings, overwrite=overwrite):
         build_shard(shard, job, lambda count: None)

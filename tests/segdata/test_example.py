@@ -107,11 +107,17 @@ def test_all_features_have_different_keys():
     assert len(set(keys)) == len(keys)
 
 
-def test_record_of_everything_has_exactly_the_keys_of_the_schema(folder):
+def example_of_everything(folder):
     label_image = {"path": "l.png", "encoding": "index"}
+    person, chair = WITH_KEYPOINTS.object_classes
+    stuff = dataclasses.replace(chair, is_thing=False)
+    label_map = dataclasses.replace(WITH_KEYPOINTS, object_classes=(person, stuff))
     data = with_everything(label_image=label_image)
-    example = dict_to_tf_example(data, WITH_KEYPOINTS, folder)
-    assert_matches_schema(example, features.ALL_FEATURES)
+    return to_example(encode_record(data, label_map, folder), label_map, ("rle", "png"))
+
+
+def test_record_of_everything_has_exactly_the_keys_of_the_schema(folder):
+    assert_matches_schema(example_of_everything(folder), features.ALL_FEATURES)
 
 
 def test_record_without_objects_still_has_every_object_key(folder):
@@ -182,9 +188,7 @@ def test_key_is_the_path_without_suffix_where_none_is_given(folder):
 def test_real_tf_train_example_reads_the_record(folder):
     import tensorflow as tf
 
-    label_image = {"path": "l.png", "encoding": "index"}
-    data = with_everything(label_image=label_image)
-    ours = dict_to_tf_example(data, WITH_KEYPOINTS, folder)
+    ours = example_of_everything(folder)
     theirs = tf.train.Example.FromString(ours.SerializeToString())
     assert set(theirs.features.feature) == {f.key for f in features.ALL_FEATURES}
     for feature in features.ALL_FEATURES:

@@ -1,0 +1,201 @@
+"""Lines to paste for every reader of a finished build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segdata import features
+from segdata.features import Feature
+from segdata.manifest import Manifest, SplitSummary
+from segdata.receipt import INDEX_DIR
+from segdata.sidecars import PBTXT_NAME
+
+_TYPES = {"bytes": "string", "int64": "int64", "float": "float32"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snippet:
+    """What to paste for one reader."""
+
+    title: str
+    """The reader, and what must be installed for it."""
+    lines: tuple[str, ...]
+    """Python, or a configuration file's text."""
+    is_python: bool = True
+    """Whether the lines are a program that stands on its own."""
+
+
+def shard_glob(out: Path, split: SplitSummary) -> str:
+    """A pattern that matches the shards of a split and nothing else."""
+    stem, _, numbers = split.shards[0].name.partition(".tfrecord-")
+    return f"{out / stem}.tfrecord-*-of-{numbers.rpartition('-of-')[2]}"
+
+
+def reading_snippets(manifest: Manifest, out: Path) -> list[Snippet]:
+    """What to paste to read the first split of a build.
+
+    Args:
+      manifest: The build's.
+      out: Its directory, as the lines shall spell it.
+    """
+    name, split = next(iter(manifest.splits.items()))
+    shards = shard_glob(out, split)
+    snippets = [
+        *_streams(manifest, out, name),
+        Snippet(
+            title="NumPy (segdata)",
+            lines=(
+                "import segdata",
+                f"records = segdata.RecordSource({str(out)!r}, {name!r})",
+                "image, objects = records[0].image(), records[0].objects",
+            ),
+        ),
+        _plain_tensorflow(manifest, shards),
+        Snippet(
+            title="TensorFlow Datasets (tensorflow-datasets)",
+            lines=(
+                "import tensorflow_datasets as tfds",
+                f"builder = tfds.builder_from_directory({str(out)!r})",
+                f"dataset = builder.as_dataset(split={name!r})",
+            ),
+        ),
+        Snippet(
+            title="PyTorch (segdata, torch)",
+            lines=(
+                "import segdata, torch",
+                f"source = segdata.RecordSource({str(out)!r}, {name!r}).arrays()",
+                "loader = torch.utils.data.DataLoader(source, batch_size=8, "
+                "collate_fn=list)",
+            ),
+        ),
+        Snippet(
+            title="Grain (segdata, grain)",
+            lines=(
+                "import grain, segdata",
+                f"source = segdata.RecordSource({str(out)!r}, {name!r}).arrays()",
+                "dataset = grain.MapDataset.source(source).shuffle(seed=0)",
+            ),
+        ),
+        _dali(out, shards),
+    ]
+    if "png" in manifest.options.get("masks", ()):
+        snippets += _tf_models(manifest, out, shards)
+    return snippets
+
+
+def _streams(manifest: Manifest, out: Path, split: str) -> list[Snippet]:
+    """Our own `tf.data` streams."""
+    wanted = (("read_semantic", manifest.label_map.semantic_classes),)
+    return [
+        Snippet(
+            title="tf.data (segdata[tensorflow])",
+            lines=(
+                "import segdata",
+                f"dataset = segdata.{function}({str(out)!r}, {split!r}, batch_size=8, "
+                "image_size=(224, 224))",
+            ),
+        )
+        for function, classes in wanted
+        if classes
+    ]
+
+
+def _plain_tensorflow(manifest: Manifest, shards: str) -> Snippet:
+    wanted = [features.KEY, features.ENCODED, features.HEIGHT, features.WIDTH]
+    if manifest.label_map.semantic_classes:
+        wanted += [features.LABEL_VALUES, features.LABEL_LENGTHS]
+    if manifest.label_map.object_classes:
+        wanted += [
+            features.OBJECT_LABEL,
+            features.OBJECT_YMIN,
+            features.OBJECT_XMIN,
+            features.OBJECT_YMAX,
+            features.OBJECT_XMAX,
+            features.OBJECT_RUNS,
+            features.OBJECT_NUM_RUNS,
+        ]
+    return Snippet(
+        title="plain TensorFlow (tensorflow)",
+        lines=(
+            "import tensorflow as tf",
+            "spec = {",
+            *(f"    {feature.key!r}: {_spec(feature)}," for feature in wanted),
+            "}",
+            f"files = sorted(tf.io.gfile.glob({shards!r}))",
+            "dataset = tf.data.TFRecordDataset(files).map(",
+            "    lambda record: tf.io.parse_single_example(record, spec)",
+            ")",
+        ),
+    )
+
+
+def _spec(feature: Feature) -> str:
+    dtype = f"tf.{_TYPES[feature.kind]}"
+    if feature.is_list:
+        return f"tf.io.RaggedFeature({dtype})"
+    return f"tf.io.FixedLenFeature([], {dtype})"
+
+
+def _dali(out: Path, shards: str) -> Snippet:
+    index = f"{out / INDEX_DIR / Path(shards).name}.idx"
+    image = f"{features.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
+    return Snippet(
+        title="DALI (nvidia-dali-cuda120), in a pipeline",
+        lines=(
+            "from glob import glob",
+            "from nvidia.dali import fn, tfrecord as tfrec",
+            "inputs = fn.readers.tfrecord(",
+            f"    path=sorted(glob({shards!r})),",
+            f"    index_path=sorted(glob({index!r})),",
+            f"    features={{{image}}},",
+            ")",
+        ),
+    )
+
+
+def _tf_models(manifest: Manifest, out: Path, shards: str) -> list[Snippet]:
+    """TF Model Garden and the Object Detection API, which want PNG masks."""
+    found = []
+    read = (
+        f"files = sorted(tf.io.gfile.glob({shards!r}))",
+        "dataset = tf.data.TFRecordDataset(files).map(decoder.decode)",
+    )
+    if manifest.label_map.object_classes:
+        found.append(
+            Snippet(
+                title="TF Model Garden, instances (tf-models-official)",
+                lines=(
+                    "import tensorflow as tf",
+                    "from official.vision.dataloaders import tf_example_decoder",
+                    "decoder = tf_example_decoder.TfExampleDecoder(include_mask=True)",
+                    *read,
+                ),
+            )
+        )
+    if manifest.label_map.semantic_classes:
+        found.append(
+            Snippet(
+                title="TF Model Garden, label maps (tf-models-official)",
+                lines=(
+                    "import tensorflow as tf",
+                    "from official.vision.dataloaders import segmentation_input",
+                    "decoder = segmentation_input.Decoder()",
+                    *read,
+                ),
+            )
+        )
+    if manifest.label_map.object_classes:
+        found.append(
+            Snippet(
+                title="Object Detection API, in pipeline.config",
+                lines=(
+                    f'label_map_path: "{out / PBTXT_NAME}"',
+                    "load_instance_masks: true",
+                    "mask_type: PNG_MASKS",
+                    f'tf_record_input_reader {{ input_path: "{shards}" }}',
+                ),
+                is_python=False,
+            )
+        )
+    return found

@@ -1,0 +1,52 @@
+"""The lines that `segdata info` tells to paste, run with the packages they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from segdata.commands.reading_lines import reading_snippets
+from segdata.formats.coco import Coco
+from segdata.manifest import read_manifest
+from segdata.samples.coco import write_coco_sample
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    from segdata.pipelines.build import BuildRequest, build
+
+    source = tmp_path_factory.mktemp("coco")
+    write_coco_sample(source, seed=0, num_train=9, num_val=1)
+    out = source / "out"
+    build(BuildRequest(format=Coco(), source=source, out=out))
+    return {
+        snippet.title.partition(" (")[0]: "\n".join(snippet.lines)
+        for snippet in reading_snippets(read_manifest(out), out)
+    }
+
+
+@pytest.mark.parametrize(
+    ("reader", "package", "name"),
+    [
+        ("TensorFlow Datasets", "tensorflow_datasets", "dataset"),
+        ("PyTorch", "torch", "loader"),
+        ("Grain", "grain", "dataset"),
+    ],
+)
+def test_lines_read_every_record(
+    lines: dict[str, str], reader: str, package: str, name: str
+) -> None:
+    pytest.importorskip(package, reason="extra `interop`")
+    names: dict[str, Any] = {}
+    exec(lines[reader], names)
+    found = list(names[name])
+    if reader == "PyTorch":
+        found = [example for batch in found for example in batch]
+    assert len(found) == 9

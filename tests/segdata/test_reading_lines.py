@@ -1,0 +1,132 @@
+"""The lines that `segdata info` tells to paste: those that can run here do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from segdata.commands.info import info
+from segdata.commands.reading_lines import Snippet, reading_snippets, shard_glob
+from segdata.formats.coco import Coco
+from segdata.manifest import Manifest, read_manifest
+from segdata.samples.coco import write_coco_sample
+from segdata.source import RecordSource
+
+
+@pytest.fixture(scope="module")
+def coco(
+    tmp_path_factory: pytest.TempPathFactory, build_plainly: Callable[..., Manifest]
+) -> Path:
+    source = tmp_path_factory.mktemp("coco")
+    write_coco_sample(source, seed=0, num_train=8, num_val=1)
+    out = source / "it's out"  # a name that must be quoted
+    build_plainly(source, out, dataset_format=Coco(), masks=("rle", "png"))
+    return out
+
+
+def snippets(out: Path) -> dict[str, Snippet]:
+    found = reading_snippets(read_manifest(out), out)
+    return {snippet.title.partition(" (")[0]: snippet for snippet in found}
+
+
+def run(snippet: Snippet) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec("\n".join(snippet.lines), names)
+    return names
+
+
+def test_every_reader_has_its_lines(coco: Path, tiny_build: Path) -> None:
+    everywhere = {
+        "NumPy",
+        "plain TensorFlow",
+        "TensorFlow Datasets",
+        "PyTorch",
+        "Grain",
+        "DALI",
+    }
+    assert snippets(tiny_build).keys() == everywhere | {"tf.data"}
+    with_png = {
+        "TF Model Garden, instances",
+        "Object Detection API, in pipeline.config",
+    }
+    assert snippets(coco).keys() >= everywhere | with_png
+    assert "TF Model Garden, label maps" not in snippets(coco)
+
+
+def test_label_maps_as_png_are_offered_to_model_garden(
+    tiny_source: Path, tmp_path: Path, build_plainly: Callable[..., Manifest]
+) -> None:
+    build_plainly(tiny_source, tmp_path, masks=("rle", "png"))
+    found = snippets(tmp_path)
+    assert "TF Model Garden, label maps" in found
+    assert "TF Model Garden, instances" not in found
+
+
+@pytest.mark.parametrize("build", ["coco", "tiny_build"])
+def test_python_lines_are_python(build: str, request: pytest.FixtureRequest) -> None:
+    found = snippets(request.getfixturevalue(build)).values()
+    programs = [snippet for snippet in found if snippet.is_python]
+    assert len(programs) >= 7
+    for snippet in programs:
+        compile("\n".join(snippet.lines), snippet.title, "exec")
+
+
+@pytest.mark.parametrize("build", ["coco", "tiny_build"])
+def test_info_prints_them_ready_to_paste(
+    build: str, request: pytest.FixtureRequest
+) -> None:
+    out = request.getfixturevalue(build)
+    result = CliRunner().invoke(info, [str(out)])
+    assert result.exit_code == 0
+    for snippet in snippets(out).values():
+        block = "\n".join(("", f"# {snippet.title}", *snippet.lines, ""))
+        assert block in result.stdout
+
+
+def test_glob_matches_the_shards_of_the_split_only(coco: Path) -> None:
+    for name, split in read_manifest(coco).splits.items():
+        found = Path(shard_glob(coco, split))
+        matches = sorted(path.name for path in found.parent.glob(found.name))
+        assert matches == [shard.name for shard in split.shards], name
+
+
+def test_stream_lines_run(tiny_build: Path) -> None:
+    dataset = run(snippets(tiny_build)["tf.data"])["dataset"]
+    assert sum(int((b["image_id"] >= 0).numpy().sum()) for b in dataset) == 5
+
+
+@pytest.mark.parametrize("build", ["coco", "tiny_build"])
+def test_numpy_lines_run(build: str, request: pytest.FixtureRequest) -> None:
+    out = request.getfixturevalue(build)
+    names = run(snippets(out)["NumPy"])
+    assert len(names["records"]) == len(RecordSource(out, "train"))
+    assert names["image"].shape[2] == 3
+
+
+@pytest.mark.parametrize("build", ["coco", "tiny_build"])
+def test_plain_tensorflow_lines_run(build: str, request: pytest.FixtureRequest) -> None:
+    out = request.getfixturevalue(build)
+    parsed = list(run(snippets(out)["plain TensorFlow"])["dataset"])
+    records = list(RecordSource(out, "train"))
+    assert [p["segdata/key"].numpy().decode() for p in parsed] == [
+        record.key for record in records
+    ]
+    for found, record in zip(parsed, records, strict=True):
+        runs = found.get("image/object/mask/rle/ragged_flat_values", [])
+        assert len(runs) == sum(len(item.runs) for item in record.objects)
+
+
+def test_dali_lines_name_an_index_for_each_shard(coco: Path) -> None:
+    from glob import glob
+
+    lines = snippets(coco)["DALI"].lines
+    paths, indices = (
+        eval(line.partition("=")[2].rstrip(","), {"glob": glob}) for line in lines[3:5]
+    )
+    shards = read_manifest(coco).splits["train"].shards
+    assert [Path(path).name for path in paths] == [shard.name for shard in shards]
+    assert [Path(path).stem for path in indices] == [Path(p).name for p in paths]
