@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types unit bench format clean install
+.PHONY: demo test lint types unit test-fault test-cluster bench format clean install
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -32,6 +32,9 @@ types: $(BIN)/.installed
 
 unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2
+
+test-fault: $(BIN)/.installed  ## 30 kills, full and read-only disks, on the real COCO
+	$(BIN)/python -m pytest -q -m "slow or not slow" tests/pipelines/test_faults.py
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py

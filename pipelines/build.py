@@ -11,6 +11,7 @@ the way. What was written is compared with what was planned at the end all the s
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,12 +26,14 @@ from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
+from segdata.receipt import receipt_path
 from segdata.shard_builder import BuildJob, build_shard
 
 logger = logging.getLogger(__name__)
 
 # Starting a worker process costs as much as building so many records.
 _RECORDS_WORTH_A_WORKER = 1000
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +206,12 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
     listener = progress.Listener()
     try:
         with display(num_records, "building") as advance:
+            receipts = _Receipts(out, shards)
 
             def draw() -> None:
-                advance(listener.wait(0.2))
+                count = listener.wait(0.2)
+                # Workers on other machines reach no socket of this one.
+                advance(count if request.runner.is_local else receipts.new_records())
 
             runners.run(
                 _wiring(shards, job, listener.address),
@@ -219,6 +225,25 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
         raise
     finally:
         listener.close()
+
+
+class _Receipts:
+    """Progress that every runner can tell: receipts appear in the output."""
+
+    def __init__(self, out: Path, shards: Sequence[PlannedShard]) -> None:
+        self._out = out
+        self._missing = list(shards)
+        self._looked_at = time.monotonic()
+
+    def new_records(self) -> int:
+        """Records of the shards that were finished since the last look."""
+        if time.monotonic() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
+            return 0
+        self._looked_at = time.monotonic()
+        found = [s for s in self._missing if receipt_path(self._out, s.name).exists()]
+        names = {shard.name for shard in found}
+        self._missing = [s for s in self._missing if s.name not in names]
+        return sum(shard.num_records for shard in found)
 
 
 def _wiring(

@@ -9,6 +9,9 @@ What is known of Beam 2.77 and kept out of the way here:
 - A plain multi-processing `FnApiRunner` starts `python -m ...` with the current folder
   first on the path, so a user's own `pipelines/` or `segdata/` could shadow ours, and
   gives workers empty pipeline options: the environment is built here instead.
+- A job server that Beam starts for Flink or Spark asks for SIGINT, which only the main
+  thread may: the pipeline runs on another, so the server's module gets no signals. It
+  is ended at exit, and Ctrl-C ends this process.
 - A step that fails before all workers have connected leaves Beam waiting for ever for
   the others: what may fail stands behind a `Reshuffle`, which needs them all.
 """
@@ -40,6 +43,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.job.utils import dict_to_struct
+from apache_beam.runners.portability import job_server
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import (
     ExtendedProvisionInfo,
@@ -221,6 +225,10 @@ def _run_quietly(
 
 def _pipeline(options: RunnerOptions, workers: _Workers) -> beam.Pipeline:
     if not options.is_local:
+        job_server.signal = _Signals
+        # Some of Beam's worker pools start a bare `python`: let it be this one.
+        folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+        os.environ["PATH"] = os.pathsep.join(folders)
         arguments = [f"--runner={options.runner}", *options.beam_args]
         return beam.Pipeline(options=PipelineOptions(arguments))
     beam_options = PipelineOptions(list(options.beam_args))
@@ -245,6 +253,17 @@ def _pipeline(options: RunnerOptions, workers: _Workers) -> beam.Pipeline:
         provision_info=ExtendedProvisionInfo(provision_info),
     )
     return beam.Pipeline(runner=runner, options=beam_options)
+
+
+class _Signals:
+    """What `job_server` may use of the module `signal` on another thread."""
+
+    SIGINT = signal.SIGINT
+    getsignal = staticmethod(signal.getsignal)
+
+    @staticmethod
+    def signal(number: int, handler: object) -> None:
+        """Leaves the handler as it is."""
 
 
 def _one_line(error: BaseException, workers: _Workers) -> SegdataError:

@@ -72,11 +72,9 @@ class _Lines:
         if now - self._printed_at < _PRINT_EVERY_SECONDS:
             return
         self._printed_at = now
-        rate = self._done / (now - self._start)
-        left = (self._total - self._done) / rate if rate else float("inf")
-        print(
-            f"{self._what}: {self._done} of {self._total} images, {rate:.0f} images/s, "
-            f"{left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        line = f"{self._what}: {self._done} of {self._total} images"
+        if self._done:
+            rate = self._done / (now - self._start)
+            left = (self._total - self._done) / rate
+            line += f", {rate:.0f} images/s, {left:.0f} s left"
+        print(line, file=sys.stderr, flush=True)

@@ -80,6 +80,49 @@ def test_other_runners_take_their_own_options() -> None:
     assert not options.is_local
 
 
+@pytest.mark.parametrize("runner", ["FlinkRunner", "DataflowRunner"])
+def test_a_second_runner_after_the_dashes_is_refused(runner: str) -> None:
+    with pytest.raises(OptionError, match=r"^--runner is set by segdata"):
+        RunnerOptions(runner=runner, beam_args=("--runner=DirectRunner",))
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        "directrunner",
+        "apache_beam.runners.direct.direct_runner.DirectRunner",
+        "SwitchingDirectRunner",
+        "apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    ],
+)
+def test_every_name_of_the_local_runner_means_the_same(runner: str) -> None:
+    assert RunnerOptions(runner=runner).is_local
+    with pytest.raises(OptionError, match=r"multi_threading is refused"):
+        RunnerOptions(
+            runner=runner, beam_args=("--direct_running_mode=Multi_Threading",)
+        )
+
+
+@pytest.mark.parametrize(
+    ("runner", "message"),
+    [
+        ("BundleBasedDirectRunner", r"BundleBasedDirectRunner is refused: it works in"),
+        ("interactiverunner", r"interactiverunner is refused: it keeps what passes"),
+        ("PrismRunner", r"PrismRunner needs -- --prism_location=/path/to/prism: else"),
+    ],
+)
+def test_runners_that_would_surprise_are_refused_with_the_reason(
+    runner: str, message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        RunnerOptions(runner=runner)
+
+
+def test_prism_is_taken_where_its_binary_is_named() -> None:
+    arguments = ("--prism_location=/opt/prism",)
+    assert not RunnerOptions(runner="PrismRunner", beam_args=arguments).is_local
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_fewer_than_one_worker_is_refused(workers: int) -> None:
     with pytest.raises(OptionError, match=rf"--workers is {workers}: expected at leas"):
