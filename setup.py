@@ -67,6 +67,8 @@ setup(
             "tensorflow-datasets>=4.9.10",
             "torch>=2.4",
         ],
+        # `segdata export --to coco --polygons` and `--to yolo`.
+        "polygons": ["rasterio>=1.4"],
         "dev": [
             TENSORFLOW,
             "build",
@@ -76,6 +78,7 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
+            "rasterio>=1.4",
             "ruff>=0.12",
             "setuptools>=77",
             "types-defusedxml",

@@ -29,6 +29,10 @@ COMMANDS = {
         "Count classes, sizes, channels, what looks odd.",
     ),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
+    "export": (
+        "segdata.commands.export:export",
+        "Write a build as COCO, PNG or YOLO files.",
+    ),
     "inspect": (
         "segdata.commands.inspect:inspect",
         "Tell what any TFRecord file holds.",

@@ -1,0 +1,61 @@
+"""`segdata export OUT DEST --to TARGET`: a build as the files of another layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segdata.errors import OptionError
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("dest", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "target",
+    type=click.Choice(["coco", "pets", "png", "yolo"]),
+    required=True,
+    help="coco: JSON with RLE. pets: the layout of the Oxford-IIIT Pets. png: label "
+    "maps as index PNGs with a palette. yolo: polygons as text.",
+)
+@click.option(
+    "--polygons",
+    is_flag=True,
+    help="coco: polygons in place of RLE, wherever they decode to the same mask.",
+)
+def export(out: Path, dest: Path, target: str, polygons: bool) -> None:
+    """Write a build as files again: images byte by byte, annotations in another layout.
+
+    DEST appears when it is whole. What the target has no place for is counted and told.
+    """
+    # Not earlier: `segdata export --help` needs none of it.
+    from segdata.dataset import open as open_dataset
+    from segdata.exports import export_class
+    from segdata.exports.base import new_folder
+    from segdata.progress import display
+
+    if polygons and target != "coco":
+        raise OptionError(f"--polygons goes with --to coco, not with --to {target}.")
+    options = {"polygons": True} if polygons else {}
+    writer = export_class(target)(**options)
+    dataset = open_dataset(out)
+    with (
+        new_folder(dest) as folder,
+        display(len(dataset), "exporting") as advance,
+    ):
+        report = writer.write(dataset, folder, advance)
+    click.echo(
+        f"exported {report.num_records} images"
+        + (f" and {report.num_objects} objects" if report.num_objects else "")
+        + f" to {dest}"
+    )
+    for what, count in sorted(report.losses.items()):
+        if count:
+            click.echo(f"not in it: {what}: {count}")
+    if report.build_command:
+        name, _, rest = report.build_command.partition(" ")
+        click.echo(
+            f"read it back: segdata build {name} {dest} OUT{' ' * bool(rest)}{rest}"
+        )
