@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types unit test-fault test-cluster bench format clean install
+.PHONY: demo test lint types unit test-slow test-fault test-cluster bench format clean install
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -32,6 +32,10 @@ types: $(BIN)/.installed
 
 unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2
+
+test-slow: $(BIN)/.installed  ## long trials: other packages, faults, a browser
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"
+	$(BIN)/python -m pytest -q -m slow
 
 test-fault: $(BIN)/.installed  ## 30 kills, full and read-only disks, on the real COCO
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/pipelines/test_faults.py

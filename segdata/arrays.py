@@ -56,7 +56,7 @@ def record_arrays(
       ImageError: If the image cannot be decoded.
       CorruptionError: If its masks or label map are not valid.
     """
-    found = {
+    found: dict[str, NDArray[Any]] = {
         "image": np.require(record.image(), requirements="W"),
         "image_id": np.array(int(record.source_id), np.int64),
         **_object_arrays(record),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -143,12 +142,11 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         read_class_file(tmp_path / "c.txt")
 
 
+@pytest.mark.timeout(60)  # a pattern that backtracks would take hours
 def test_lines_made_to_be_slow_are_not(tmp_path: Path) -> None:
     text = "\n".join("a" + " 1" * 490 for _ in range(500))
-    start = time.monotonic()
     with pytest.raises(SourceError, match="repeats"):
         read_class_file(write(tmp_path, text))
-    assert time.monotonic() - start < 5
 
 
 @given(st.text(max_size=60), st.sampled_from(["c.txt", "c.csv"]))
