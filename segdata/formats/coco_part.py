@@ -43,12 +43,10 @@ class CocoPart:
     @property
     def title(self) -> str:
         """What was found, in some words."""
-        parts = [f"{self.file.path.name} with {self.folder or '.'}/"]
-        if self.is_panoptic:
-            parts.append(f"{self.png_folder or '.'}/")
-        more = (self.keypoints, self.captions)
-        parts += [rows.path.name for rows in more if rows is not None]
-        return " and ".join(parts)
+        files = " + ".join(rows.path.name for rows in self._rows)
+        folders = [self.folder, self.png_folder] if self.is_panoptic else [self.folder]
+        told = " and ".join(f"{name or '.'}/" for name in folders)
+        return f"{files} with {told}"
 
     @property
     def categories(self) -> list[tuple[Path, Sequence[Mapping[str, Any]]]]:

@@ -1,4 +1,8 @@
-"""Writes a synthetic dataset in COCO's layout, with every kind of its annotations."""
+"""Writes a synthetic dataset in COCO's layout, with every kind of its annotations.
+
+Instances are here; keypoints, captions and panoptic segments of the same images in
+`segdata.samples.coco_companions`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segdata.coco_rle import decompress_counts
+from segdata.samples.coco_companions import Companions
 from segdata.samples.mask_outline import trace_outline
 from segdata.samples.shape_scene import Feature, ShapeScene, draw_shape_scene
 from segdata.samples.shapes import SHAPES, Figure, Mask
@@ -67,6 +72,7 @@ def write_coco_sample(
     ):
         (directory / split).mkdir(exist_ok=True)
         images, annotations = [], []
+        companions = Companions(directory=directory, split=split)
         for index in range(count):
             feature, tool = _PLANS[index % len(_PLANS)]
             rng = np.random.default_rng([seed, split_number, index])
@@ -75,7 +81,9 @@ def write_coco_sample(
             image = _image_row(scene, image_id, index)
             _write_image(directory / split / image["file_name"], scene)
             images.append(image)
-            annotations += list(_annotation_rows(scene, image_id, tool))
+            rows = list(_annotation_rows(scene, image_id, tool))
+            annotations += rows
+            companions.add(image, scene, rows)
         table = {
             "info": {"description": "Shapes, drawn by segdata", "version": "1.0"},
             "images": images,
@@ -87,6 +95,7 @@ def write_coco_sample(
         }
         path = directory / "annotations" / f"instances_{split}.json"
         path.write_bytes(json.dumps(table).encode())
+        companions.write()
 
 
 def _image_row(scene: ShapeScene, image_id: int, index: int) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_keypoints_complete_the_instance_of_their_id(root: Path) -> None:
     assert cat.supercategory == "animal"
     assert dog.keypoints == ()
     assert manifest.layout == (
-        "instances_train2017.json with images/ and person_keypoints_train2017.json"
+        "instances_train2017.json + person_keypoints_train2017.json with images/"
     )
 
 
@@ -286,7 +286,7 @@ def test_captions_stand_in_the_order_of_their_ids(root: Path) -> None:
     assert found["images/a"].source == {"captions": [{"id": 3}, {"id": 9}]}
     assert found["images/b"].source == {"captions": [{"by": "x", "id": 4}]}
     assert manifest.layout == (
-        "instances_train2017.json with images/ and captions_train2017.json"
+        "instances_train2017.json + captions_train2017.json with images/"
     )
 
 

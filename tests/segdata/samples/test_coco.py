@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from segdata.commands.sample import sample
+from segdata.example import encode_record
 from segdata.formats.coco import Coco
 from segdata.samples.coco import write_coco_sample
 from segdata.samples.mask_outline import trace_outline
@@ -46,6 +47,10 @@ def files(folder):
 def table(folder, split):
     path = folder / "annotations" / f"instances_{split}.json"
     return json.loads(path.read_bytes())
+
+
+def companion(folder, name, split):
+    return json.loads((folder / "annotations" / f"{name}_{split}.json").read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +116,19 @@ KINDS = {
 
 def test_sample_has_the_layout_of_coco(small):
     assert sorted(files(small)) == [
+        "annotations/captions_train2017.json",
+        "annotations/captions_val2017.json",
         "annotations/instances_train2017.json",
         "annotations/instances_val2017.json",
+        "annotations/panoptic_train2017.json",
+        "annotations/panoptic_train2017/000000000139.png",
+        "annotations/panoptic_train2017/000000000285.png",
+        "annotations/panoptic_train2017/000000000431.png",
+        "annotations/panoptic_val2017.json",
+        "annotations/panoptic_val2017/000000000140.png",
+        "annotations/panoptic_val2017/000000000286.png",
+        "annotations/person_keypoints_train2017.json",
+        "annotations/person_keypoints_val2017.json",
         "train2017/000000000139.jpg",
         "train2017/000000000285.jpg",
         "train2017/000000000431.jpg",
@@ -199,7 +215,7 @@ def test_number_of_training_images_does_not_change_the_validation_images(
 ):
     first, second = files(small), files(write(tmp_path, num_train=0))
     same = [name for name in second if "val2017" in name]
-    assert len(same) == 3
+    assert len(same) == 8  # four JSONs, two images, two panoptic PNGs
     assert {name: second[name] for name in same} == {name: first[name] for name in same}
     assert table(tmp_path, "train2017")["images"] == []
 
@@ -349,6 +365,97 @@ def test_format_reads_it_without_a_warning(full, tables):
     assert [c.source_ids for c in scan.label_map.object_classes] == [
         (shape.id,) for shape in SHAPES
     ]
+
+
+# --- Keypoints, captions and panoptic segments.
+
+
+def test_stars_have_keypoints_inside_the_image(full):
+    kinds = set()
+    count = 0
+    for split in SPLITS:
+        data = companion(full, "person_keypoints", split)
+        assert [c["name"] for c in data["categories"]] == ["star"]
+        stars = [
+            row["id"]
+            for row in table(full, split)["annotations"]
+            if row["category_id"] == data["categories"][0]["id"] and not row["iscrowd"]
+        ]
+        assert [row["id"] for row in data["annotations"]] == stars
+        sizes = {row["id"]: (row["width"], row["height"]) for row in data["images"]}
+        for row in data["annotations"]:
+            points = np.reshape(row["keypoints"], (5, 3))
+            assert (points[:, :2] < sizes[row["image_id"]]).all()
+            assert row["num_keypoints"] == (points[:, 2] > 0).sum()
+            kinds |= set(points[:, 2].tolist())
+            count += 1
+    assert count > 10
+    assert kinds == {0, 1, 2}
+
+
+def test_captions_tell_what_is_in_the_image(full, tables):
+    for split, data in zip(SPLITS, tables, strict=True):
+        captions = companion(full, "captions", split)["annotations"]
+        names = {row["id"]: row["name"] for row in data["categories"]}
+        objects = {row["image_id"] for row in data["annotations"]}
+        assert {row["image_id"] for row in captions} == objects
+        assert len(objects) < len(data["images"])  # some have neither
+        for row in captions:
+            inside = {
+                names[r["category_id"]]
+                for r in data["annotations"]
+                if r["image_id"] == row["image_id"]
+            }
+            if row["caption"].startswith("A picture"):
+                missing = {n for n in inside if n not in row["caption"]}
+                assert missing <= {"circle"}  # a crowd of them is called dots
+            else:
+                assert any(name in row["caption"] for name in inside)
+
+
+def test_panoptic_segments_cover_all_but_the_void(full, tables):
+    crowds = 0
+    for split in SPLITS:
+        data = companion(full, "panoptic", split)
+        assert {c["isthing"] for c in data["categories"]} == {0, 1}
+        for row in data["annotations"]:
+            path = full / "annotations" / f"panoptic_{split}" / row["file_name"]
+            with Image.open(path) as image:
+                ids = np.asarray(image).astype(int) @ [1, 256, 65536]
+            assert (ids[:, 0] == 0).all()
+            assert (ids[:, 1:] != 0).all()
+            assert {s["id"] for s in row["segments_info"]} == set(np.unique(ids)) - {0}
+            for segment in row["segments_info"]:
+                mask = ids == segment["id"]
+                assert segment["id"] > 255
+                assert segment["area"] == mask.sum()
+                x, y, width, height = segment["bbox"]
+                assert mask[y : y + height, x : x + width].sum() == mask.sum()
+                crowds += segment["iscrowd"]
+    assert crowds
+
+
+def test_format_reads_the_companions_too(full):
+    scan = Coco().scan(full)
+    stars = [c for c in scan.label_map.object_classes if c.keypoints]
+    assert [(c.name, len(c.keypoints), len(c.skeleton)) for c in stars] == [
+        ("star", 5, 5)
+    ]
+    annotations = list(scan.annotations)
+    assert {bool(a["captions"]) for a in annotations} == {True, False}
+    assert any("keypoints" in item for a in annotations for item in a["objects"])
+
+
+def test_format_reads_the_panoptic_sample_without_a_warning(full):
+    scan = Coco(kind="panoptic", semantic=True).scan(full)
+    assert (scan.warnings, scan.problems) == ((), ())
+    assert [c.is_thing for c in scan.label_map.object_classes] == [True] * 8 + [False]
+    for annotation in scan.annotations:
+        record = encode_record(annotation, scan.label_map, full)
+        assert len(record.objects) == len(annotation["objects"])
+        assert record.notes == ()
+        void = record.label_runs.lengths[record.label_runs.values == 255].sum()
+        assert void == record.image.height
 
 
 def test_command_draws_it(tmp_path):
