@@ -6,18 +6,17 @@ Rasterisation of polygons is pycocotools': https://github.com/cocodataset/cocoap
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from itertools import pairwise
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError, short_repr
-from segdata.mask_budget import MAX_BOUNDARIES, MAX_POLYGON_WALK, MaskBudget
+from segdata.mask_budget import MAX_BOUNDARIES, MaskBudget
 
 Int64Array = NDArray[np.int64]
+IntArray = NDArray[np.signedinteger[Any]]
 
 _UNITED_AT_ONCE = 256
 _MAX_DIGITS = 7
@@ -48,50 +47,10 @@ def rle_counts(
         )
     is_compressed = isinstance(counts, str | bytes | bytearray)
     if isinstance(counts, Sized):  # of a string, the most that it can hold
-        budget.spend_boundaries(len(counts), "columns")
+        budget.spend_columns(len(counts))
     array = decompress_counts(counts) if is_compressed else _integers(counts)
     check_counts(array, height, width)
     return array
-
-
-def polygon_counts(
-    polygons: Sequence[Any],
-    height: int,
-    width: int,
-    budget: MaskBudget | None = None,
-) -> Int64Array:
-    """Column-major counts of united polygons, rasterised by pycocotools.
-
-    Each polygon is filled by the even-odd rule: an outline that runs around an area
-    twice leaves it out. What one polygon fills another cannot take away: only an RLE
-    can tell of a hole by parts.
-    """
-    budget = budget or MaskBudget()
-    if polygons and not isinstance(polygons[0], Sequence | np.ndarray):
-        polygons = [polygons]
-    if not polygons:
-        raise AnnotationError(
-            "segmentation is an empty list of polygons.", reason="empty-polygon"
-        )
-    parts = [_checked_polygon(polygon) for polygon in polygons]
-    budget.spend_walk(sum(map(_outline_pixels, parts)))
-    masks = [
-        coco_mask.merge(
-            coco_mask.frPyObjects([p.tolist() for p in group], height, width)
-        )
-        for group in _groups(parts)
-    ]
-    while len(masks) > 1:
-        masks = [coco_mask.merge(list(group)) for group in _groups(masks)]
-    counts = decompress_counts(masks[0]["counts"])
-    budget.spend_boundaries(len(counts), "columns")
-    return counts
-
-
-def _groups(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Some at a time: what pycocotools needs for a union grows with their square."""
-    for begin in range(0, len(items), _UNITED_AT_ONCE):
-        yield items[begin : begin + _UNITED_AT_ONCE]
 
 
 def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
@@ -115,20 +74,25 @@ def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
         raw = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
     except UnicodeEncodeError:
         raw = b"\xff"
-    codes = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
+    return decompress_all([raw])[0]
+
+
+def decompress_all(strings: Sequence[bytes]) -> list[Int64Array]:
+    """Decodes many compressed counts at once: what `decompress_counts` does, faster.
+
+    Raises:
+      AnnotationError: If one is no such string.
+    """
+    codes = np.frombuffer(b"".join(strings), np.uint8).astype(np.int64) - 48
+    if not len(codes):
+        return [np.zeros(0, np.int64) for _ in strings]
     is_last = (codes & 0x20) == 0
-    if len(codes) and (codes.min() < 0 or codes.max() > 63 or not is_last[-1]):
-        raise AnnotationError(
-            "compressed COCO RLE is damaged: expected ASCII 48 to 111 and a complete "
-            "last number.",
-            reason="bad-rle",
-        )
+    string_ends = np.cumsum(list(map(len, strings)))
+    _check_codes(codes, is_last[string_ends - 1] | (string_ends == 0))
     last = np.flatnonzero(is_last)
-    if not len(last):
-        return np.zeros(0, np.int64)
     first = np.concatenate([[0], last[:-1] + 1])
     digits = last - first + 1
-    if int(digits.max()) > _MAX_DIGITS:  # 35 bits: more than any image's pixels
+    if int(digits.max()) > _MAX_DIGITS:
         raise AnnotationError(
             "compressed COCO RLE holds a number of more than 35 bits.",
             reason="bad-rle",
@@ -137,9 +101,32 @@ def decompress_counts(counts: str | bytes | bytearray) -> Int64Array:
     numbers: Int64Array = np.add.reduceat((codes & 31) << shift, first)
     negative = (codes[last] & 0x10) != 0
     numbers[negative] |= np.int64(-1) << (5 * digits[negative])
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
+    ends = np.searchsorted(last, string_ends)  # numbers of the strings so far
+    return _undo_differences(numbers, ends)
+
+
+def _check_codes(codes: Int64Array, is_complete: NDArray[np.bool_]) -> None:
+    if codes.min() < 0 or codes.max() > 63 or not is_complete.all():
+        raise AnnotationError(
+            "compressed COCO RLE is damaged: expected ASCII 48 to 111 and a complete "
+            "last number.",
+            reason="bad-rle",
+        )
+
+
+def _undo_differences(numbers: Int64Array, ends: Int64Array) -> list[Int64Array]:
+    """Adds up what is stored as a difference to the number two places before."""
+    starts = np.concatenate(([0], ends[:-1]))
+    place = np.arange(len(numbers)) - np.repeat(starts, ends - starts)
+    for chosen, counts in (
+        ((place & 1) == 1, (ends - starts) // 2),
+        ((place & 1 == 0) & (place > 0), np.maximum(ends - starts - 1, 0) // 2),
+    ):
+        sums = np.cumsum(numbers[chosen])
+        begins = np.cumsum(counts) - counts
+        before = np.concatenate(([0], sums))[begins]
+        numbers[chosen] = sums - np.repeat(before, counts)
+    return [numbers[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 # Work of one pass of `transcode`: many large masks at once would cost gigabytes.
@@ -195,8 +182,12 @@ def _transcode_pass(
     intervals of rows with a boundary at `x`.
     """
     size = height * width
-    starts, ends, owners = _foreground_intervals(column_major)
-    rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
+    # Sorting, which costs the most, is several times faster in 32 bits.
+    is_small = len(column_major) * (width + 1) * (height + 2) < 2**31
+    intervals = _foreground_intervals(column_major, size)
+    rows, columns, owners = _vertical_run_ends(
+        *(part.astype(np.int32 if is_small else np.int64) for part in intervals), height
+    )
     # Each end toggles the comparison with the left and with the right neighbour. The
     # right neighbour of the last column is column 0, one row further down.
     is_last = columns == width - 1
@@ -213,7 +204,7 @@ def _transcode_pass(
     total = int(lengths.sum())
     if total > MAX_BOUNDARIES and len(column_major) > 1:
         return _transcode_halves(column_major, height, width, budget)
-    budget.spend_boundaries(total, "rows")
+    budget.spend_rows(total)
     group, top = np.divmod(first, height + 2)
     y = _ranges(top, lengths)
     group = np.repeat(group, lengths)
@@ -278,65 +269,31 @@ def _integers(counts: Any) -> Int64Array:
     )
 
 
-def _checked_polygon(polygon: Any) -> NDArray[np.float64]:
-    try:
-        points = np.asarray(polygon, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        points = np.zeros((0, 0))
-    if points.ndim != 1:
-        raise AnnotationError(
-            "polygon is not a flat list of numbers x0, y0, x1, y1, ...",
-            reason="bad-polygon",
-        )
-    if len(points) < 6 or len(points) % 2:
-        raise AnnotationError(
-            f"polygon has {len(points)} numbers: expected an even number of at least 6 "
-            "(three points).",
-            reason="bad-polygon",
-        )
-    if not np.isfinite(points).all():
-        raise AnnotationError(
-            "polygon has a coordinate that is not a finite number.",
-            reason="bad-polygon",
-        )
-    return points
-
-
-def _outline_pixels(points: NDArray[np.float64]) -> float:
-    """Pixels that rasterisation walks: the longer side of each edge, summed."""
-    farthest = float(np.abs(points).max())
-    if farthest > MAX_POLYGON_WALK:
-        return farthest
-    corners = points.reshape(-1, 2)
-    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
-
-
 def _foreground_intervals(
-    column_major: Sequence[Int64Array],
+    column_major: Sequence[Int64Array], size: int
 ) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Half-open intervals of object pixels and the object that each belongs to."""
-    starts, ends, owners = [], [], []
-    for owner, counts in enumerate(column_major):
-        bounds = np.cumsum(counts)
-        num_foreground = len(counts) // 2
-        start, end = bounds[0::2][:num_foreground], bounds[1::2]
-        filled = end > start
-        starts.append(start[filled])
-        ends.append(end[filled])
-        owners.append(np.full(int(filled.sum()), owner, np.int64))
-    return np.concatenate(starts), np.concatenate(ends), np.concatenate(owners)
+    counts = np.concatenate(column_major)
+    num_counts = np.array(list(map(len, column_major)))
+    firsts = np.cumsum(num_counts) - num_counts
+    place = np.arange(len(counts)) - np.repeat(firsts, num_counts)
+    filled = ((place & 1) == 1) & (counts > 0)
+    ends, lengths = np.cumsum(counts)[filled], counts[filled]
+    owners = (ends - 1) // size  # each object's counts sum to the image's size
+    ends -= owners * size
+    return ends - lengths, ends, owners
 
 
 def _vertical_run_ends(
-    starts: Int64Array, ends: Int64Array, owners: Int64Array, height: int
-) -> tuple[Int64Array, Int64Array, Int64Array]:
+    starts: IntArray, ends: IntArray, owners: IntArray, height: int
+) -> tuple[IntArray, IntArray, IntArray]:
     """Row, column and owner of both ends of every vertical run, cut at columns."""
     first_column, first_row = np.divmod(starts, height)
     last_column, last_row = np.divmod(ends - 1, height)
     spans = last_column - first_column
     crossed = _ranges(first_column, spans)  # runs that go on in the next column
     crossed_owners = np.repeat(owners, spans)
-    bottom = np.full(len(crossed), height, np.int64)
+    bottom = np.full_like(crossed, height)
     return (
         np.concatenate([first_row, last_row + 1, bottom, np.zeros_like(bottom)]),
         np.concatenate([first_column, last_column, crossed, crossed + 1]),
@@ -344,24 +301,31 @@ def _vertical_run_ends(
     )
 
 
-def _ranges(starts: Int64Array, lengths: Int64Array) -> Int64Array:
+def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
     """Concatenates `arange(start, start + length)` over all pairs."""
-    offsets = np.cumsum(lengths) - lengths
-    total = int(lengths.sum())
-    steps: Int64Array = np.repeat(starts - offsets, lengths) + np.arange(total)
+    kind = lengths.dtype
+    offsets = np.cumsum(lengths, dtype=kind) - lengths
+    steps = np.arange(int(lengths.sum()), dtype=kind)
+    steps += np.repeat(starts - offsets, lengths)
     return steps
 
 
 def _split_boundaries(
-    boundaries: Int64Array, num_objects: int, size: int
+    boundaries: IntArray, num_objects: int, size: int
 ) -> list[Int64Array]:
     """Cuts sorted `owner * size + position` into each object's even run list."""
     cuts = np.searchsorted(boundaries, np.arange(num_objects + 1) * size)
-    result = []
-    for owner, (begin, end) in enumerate(pairwise(cuts.tolist())):
-        num_boundaries = end - begin
-        bounds = np.full(num_boundaries + 2 + (num_boundaries % 2 == 0), size, np.int64)
-        bounds[0] = 0
-        bounds[1 : num_boundaries + 1] = boundaries[begin:end] - owner * size
-        result.append(np.diff(bounds))
-    return result
+    num_boundaries = np.diff(cuts)
+    # Each object's bounds are 0, its boundaries, and the size, twice if need be.
+    num_bounds = num_boundaries + 2 + (num_boundaries % 2 == 0)
+    firsts = np.cumsum(num_bounds) - num_bounds
+    bounds = np.full(int(num_bounds.sum()), size, np.int64)
+    bounds[firsts] = 0
+    owners = np.repeat(np.arange(num_objects), num_boundaries)
+    places = np.arange(len(boundaries)) + (firsts + 1 - cuts[:-1])[owners]
+    bounds[places] = boundaries - owners * size
+    runs = np.diff(bounds)
+    return [
+        runs[first : first + count - 1]
+        for first, count in zip(firsts.tolist(), num_bounds.tolist(), strict=True)
+    ]

@@ -58,17 +58,20 @@ class MaskBudget:
                 "coordinates in pixels?"
             )
 
-    def spend_boundaries(self, count: int, along: str) -> None:
-        """Takes the ends of runs of one object.
-
-        Args:
-          count: How many.
-          along: `columns` or `rows`.
+    def spend_columns(self, count: int) -> None:
+        """Takes the ends of runs that one object has along its columns.
 
         Raises:
           AnnotationError: If it has too many by itself.
           MaskBudgetError: If there are too many together with those before it.
         """
+        self._spend_boundaries(count, "columns")
+
+    def spend_rows(self, count: int) -> None:
+        """Takes the ends of runs that one object has along its rows, likewise."""
+        self._spend_boundaries(count, "rows")
+
+    def _spend_boundaries(self, count: int, along: str) -> None:
         if count > MAX_BOUNDARIES:
             raise AnnotationError(
                 f"mask has {count} ends of runs along its {along}: at most "

@@ -17,7 +17,7 @@ of runs (a 0 is appended where needed) that sum to `height * width`:
 >>> values.tolist(), lengths.tolist()
 ([7, 2, 7], [3, 2, 1])
 
-COCO's own forms are read by `segdata.coco_rle`.
+COCO's own forms are read by `segdata.coco_rle` and `segdata.polygons`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from segdata.coco_rle import check_counts, polygon_counts, rle_counts, transcode
+from segdata.coco_rle import check_counts, rle_counts, transcode
 from segdata.errors import AnnotationError
 from segdata.mask_budget import MaskBudget
+from segdata.polygons import rasterise
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
@@ -90,17 +91,32 @@ def rle_batch(
     _check_image_size(image_height, image_width)
     dense: dict[int, Int64Array] = {}
     column_major: dict[int, Int64Array] = {}
+    polygons: dict[int, Sequence[Any]] = {}
     for index, segmentation in enumerate(segmentations):
         try:
-            if isinstance(segmentation, np.ndarray):
+            if isinstance(segmentation, list):  # by far the most frequent
+                polygons[index] = segmentation
+            elif isinstance(segmentation, np.ndarray):
                 dense[index] = _encode_dense(segmentation, image_height, image_width)
-            else:
-                column_major[index] = _column_major_counts(
+            elif isinstance(segmentation, Mapping):
+                column_major[index] = rle_counts(
                     segmentation, image_height, image_width, budget
                 )
+            elif isinstance(segmentation, Sequence) and not isinstance(
+                segmentation, str | bytes
+            ):
+                polygons[index] = segmentation
+            else:
+                raise _unknown_kind(segmentation)
         except AnnotationError as error:
             error.index = index
             raise
+    try:
+        counts = rasterise(list(polygons.values()), image_height, image_width, budget)
+    except AnnotationError as error:
+        error.index = list(polygons)[error.index or 0]
+        raise
+    column_major |= zip(polygons, counts, strict=True)
     try:
         runs = transcode(list(column_major.values()), image_height, image_width, budget)
     except AnnotationError as error:
@@ -262,14 +278,8 @@ def _check_image_size(height: int, width: int) -> None:
         )
 
 
-def _column_major_counts(
-    segmentation: Any, height: int, width: int, budget: MaskBudget
-) -> Int64Array:
-    if isinstance(segmentation, Mapping):
-        return rle_counts(segmentation, height, width, budget)
-    if isinstance(segmentation, Sequence) and not isinstance(segmentation, str | bytes):
-        return polygon_counts(segmentation, height, width, budget)
-    raise AnnotationError(
+def _unknown_kind(segmentation: Any) -> AnnotationError:
+    return AnnotationError(
         "unknown kind of segmentation: expected polygons (list), a COCO RLE (dict with "
         "'size' and 'counts') or a dense mask (numpy array), got "
         f"{type(segmentation).__name__}.",

@@ -27,6 +27,7 @@ from segdata.mask_budget import (
     MaskBudget,
     MaskBudgetError,
 )
+from segdata.polygons import polygon_counts
 
 LIMIT = MAX_POLYGON_WALK
 SQUARE = [0, 0, 2, 0, 2, 2]
@@ -104,7 +105,7 @@ def test_transcode_of_no_objects_is_an_empty_list():
 
 
 def test_polygon_counts_go_along_columns():
-    counts = coco_rle.polygon_counts([[1, 0, 3, 0, 3, 1, 1, 1]], 2, 4)
+    counts = polygon_counts([[1, 0, 3, 0, 3, 1, 1, 1]], 2, 4)
     assert counts.tolist() == [2, 1, 1, 1, 3]
 
 
@@ -132,19 +133,19 @@ def test_polygon_counts_go_along_columns():
 )
 def test_bad_polygon_is_refused(polygons, message):
     with pytest.raises(AnnotationError, match=message) as caught:
-        coco_rle.polygon_counts(polygons, 4, 4)
+        polygon_counts(polygons, 4, 4)
     assert caught.value.reason == "bad-polygon"
 
 
 def test_integer_beyond_float_in_a_polygon_is_refused():
     with pytest.raises(AnnotationError, match="not a flat list of num") as caught:
-        coco_rle.polygon_counts([[10**400, 0, 2, 0, 2, 2]], 4, 4)
+        polygon_counts([[10**400, 0, 2, 0, 2, 2]], 4, 4)
     assert caught.value.reason == "bad-polygon"
 
 
 def test_coordinate_near_the_largest_float_is_refused_without_a_warning():
     with pytest.raises(AnnotationError, match="polygon's outline is long") as caught:
-        coco_rle.polygon_counts([[1e308, 0, -1e308, 0, 2, 2]], 4, 4)
+        polygon_counts([[1e308, 0, -1e308, 0, 2, 2]], 4, 4)
     assert caught.value.reason == "bad-polygon"
 
 
@@ -154,14 +155,14 @@ def outline(length):
 
 
 def test_longest_outline_is_rasterised_and_no_longer_one():
-    assert coco_rle.polygon_counts(outline(LIMIT // 2), 4, 4).sum() == 16
+    assert polygon_counts(outline(LIMIT // 2), 4, 4).sum() == 16
     with pytest.raises(AnnotationError, match="outline is longer than 4194304 pixels"):
-        coco_rle.polygon_counts(outline(LIMIT // 2 + 1), 4, 4)
+        polygon_counts(outline(LIMIT // 2 + 1), 4, 4)
 
 
 def test_empty_list_of_polygons_is_refused():
     with pytest.raises(AnnotationError, match="empty list of polygons") as caught:
-        coco_rle.polygon_counts([], 4, 4)
+        polygon_counts([], 4, 4)
     assert caught.value.reason == "empty-polygon"
 
 
@@ -370,9 +371,9 @@ def test_counts_that_are_too_many_are_refused_before_they_are_read() -> None:
 
 def test_outlines_of_all_parts_count_together() -> None:
     part = [0, 0, LIMIT / 8, 0, LIMIT / 8, 1]
-    coco_rle.polygon_counts([part] * 3, 4, 5)
+    polygon_counts([part] * 3, 4, 5)
     with pytest.raises(AnnotationError, match=r"outline is longer than") as caught:
-        coco_rle.polygon_counts([part] * 5, 4, 5)
+        polygon_counts([part] * 5, 4, 5)
     assert caught.value.reason == "bad-polygon"
 
 
@@ -382,7 +383,7 @@ def test_outlines_of_all_objects_count_together() -> None:
 
     def rasterise_all() -> None:
         for _ in range(20):
-            coco_rle.polygon_counts([part], 4, 5, budget)
+            polygon_counts([part], 4, 5, budget)
 
     with pytest.raises(MaskBudgetError, match=r"outlines .* longer than .* together"):
         rasterise_all()
@@ -393,8 +394,8 @@ def test_polygon_of_very_many_parts_is_united_in_no_time() -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 300, (20_000, 2))
     parts = [[x, y, x + 2, y, x + 2, y + 2, x, y + 2] for x, y in corners.tolist()]
-    counts = coco_rle.polygon_counts(parts, height, width)
-    some = coco_rle.polygon_counts(parts[:600], height, width)
+    counts = polygon_counts(parts, height, width)
+    some = polygon_counts(parts[:600], height, width)
     united = coco_mask.merge(coco_mask.frPyObjects(parts[:600], height, width))
     np.testing.assert_array_equal(some, coco_rle.decompress_counts(united["counts"]))
     assert counts.sum() == height * width
@@ -405,7 +406,7 @@ def test_polygon_of_very_many_parts_is_united_in_no_time() -> None:
 
 
 def filled(segmentation, height=20, width=20):
-    counts = coco_rle.polygon_counts(segmentation, height, width)
+    counts = polygon_counts(segmentation, height, width)
     values = np.arange(len(counts)) % 2
     return np.repeat(values, counts).reshape(width, height).T
 
@@ -429,6 +430,6 @@ def test_outline_that_runs_around_an_area_twice_leaves_it_out() -> None:
     for segmentation in ([ring], [bow_tie], [ring, bow_tie]):
         rings = coco_mask.merge(coco_mask.frPyObjects(segmentation, 20, 20))
         np.testing.assert_array_equal(
-            coco_rle.polygon_counts(segmentation, 20, 20),
+            polygon_counts(segmentation, 20, 20),
             coco_rle.decompress_counts(rings["counts"]),
         )
