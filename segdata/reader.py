@@ -58,9 +58,8 @@ def read_semantic(
       directory: Output of `segdata build`.
       split: Name of the split.
       batch_size: Records per batch of this host, at least 1.
-      image_size: `(height, width)` to bring images (bilinear) and label maps (nearest,
-        straight from the runs) to. None keeps the stored size, which must be the same
-        for all records of the split.
+      image_size: `(height, width)` of images (bilinear) and label maps (nearest). None
+        keeps the stored size, which must be the same for all records of the split.
       resize: How images are fitted to it; None stretches them.
       augmentation: What is random about images and label maps; None: nothing.
       image: What pixels are given as; None: uint8.
@@ -68,15 +67,13 @@ def read_semantic(
       seed: Seed of shuffle and augmentation; equal seeds give equal streams.
       repeat: Go on for ever, for training with a fixed number of steps.
       remainder: What becomes of a last batch that is not full: `pad` it with black
-        images, labels to ignore and `image_id` -1; `drop` it; or `keep` it short,
-        which makes the batch dimension dynamic. With `repeat` no batch is ever short.
-        With `pad` and `drop` all hosts have equally many batches.
+        images, labels to ignore and `image_id` -1; `drop` it; or `keep` it short. Only
+        with `keep` the batch dimension is dynamic and hosts' numbers of batches differ.
       shuffle_buffer: Records that are mixed at a time, from 16 places of the split.
       num_shards: Number of hosts that share the split; see `segdata.hosts`.
       shard_index: This host's place among them, from 0. Hosts get disjoint records
         that cover the split, however many files there are.
-      start_step: Number of the first batch: the stream goes on as the one that began
-        at 0, without decoding what came before.
+      start_step: First batch of the stream that begins at 0; skips without decoding.
 
     Returns:
       A `tf.data.Dataset` of dicts: `label_map` `[batch, height, width] uint8` class
@@ -103,11 +100,7 @@ def read_semantic(
     root = Path(directory)
     manifest = read_manifest(root)
     summary = _split(manifest, split)
-    if not manifest.label_map.semantic_classes:
-        raise OptionError(
-            f"dataset {manifest.name!r} has no label maps: read_semantic cannot "
-            "read it."
-        )
+    _check_label_maps(manifest)
     stored_size = _stored_size(summary)
     decoder = RecordDecoder(
         index=stream.read_index(root, summary),
@@ -148,9 +141,9 @@ def read_instances(
     Args:
       directory: Output of `segdata build`.
       split: Name of the split.
-      batch_size: As in `read_semantic`, like all that is not told here.
-      image_size: `(height, width)` of the canvas that images are fitted to.
-      resize: How they are fitted; None: `Resize(mode="pad")`, letterboxed.
+      batch_size: As in `read_semantic`, like what is not told here.
+      image_size: `(height, width)` of the canvas.
+      resize: How images are fitted to it; None: `Resize(mode="pad")`, letterboxed.
       augmentation: Boxes, masks and keypoints follow the image.
       image: What pixels are given as.
       instances: What is given of the objects; None: 100 slots, mask crops of 112x112.
@@ -158,19 +151,18 @@ def read_instances(
       shuffle: Shuffle records.
       seed: Seed of shuffle and augmentation.
       repeat: Go on for ever.
-      remainder: What becomes of a last batch that is not full; padding has no objects.
+      remainder: What becomes of a short last batch; padding has no objects.
       shuffle_buffer: Records that are mixed at a time.
       num_shards: Number of hosts.
       shard_index: This host's place among them.
       start_step: Number of the first batch.
 
     Returns:
-      A `tf.data.Dataset` of dicts: the keys above, those of
-      `segdata.instances.read_objects`, and `label_map` where it is asked for.
+      Dataset of dicts: the keys above, those of `segdata.instances.read_objects`, and
+      `label_map` where it is asked for.
 
     Raises:
-      OutputError: If `directory` holds no finished build.
-      CorruptionError: If its index is damaged.
+      OutputError, CorruptionError: As `read_semantic`.
       OptionError: If the split is unknown, has no objects, or an option is bad.
     """
     options = StreamOptions(
@@ -201,7 +193,7 @@ def read_instances(
         with_geometry=True,
         ignore_id=_ignore_id(manifest) if label_map else None,
         instances=instances,
-        keypoints=KeypointOrder.of(manifest.label_map) if instances.keypoints else None,
+        keypoints=_keypoints(manifest, instances),
     )
     return _batches(decoder, options)
 
@@ -233,6 +225,14 @@ def _split(manifest: Manifest, split: str) -> SplitSummary:
     return manifest.splits[split]
 
 
+def _check_label_maps(manifest: Manifest) -> None:
+    if not manifest.label_map.semantic_classes:
+        raise OptionError(
+            f"dataset {manifest.name!r} has no label maps: read_semantic cannot "
+            "read it."
+        )
+
+
 def _check_objects(
     manifest: Manifest, instances: InstanceOptions, *, label_map: bool
 ) -> None:
@@ -249,6 +249,10 @@ def _check_objects(
         raise OptionError(
             f"keypoints is True, but dataset {manifest.name!r} has no keypoints."
         )
+
+
+def _keypoints(manifest: Manifest, instances: InstanceOptions) -> KeypointOrder | None:
+    return KeypointOrder.of(manifest.label_map) if instances.keypoints else None
 
 
 def _ignore_id(manifest: Manifest) -> int:
