@@ -40,6 +40,16 @@ test-slow: $(BIN)/.installed  ## long trials: other packages, faults, a browser
 test-fault: $(BIN)/.installed  ## 30 kills, full and read-only disks, on the real COCO
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/pipelines/test_faults.py
 
+test-cluster: $(BIN)/.installed  ## Flink, Spark, Prism, Dask; the job graph of Dataflow
+	$(PYTHON) -m venv build/clusters/venv  # Google's packages change others' versions
+	build/clusters/venv/bin/pip install --quiet "setuptools>=77" wheel
+	build/clusters/venv/bin/pip install --quiet --no-build-isolation \
+		--editable ".[dev,cluster]"
+	$(BIN)/python clusters/fetch.py build/clusters
+	build/clusters/venv/bin/python -m pytest -q -m "slow or not slow" \
+		tests/pipelines/test_clusters.py \
+		tests/pipelines/test_dataflow.py tests/pipelines/test_portable.py
+
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_build.py

@@ -69,6 +69,7 @@ setup(
         ],
         # `segdata export --to coco --polygons` and `--to yolo`.
         "polygons": ["rasterio>=1.4"],
+        "cluster": ["apache-beam[gcp]>=2.77,<3", "dask[distributed]>=2024.4"],
         "dev": [
             TENSORFLOW,
             "build",

@@ -58,6 +58,9 @@ from segdata.pipelines.runner_options import RunnerOptions
 
 _SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
 
+_LONG_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
+"""Runners that Beam itself does not know by their short names."""
+
 _END_OF_LOG = b"segdata: the run is over\n"
 
 _CARRIED = re.compile(r'segdata-error:(?={"kind": ")')
@@ -229,7 +232,10 @@ def _pipeline(options: RunnerOptions, workers: _Workers) -> beam.Pipeline:
         # Some of Beam's worker pools start a bare `python`: let it be this one.
         folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
         os.environ["PATH"] = os.pathsep.join(folders)
-        arguments = [f"--runner={options.runner}", *options.beam_args]
+        # Its logging is set up when it is imported, from this.
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+        runner = _LONG_NAMES.get(str(options.runner).lower(), options.runner)
+        arguments = [f"--runner={runner}", *options.beam_args]
         return beam.Pipeline(options=PipelineOptions(arguments))
     beam_options = PipelineOptions(list(options.beam_args))
     if options.workers in (None, 1):
