@@ -60,6 +60,7 @@ setup(
         "cpu": [TENSORFLOW.replace("tensorflow", "tensorflow-cpu")],
         "tpu": ["tensorflow-tpu>=2.19"],
         "train": [TENSORFLOW, "keras>=3.10"],
+        "jax": ["jax>=0.6", "keras>=3.10"],
         # Packages that read our builds, for the slow tests.
         "interop": [
             TENSORFLOW,
@@ -75,6 +76,8 @@ setup(
             "build",
             "hypothesis>=6",
             "jsonschema>=4.23",
+            "jax>=0.6",
+            "keras>=3.10",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",

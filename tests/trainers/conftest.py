@@ -1,0 +1,56 @@
+"""Fixtures for trainers. TensorFlow and Keras log less, and warn of nothing here.
+
+- `run_jax`: runs code in a process of its own, with Keras on JAX.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def run_backend(
+    backend: str, code: str, *arguments: object, devices: int = 1, timeout: int = 280
+) -> str:
+    """Runs Python with a backend of Keras and so many virtual devices."""
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def run_jax() -> Callable[..., str]:
+    pytest.importorskip("jax", reason="needs the extra 'jax'")
+
+    def run(code: str, *arguments: object, devices: int = 1, timeout: int = 280) -> str:
+        return run_backend("jax", code, *arguments, devices=devices, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keras finds no cached file, and nothing answers."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))

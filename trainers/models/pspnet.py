@@ -1,0 +1,62 @@
+"""PSPNet.
+
+Zhao, Shi, Qi, Wang, Jia: Pyramid Scene Parsing Network (CVPR 2017), section 3: an
+encoder whose last strides are dilations, so that its map has an eighth of the image's
+size; means of the map over 1x1, 2x2, 3x3 and 6x6 parts of it, each reduced to a quarter
+of the channels and brought back to the map's size, beside the map itself; a convolution
+and the scores. Section 3.3: an auxiliary loss on the last stage but one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from segdata.trainers.encoders import build_encoder
+from segdata.trainers.layers import Resample, Tensor, conv_block, logits, upsample
+from segdata.trainers.models.options import ModelOptions
+
+BINS = (1, 2, 3, 6)
+WIDTH = 512
+"""Channels of each level of the pyramid, and of the convolution after it."""
+OUTPUT_STRIDE = 8
+
+
+def pspnet(options: ModelOptions) -> Any:
+    """PSPNet; outputs `logits` and `auxiliary`. `width`: channels of each bin, 512."""
+    encoder = build_encoder(
+        options.encoder or "resnet-50", options, output_stride=OUTPUT_STRIDE
+    )
+    width = options.width or WIDTH
+    x = _pyramid(encoder.features[32], width, options)
+    x = conv_block(x, width, options, name="head")
+    x = keras.layers.Dropout(0.1, seed=options.seed, name="head_drop")(x)
+    auxiliary = conv_block(
+        encoder.features[16], max(1, width // 2), options, name="auxiliary_head"
+    )
+    auxiliary = keras.layers.Dropout(0.1, seed=options.seed + 1, name="auxiliary_drop")(
+        auxiliary
+    )
+    outputs = {
+        name: _scores(tensor, name, options)
+        for name, tensor in (("logits", x), ("auxiliary", auxiliary))
+    }
+    return keras.Model(encoder.input, outputs, name="pspnet")
+
+
+def _pyramid(x: Tensor, width: int, options: ModelOptions) -> Tensor:
+    size = x.shape[1:3]
+    levels = [x]
+    for bins in BINS:
+        y = Resample((bins, bins), "mean", name=f"pool_{bins}")(x)
+        y = conv_block(y, width, options, kernel=1, name=f"reduce_{bins}")
+        levels.append(Resample(size, "bilinear", name=f"grow_{bins}")(y))
+    return keras.layers.Concatenate(name="pyramid")(levels)
+
+
+def _scores(x: Tensor, name: str, options: ModelOptions) -> Tensor:
+    x = keras.layers.Conv2D(options.num_classes, 1, name=f"{name}_score")(x)
+    method = options.upsampling or "bilinear"
+    x = upsample(x, options.image_size, OUTPUT_STRIDE, method)
+    return logits(x, options.image_size, name)

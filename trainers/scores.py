@@ -1,0 +1,185 @@
+"""Class-wise IoU and Dice from a confusion matrix that grows by no pixel.
+
+Free of Keras and TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segdata.errors import OptionError
+from segdata.label_map import OUTSIDE_IGNORE_ID
+
+SMOOTHING = 1e-5
+"""Pixels added above and below, as the courses do whose tables one compares with. A
+class of which neither label nor prediction has a pixel is not scored at all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassScore:
+    """How well one class was found, over all pixels counted."""
+
+    id: int
+    """Class id."""
+    name: str
+    """Its name."""
+    label_pixels: int
+    """Pixels that are it."""
+    predicted_pixels: int
+    """Pixels that were predicted as it."""
+    iou: float | None
+    """Intersection over union, 0 to 1; None if the class does not occur."""
+    dice: float | None
+    """Twice the intersection over the sum of both areas; None likewise."""
+    is_void: bool = False
+    """Whether it is the dataset's class to ignore."""
+
+
+@dataclass(kw_only=True)
+class Confusion:
+    """Counts of pixels by label and prediction.
+
+    Attributes:
+      num_classes: Number of classes.
+      matrix: `[num_classes, num_classes] int64`; rows are labels, columns predictions.
+    """
+
+    num_classes: int
+    matrix: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.matrix = np.zeros((self.num_classes,) * 2, np.int64)
+
+    def add(self, labels: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+        """Counts pixels; those labelled 255 are left out.
+
+        Args:
+          labels: Class ids or 255, of any shape.
+          predicted: Class ids, of the same shape.
+
+        Raises:
+          OptionError: If the shapes differ, or an id is no class.
+        """
+        if labels.shape != predicted.shape:
+            raise OptionError(
+                f"labels are {labels.shape} and predictions {predicted.shape}: "
+                "expected the same shape."
+            )
+        valid = labels != OUTSIDE_IGNORE_ID
+        true, found = labels[valid].astype(np.int64), predicted[valid]
+        highest = max(true.max(initial=0), int(found.max(initial=0)))
+        if highest >= self.num_classes:
+            raise OptionError(
+                f"class id {highest} is out of range: there are {self.num_classes} "
+                "classes."
+            )
+        cells = np.bincount(true * self.num_classes + found, minlength=self.matrix.size)
+        self.matrix += cells.reshape(self.matrix.shape)
+
+    def without_label(self, class_id: int) -> Confusion:
+        """A copy that leaves out pixels labelled as a class."""
+        copy = Confusion(num_classes=self.num_classes)
+        copy.matrix[:] = self.matrix
+        copy.matrix[class_id] = 0
+        return copy
+
+    @property
+    def pixel_accuracy(self) -> float | None:
+        """Share of pixels whose class is right; None if none were counted."""
+        total = int(self.matrix.sum())
+        return int(np.trace(self.matrix)) / total if total else None
+
+    def class_scores(
+        self, names: Sequence[str], void_id: int | None = None
+    ) -> tuple[ClassScore, ...]:
+        """IoU and Dice of each class: areas over everything counted.
+
+        Args:
+          names: Name of each class.
+          void_id: Class to mark as void.
+        """
+        scores = []
+        for index, name in enumerate(names):
+            hit = int(self.matrix[index, index])
+            label = int(self.matrix[index].sum())
+            found = int(self.matrix[:, index].sum())
+            union = label + found - hit
+            occurs = union > 0
+            iou = (hit + SMOOTHING) / (union + SMOOTHING)
+            dice = (2 * hit + SMOOTHING) / (label + found + SMOOTHING)
+            scores.append(
+                ClassScore(
+                    id=index,
+                    name=name,
+                    label_pixels=label,
+                    predicted_pixels=found,
+                    iou=iou if occurs else None,
+                    dice=dice if occurs else None,
+                    is_void=index == void_id,
+                )
+            )
+        return tuple(scores)
+
+
+def mean_score(
+    scores: Sequence[ClassScore], what: str, *, with_void: bool = True
+) -> float | None:
+    """Mean `iou` or `dice` of the classes that occur; None if none does."""
+    values = [
+        getattr(score, what)
+        for score in scores
+        if getattr(score, what) is not None and (with_void or not score.is_void)
+    ]
+    return sum(values) / len(values) if values else None
+
+
+def summarize(
+    confusion: Confusion, names: Sequence[str], void_id: int | None
+) -> dict[str, Any]:
+    """Everything as JSON.
+
+    Args:
+      confusion: What was counted.
+      names: Name of each class.
+      void_id: The class to ignore, if it was counted as a class; else None.
+
+    Returns:
+      `mean_iou`, `mean_dice`, `pixel_accuracy`, `classes`, `confusion`. With a void
+      class these count it as one more class, and `without_void` holds the three
+      numbers as most papers have them: over pixels that are labelled otherwise, where
+      a prediction of void is a miss.
+    """
+    scores = confusion.class_scores(names, void_id)
+    result = _means(confusion, scores)
+    if void_id is not None:
+        rest = confusion.without_label(void_id)
+        result["without_void"] = _means(rest, rest.class_scores(names, void_id))
+    result["classes"] = [
+        {
+            "id": score.id,
+            "name": score.name,
+            "iou": score.iou,
+            "dice": score.dice,
+            "label_pixels": score.label_pixels,
+            "predicted_pixels": score.predicted_pixels,
+            **({"void": True} if score.is_void else {}),
+        }
+        for score in scores
+    ]
+    result["confusion"] = confusion.matrix.tolist()
+    return result
+
+
+def _means(confusion: Confusion, scores: Sequence[ClassScore]) -> dict[str, Any]:
+    # A void class without labels is one whose pixels were left out.
+    with_void = any(score.is_void and score.label_pixels for score in scores)
+    return {
+        "mean_iou": mean_score(scores, "iou", with_void=with_void),
+        "mean_dice": mean_score(scores, "dice", with_void=with_void),
+        "pixel_accuracy": confusion.pixel_accuracy,
+    }
