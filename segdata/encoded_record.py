@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,22 +137,23 @@ def _put_objects(
     example: Any, objects: Sequence[EncodedObject], image: NormalizedImage
 ) -> None:
     height, width = image.height, image.width
-    columns: dict[Feature, Callable[[EncodedObject], Any]] = {
-        features.OBJECT_YMIN: lambda o: o.box[0] / height,
-        features.OBJECT_XMIN: lambda o: o.box[1] / width,
-        features.OBJECT_YMAX: lambda o: o.box[2] / height,
-        features.OBJECT_XMAX: lambda o: o.box[3] / width,
-        features.OBJECT_LABEL: lambda o: o.label.id,
-        features.OBJECT_TEXT: lambda o: _utf8(o.label.name),
-        features.OBJECT_CATEGORY: lambda o: o.category,
-        features.OBJECT_ID: lambda o: o.source_id,
-        features.OBJECT_IS_CROWD: lambda o: int(o.annotation.get("iscrowd", 0)),
-        features.OBJECT_AREA: lambda o: o.area,
-        features.OBJECT_NUM_RUNS: lambda o: len(o.runs),
-        features.OBJECT_SOURCE: lambda o: o.source,
-    }
-    for feature, value in columns.items():
-        _put(example, feature, [value(item) for item in objects])
+    crowds = [int(o.annotation.get("iscrowd", 0)) for o in objects]
+    columns: tuple[tuple[Feature, list[Any]], ...] = (
+        (features.OBJECT_YMIN, [o.box[0] / height for o in objects]),
+        (features.OBJECT_XMIN, [o.box[1] / width for o in objects]),
+        (features.OBJECT_YMAX, [o.box[2] / height for o in objects]),
+        (features.OBJECT_XMAX, [o.box[3] / width for o in objects]),
+        (features.OBJECT_LABEL, [o.label.id for o in objects]),
+        (features.OBJECT_TEXT, [_utf8(o.label.name) for o in objects]),
+        (features.OBJECT_CATEGORY, [o.category for o in objects]),
+        (features.OBJECT_ID, [o.source_id for o in objects]),
+        (features.OBJECT_IS_CROWD, crowds),
+        (features.OBJECT_AREA, [o.area for o in objects]),
+        (features.OBJECT_NUM_RUNS, [len(o.runs) for o in objects]),
+        (features.OBJECT_SOURCE, [o.source for o in objects]),
+    )
+    for feature, values in columns:
+        _put(example, feature, values)
     runs = [item.runs for item in objects]
     _put(
         example,

@@ -23,6 +23,8 @@ from segdata.mask_images import MaskImageRuns
 OnBadObject = Callable[[AnnotationError], None]
 """Takes the reason why an object cannot be encoded."""
 
+# To ask the abstract class alone takes ten times as long.
+_INTEGERS, _DICTS = (int, Integral), (dict, Mapping)
 _SOURCE_FIELDS = ("id", "category_id", "category", "bbox", "area", "iscrowd")
 
 
@@ -58,13 +60,13 @@ class EncodedObject:
     def source_id(self) -> int:
         """Annotation id in the source, or -1 where it has none or is not a number."""
         source_id = self.annotation.get("id", -1)
-        return int(source_id) if isinstance(source_id, Integral) else -1
+        return int(source_id) if isinstance(source_id, _INTEGERS) else -1
 
     @property
     def category(self) -> int:
         """Category id in the source, or -1 where it is not a number."""
         category = self.annotation.get("category_id", -1)
-        return int(category) if isinstance(category, Integral) else -1
+        return int(category) if isinstance(category, _INTEGERS) else -1
 
 
 def encode_objects(
@@ -221,7 +223,7 @@ def _has_mask(item: Mapping[str, Any]) -> bool:
 
 
 def _called(item: Any, number: int | None = None) -> str:
-    if isinstance(item, Mapping) and "id" in item:
+    if isinstance(item, _DICTS) and "id" in item:
         return f"annotation {item['id']}"
     return "an annotation without id" if number is None else f"object {number}"
 
