@@ -184,10 +184,10 @@ def _transcode_pass(
     size = height * width
     # Sorting, which costs the most, is several times faster in 32 bits.
     is_small = len(column_major) * (width + 1) * (height + 2) < 2**31
-    intervals = _foreground_intervals(column_major, size)
-    rows, columns, owners = _vertical_run_ends(
-        *(part.astype(np.int32 if is_small else np.int64) for part in intervals), height
+    starts, ends, owners = _foreground_intervals(
+        column_major, size, np.int32 if is_small else np.int64
     )
+    rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
     # Each end toggles the comparison with the left and with the right neighbour. The
     # right neighbour of the last column is column 0, one row further down.
     is_last = columns == width - 1
@@ -270,8 +270,8 @@ def _integers(counts: Any) -> Int64Array:
 
 
 def _foreground_intervals(
-    column_major: Sequence[Int64Array], size: int
-) -> tuple[Int64Array, Int64Array, Int64Array]:
+    column_major: Sequence[Int64Array], size: int, kind: type[np.signedinteger[Any]]
+) -> tuple[IntArray, IntArray, IntArray]:
     """Half-open intervals of object pixels and the object that each belongs to."""
     counts = np.concatenate(column_major)
     num_counts = np.array(list(map(len, column_major)))
@@ -281,7 +281,8 @@ def _foreground_intervals(
     ends, lengths = np.cumsum(counts)[filled], counts[filled]
     owners = (ends - 1) // size  # each object's counts sum to the image's size
     ends -= owners * size
-    return ends - lengths, ends, owners
+    starts = ends - lengths
+    return starts.astype(kind), ends.astype(kind), owners.astype(kind)
 
 
 def _vertical_run_ends(
