@@ -351,6 +351,21 @@ def test_masks_that_are_large_together_equal_one_by_one() -> None:
         np.testing.assert_array_equal(runs, alone)
 
 
+def test_positions_beyond_32_bits_equal_one_by_one() -> None:
+    height, width = 10_000, 20_000  # 26 objects go through one pass
+    rng = np.random.default_rng(0)
+    objects = []
+    for _ in range(40):
+        cuts = np.sort(rng.choice(height * width, 4, replace=False))
+        objects.append(np.diff([0, *cuts, height * width]))
+    assert len(objects) // 2 * height * width > 2**31
+    together = coco_rle.transcode(objects, height, width)
+    for counts, runs in zip(objects, together, strict=True):
+        (alone,) = coco_rle.transcode([counts], height, width)
+        np.testing.assert_array_equal(runs, alone)
+        assert runs.dtype == np.int64
+
+
 @pytest.mark.parametrize("place", range(5))
 def test_noisy_mask_among_large_ones_is_named(place: int) -> None:
     height, width = 3000, 3000
