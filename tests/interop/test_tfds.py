@@ -148,7 +148,7 @@ def test_png_masks_of_objects(build: Build, shared_data: Path) -> None:
     for example in examples:
         record = records[example["segdata/key"].decode()]
         masks = example["image/object/mask"][..., 0]
-        assert masks.shape == (len(record.objects), record.height, record.width)
+        assert len(masks) == len(record.objects)
         for mask, item in zip(masks, record.objects, strict=True):
             np.testing.assert_array_equal(mask, record.mask(item))
 
