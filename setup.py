@@ -65,6 +65,7 @@ setup(
         "interop": [
             TENSORFLOW,
             "grain>=0.2.12",
+            "jax>=0.4.30",
             "tensorflow-datasets>=4.9.10",
             "torch>=2.4",
         ],

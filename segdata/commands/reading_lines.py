@@ -86,17 +86,22 @@ def reading_snippets(manifest: Manifest, out: Path) -> list[Snippet]:
 
 def _streams(manifest: Manifest, out: Path, split: str) -> list[Snippet]:
     """Our own `tf.data` streams."""
-    wanted = (("read_semantic", manifest.label_map.semantic_classes),)
+    label_map = manifest.label_map
+    wanted = (
+        ("label maps", "read_semantic", "(224, 224)", label_map.semantic_classes),
+        ("objects", "read_instances", "(512, 512)", label_map.object_classes),
+    )
     return [
         Snippet(
-            title="tf.data (segdata[tensorflow])",
+            title=f"tf.data, {what} (segdata[tensorflow])",
             lines=(
                 "import segdata",
-                f"dataset = segdata.{function}({str(out)!r}, {split!r}, batch_size=8, "
-                "image_size=(224, 224))",
+                f"dataset = segdata.{function}(",
+                f"    {str(out)!r}, {split!r}, batch_size=8, image_size={size}",
+                ")",
             ),
         )
-        for function, classes in wanted
+        for what, function, size, classes in wanted
         if classes
     ]
 

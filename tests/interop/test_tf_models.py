@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reading_page
 
 from segdata.formats.camvid import CamVid
 from segdata.formats.coco import Coco
@@ -153,6 +154,14 @@ def test_object_detection_api_decodes_every_object(
     objects = [item for record in all_records(out) for item in record.objects]
     assert weights == [float(len(item.runs) > 0) for item in objects]
     assert (0 in weights) == (build_name == "sample")
+
+
+def test_blocks_of_the_page_on_reading_run(python: Path, tmp_path: Path) -> None:
+    blocks = [b for b in reading_page.blocks() if "official" in b.packages]
+    assert blocks
+    reading_page.build_demo(tmp_path)
+    for block in blocks:
+        reading_page.run_block(block, tmp_path, str(python))
 
 
 def test_model_garden_decodes_every_label_map(

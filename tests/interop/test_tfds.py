@@ -141,6 +141,31 @@ def test_sample_of_every_kind_of_annotation(build: Build, tmp_path: Path) -> Non
     assert_reads_as_we_do(build(Coco(), tmp_path))
 
 
+def test_png_masks_of_objects(build: Build, shared_data: Path) -> None:
+    out = build(Coco(), shared_data / "coco", masks=("rle", "png"))
+    [examples] = assert_reads_as_we_do(out).values()
+    records = {record.key: record for record in RecordSource(out, "train")}
+    for example in examples:
+        record = records[example["segdata/key"].decode()]
+        masks = example["image/object/mask"][..., 0]
+        assert len(masks) == len(record.objects)
+        for mask, item in zip(masks, record.objects, strict=True):
+            np.testing.assert_array_equal(mask, record.mask(item))
+
+
+def test_png_label_maps(
+    build: Build, tmp_path: Path, make_segnet: Callable[..., Path]
+) -> None:
+    out = build(CamVid(), make_segnet(tmp_path / "source"), masks=("rle", "png"))
+    records = {record.key: record for record in RecordSource(out, "train")}
+    for example in assert_reads_as_we_do(out)["train"]:
+        label_map = records[example["segdata/key"].decode()].label_map()
+        assert label_map is not None
+        found = example["image/segmentation/class/encoded"][..., 0]
+        np.testing.assert_array_equal(found, np.where(label_map == 11, 255, label_map))
+        assert example["image/segmentation/class/format"] == b"png"
+
+
 def test_skipped_records_and_shards_without_records(
     build: Build, tmp_path: Path, make_segnet: Callable[..., Path]
 ) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segdata
 from segdata.arrays import ArrayOptions, ArraySource, record_arrays
 from segdata.encoded_record import to_example
 from segdata.errors import CorruptionError, OptionError
@@ -249,6 +250,32 @@ def test_a_loader_of_batches_needs_len_and_getitem_only(
     assert [a + b for a, b in zip(sums, labels, strict=True)] == [
         totals[i] for i in order
     ]
+
+
+def test_crops_are_those_of_the_stream(
+    shared_data: Path, tmp_path: Path, build_plainly: Callable[..., Manifest]
+) -> None:
+    build_plainly(shared_data / "coco", tmp_path, dataset_format=Coco())
+    stream = segdata.read_instances(
+        tmp_path,
+        "train",
+        batch_size=1,
+        image_size=(64, 64),
+        instances=segdata.InstanceOptions(
+            max_objects=120, overflow="first", mask_size=28
+        ),
+    )
+    source = RecordSource(tmp_path, "train").arrays(masks="crops", crop_size=(28, 28))
+    by_id = {int(arrays["image_id"]): arrays for arrays in source}
+    count = 0
+    for batch in stream.as_numpy_iterator():
+        arrays = by_id[int(batch["image_id"][0])]
+        # Crowds stand last in the stream.
+        order = np.argsort(arrays["crowd"], kind="stable")
+        count += len(order)
+        found = batch["masks"][0][: len(order)]
+        np.testing.assert_array_equal(found, arrays["masks"][order])
+    assert count == 1458
 
 
 def test_real_coco_masks_are_the_records(

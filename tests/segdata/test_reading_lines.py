@@ -48,8 +48,9 @@ def test_every_reader_has_its_lines(coco: Path, tiny_build: Path) -> None:
         "Grain",
         "DALI",
     }
-    assert snippets(tiny_build).keys() == everywhere | {"tf.data"}
+    assert snippets(tiny_build).keys() == everywhere | {"tf.data, label maps"}
     with_png = {
+        "tf.data, objects",
         "TF Model Garden, instances",
         "Object Detection API, in pipeline.config",
     }
@@ -94,9 +95,16 @@ def test_glob_matches_the_shards_of_the_split_only(coco: Path) -> None:
         assert matches == [shard.name for shard in split.shards], name
 
 
-def test_stream_lines_run(tiny_build: Path) -> None:
-    dataset = run(snippets(tiny_build)["tf.data"])["dataset"]
-    assert sum(int((b["image_id"] >= 0).numpy().sum()) for b in dataset) == 5
+@pytest.mark.parametrize(
+    ("build", "what", "count"),
+    [("tiny_build", "label maps", 5), ("coco", "objects", 8)],
+)
+def test_stream_lines_run(
+    build: str, what: str, count: int, request: pytest.FixtureRequest
+) -> None:
+    found = snippets(request.getfixturevalue(build))
+    dataset = run(found[f"tf.data, {what}"])["dataset"]
+    assert sum(int((b["image_id"] >= 0).numpy().sum()) for b in dataset) == count
 
 
 @pytest.mark.parametrize("build", ["coco", "tiny_build"])
