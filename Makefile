@@ -26,12 +26,15 @@ lint: $(BIN)/.installed
 
 # An installed copy: there pipelines and trainers are inside segdata, as users have it.
 types: $(BIN)/.installed
-	rm -rf build
+	rm -rf build/types build/lib build/bdist*
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --target build/types .
 	$(BIN)/mypy build/types/segdata
 
 unit: $(BIN)/.installed
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-slow: $(BIN)/.installed  ## the long trials; test-fault and test-cluster are among them
+	$(BIN)/python -m pytest -q -m slow
 
 test-slow: $(BIN)/.installed  ## long trials: other packages, faults, a browser
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"

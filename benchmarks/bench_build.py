@@ -7,6 +7,7 @@ time, over the dataset and over COPIES copies of it; the difference of the two i
 rate after start-up (Beam's own, some tenths of a second, falls out of it).
 
     python benchmarks/bench_build.py [--repeats 5] [--copies 5]
+    python benchmarks/bench_build.py --peers     # see bench_build_peers.py
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bench_build_peers
 import google_crc32c
 from camvid_frames import camvid_folder
 from measure import median, peak_memory_mib, spread, write_result
@@ -94,7 +96,13 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--copies", type=int, default=5)
+    arguments.add_argument(
+        "--peers", action="store_true", help="against TFDS and one PNG per object"
+    )
     options = arguments.parse_args()
+    if options.peers:
+        bench_build_peers.main(options.repeats, options.copies)
+        return
     original, title = camvid_folder()
     frames = find_frames(original)
     with tempfile.TemporaryDirectory() as folder:

@@ -17,6 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
+_POLL_SECONDS = 0.05
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -67,6 +68,48 @@ def peak_memory_mib(command: list[str]) -> tuple[float, float]:
     )
     kib, seconds = result.stdout.split()
     return int(kib) / 1024, float(seconds)
+
+
+def run_watched(command: list[str]) -> tuple[float, float]:
+    """Wall seconds, and peak memory of the process tree in MiB."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    peak = 0.0
+    log = bytearray()
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    while process.poll() is None:
+        peak = max(peak, session_memory_mib(process.pid))
+        log += process.stderr.read() or b""
+        time.sleep(_POLL_SECONDS)
+    seconds = time.perf_counter() - start
+    log += process.stderr.read() or b""
+    if process.returncode:
+        sys.exit(f"{command} failed:\n{log.decode()[-3000:]}")
+    return seconds, peak
+
+
+def session_memory_mib(session: int) -> float:
+    """Memory of all processes of a session; what they share counts once."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) != session:
+                continue
+            for line in (path / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        except OSError:
+            continue  # it ended meanwhile
+    return total / 1024
 
 
 def own_peak_memory_mib() -> float:
