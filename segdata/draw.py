@@ -40,6 +40,7 @@ class DrawnObject:
     box: tuple[float, float, float, float]  # ymin, xmin, ymax, xmax in pixels
     mask: UInt8Array | None  # [h, w], not 0 on the object; None where only a box
     is_crowd: bool = False  # a group in one mask: drawn striped
+    is_thing: bool = True  # False: stuff such as sky, drawn without a box
     score: float | None = None  # confidence of a prediction
 
 
@@ -106,7 +107,7 @@ def draw_objects(image: UInt8Array, objects: Sequence[DrawnObject]) -> UInt8Arra
 
     Small objects lie on top of large ones. Objects smaller than their tag go without
     one, and so do the smaller ones where tags would cover each other. Crowds are
-    striped, mask and box.
+    striped, mask and box; stuff has no box.
 
     Args:
       image: `[h, w, 3] uint8`, RGB, at least one pixel.
@@ -167,7 +168,8 @@ def _draw_shape(pixels: UInt8Array, item: DrawnObject) -> UInt8Array:
     frame = np.zeros((height, width), np.bool_)
     frame[top : bottom + 1, left : right + 1] = True
     frame[top + 1 : bottom, left + 1 : right] = False
-    weight[frame & stripes] = 1
+    if item.is_thing or item.mask is None:
+        weight[frame & stripes] = 1
     return _mix(pixels, item.color, weight[:, :, None])
 
 

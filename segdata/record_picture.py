@@ -6,27 +6,40 @@ from segdata.draw import DrawnObject, Picture
 from segdata.label_map import LabelMap
 from segdata.record import Record
 
+_REGION_COLOR = (255, 221, 51)
+
 
 def picture_of(record: Record, label_map: LabelMap) -> Picture:
-    """Decodes a record for drawing.
+    """Decodes a record for drawing: its objects, and its regions as boxes.
 
     Raises:
       ImageError: If its image cannot be decoded.
       AnnotationError: If a mask is not valid.
     """
-    colors = {item.id: item.color for item in label_map.object_classes}
+    classes = {item.id: item for item in label_map.object_classes}
+    objects = [
+        DrawnObject(
+            name=item.name,
+            color=classes[item.label].color,
+            box=item.box,
+            mask=record.mask(item),
+            is_crowd=item.is_crowd,
+            is_thing=classes[item.label].is_thing,
+        )
+        for item in record.objects
+    ]
+    regions = [
+        DrawnObject(
+            name=f"{region.name} (region)",
+            color=_REGION_COLOR,
+            box=region.box,
+            mask=None,
+        )
+        for region in record.regions
+    ]
     return Picture(
         title=record.key,
         image=record.image(),
         label_map=record.label_map(),
-        objects=tuple(
-            DrawnObject(
-                name=item.name,
-                color=colors[item.label],
-                box=item.box,
-                mask=record.mask(item),
-                is_crowd=item.is_crowd,
-            )
-            for item in record.objects
-        ),
+        objects=(*objects, *regions),
     )

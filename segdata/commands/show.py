@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 
 from segdata.errors import OptionError, OutputError
 from segdata.manifest import read_manifest
@@ -25,6 +29,20 @@ from segdata.source import RecordSource
 )
 @click.option("--key", "keys", multiple=True, help="Draw this record; may be repeated.")
 @click.option(
+    "--index",
+    "indices",
+    type=int,
+    multiple=True,
+    help="Draw the record at this place of the split, from 0, or from the end if "
+    "negative; may be repeated.",
+)
+@click.option(
+    "--class",
+    "class_names",
+    multiple=True,
+    help="Draw records that show this class, in pixels or objects; may be repeated.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=Path("grid.jpg"),
@@ -32,14 +50,34 @@ from segdata.source import RecordSource
     help="Picture to write, JPEG or PNG by its suffix.",
 )
 def show(
-    out: Path, split: str | None, count: int, keys: tuple[str, ...], output: Path
+    out: Path,
+    split: str | None,
+    count: int,
+    keys: tuple[str, ...],
+    indices: tuple[int, ...],
+    class_names: tuple[str, ...],
+    output: Path,
 ) -> None:
-    """Draw records: image, coloured masks, overlay and legend."""
+    """Draw records: image, coloured masks, overlay, objects and legend.
+
+    Crowds are striped, stuff has no box, an object without a mask only its box.
+    """
     if output.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise OptionError(f"--output is {output}: expected a .jpg or .png file.")
     source = RecordSource(out, split or next(iter(read_manifest(out).splits)))
-    chosen = [_position(source, key) for key in keys] or range(min(count, len(source)))
     label_map = source.manifest.label_map
+    chosen = [_position(source, key) for key in keys]
+    chosen += [_in_range(source, index) for index in indices]
+    if class_names:
+        found = _of_classes(source, class_names, chosen or range(len(source)))
+        chosen = list(itertools.islice(found, count))
+    elif not chosen:
+        chosen = list(range(min(count, len(source))))
+    if not chosen:
+        raise OptionError(
+            f"no record of these shows {' or '.join(map(repr, class_names))}. "
+            "`segdata stats` tells where classes are."
+        )
     pictures = [picture_of(source[index], label_map) for index in chosen]
     sheet = grid(pictures, label_map)
     try:
@@ -47,6 +85,35 @@ def show(
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror}.") from error
     click.echo(f"wrote {output}: {len(pictures)} records, {sheet.width}x{sheet.height}")
+
+
+def _of_classes(
+    source: RecordSource, names: Sequence[str], positions: Iterable[int]
+) -> Iterator[int]:
+    """Positions of the records that show one of the classes."""
+    label_map = source.manifest.label_map
+    for name in names:
+        if name not in label_map:
+            close = difflib.get_close_matches(name, label_map, n=3) or list(label_map)
+            raise OptionError(
+                f"there is no class {name!r}: did you mean {', '.join(close[:12])}?"
+            )
+    pixel_ids = [c.id for c in label_map.semantic_classes if c.name in names]
+    for position in positions:
+        record = source[position]
+        values = record.label_values
+        in_pixels = values is not None and bool(np.isin(values, pixel_ids).any())
+        if in_pixels or any(item.name in names for item in record.objects):
+            yield position
+
+
+def _in_range(source: RecordSource, index: int) -> int:
+    if not -len(source) <= index < len(source):
+        raise OptionError(
+            f"--index is {index}: the split has {len(source)} records, from 0 to "
+            f"{len(source) - 1}."
+        )
+    return index % len(source)
 
 
 def _position(source: RecordSource, key: str) -> int:

@@ -72,7 +72,8 @@ def coco_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "target", "num_records"), [("camvid", "png", 468), ("coco", "coco", 165)]
+    ("name", "target", "num_records"),
+    [("camvid", "png", 468), ("coco", "coco", 165), ("pets", "pets", 449)],
 )
 def test_real_records_come_back_to_the_byte(
     real_build: Callable[[str], Path],
