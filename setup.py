@@ -59,8 +59,10 @@ setup(
         "tensorflow": [TENSORFLOW],
         "cpu": [TENSORFLOW.replace("tensorflow", "tensorflow-cpu")],
         "tpu": ["tensorflow-tpu>=2.19"],
-        "train": [TENSORFLOW, "keras>=3.10"],
+        "train": [TENSORFLOW, "keras>=3.10", "tensorboard>=2.18"],
         "jax": ["jax>=0.6", "keras>=3.10"],
+        # Compiles for TPUs without one: `benchmarks/tpu_step.py`.
+        "tpu-compile": ["jax>=0.10", "keras>=3.10", "libtpu>=0.0.42"],
         # Packages that read our builds, for the slow tests.
         "interop": [
             TENSORFLOW,
@@ -76,8 +78,8 @@ setup(
             TENSORFLOW,
             "build",
             "hypothesis>=6",
-            "jsonschema>=4.23",
             "jax>=0.6",
+            "jsonschema>=4.23",
             "keras>=3.10",
             "mypy>=1.15",
             "pytest>=8",
@@ -86,6 +88,7 @@ setup(
             "rasterio>=1.4",
             "ruff>=0.12",
             "setuptools>=77",
+            "tensorboard>=2.18",
             "types-defusedxml",
             "types-protobuf",
             "wheel",

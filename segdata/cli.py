@@ -38,6 +38,15 @@ COMMANDS = {
         "Tell what any TFRecord file holds.",
     ),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
+    "train": ("segdata.trainers.train_command:train", "Train a model on a build."),
+    "evaluate": (
+        "segdata.trainers.evaluate_command:evaluate",
+        "Score a trained model.",
+    ),
+    "predict": (
+        "segdata.trainers.predict_command:predict",
+        "Label images with a trained model.",
+    ),
 }
 """Command -> where it is defined, and its line in `segdata --help`."""
 

@@ -15,6 +15,7 @@ from segdata.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+TRAINING = (ROOT / "docs/training.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -78,9 +79,13 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"`segdata {command} " in README
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"build"}))
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"build", "train"}))
 def test_every_option_of_the_small_commands_is_in_the_readme(command: str) -> None:
     assert options_of(command) <= set(re.findall(r"--[a-z-]+", README))
+
+
+def test_every_option_of_training_is_on_its_page() -> None:
+    assert options_of("train") <= set(re.findall(r"--[a-z-]+", TRAINING))
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -364,7 +364,8 @@ def test_core_requires_the_building_half_and_no_tensorflow(metadata):
         ("tensorflow", {"tensorflow"}),
         ("cpu", {"tensorflow-cpu"}),
         ("tpu", {"tensorflow-tpu"}),
-        ("train", {"tensorflow", "keras"}),
+        ("train", {"tensorflow", "keras", "tensorboard"}),
+        ("jax", {"jax", "keras"}),
     ],
 )
 def test_extra_brings_exactly_its_distributions(extra, wanted, metadata):

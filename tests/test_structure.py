@@ -394,6 +394,9 @@ def test_importing_the_build_pipeline_loads_no_tensorflow():
         ("info --help", "tensorflow keras apache_beam"),
         ("verify --help", "tensorflow keras apache_beam"),
         ("show --help", "tensorflow keras apache_beam"),
+        ("train --help", "tensorflow keras apache_beam"),
+        ("evaluate --help", "tensorflow keras apache_beam"),
+        ("predict --help", "tensorflow keras apache_beam"),
     ],
 )
 def test_help_spares_what_costs_seconds(command, spared):

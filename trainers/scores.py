@@ -33,7 +33,8 @@ class ClassScore:
     predicted_pixels: int
     """Pixels that were predicted as it."""
     iou: float | None
-    """Intersection over union, 0 to 1; None if the class does not occur."""
+    """Intersection over union, 0 to 1; None if the class does not occur, or is void
+    that was left out."""
     dice: float | None
     """Twice the intersection over the sum of both areas; None likewise."""
     is_void: bool = False
@@ -109,7 +110,8 @@ class Confusion:
             label = int(self.matrix[index].sum())
             found = int(self.matrix[:, index].sum())
             union = label + found - hit
-            occurs = union > 0
+            # Void that is no label is left out of everything, and so is no miss.
+            occurs = union > 0 and not (index == void_id and not label)
             iou = (hit + SMOOTHING) / (union + SMOOTHING)
             dice = (2 * hit + SMOOTHING) / (label + found + SMOOTHING)
             scores.append(
@@ -126,14 +128,10 @@ class Confusion:
         return tuple(scores)
 
 
-def mean_score(
-    scores: Sequence[ClassScore], what: str, *, with_void: bool = True
-) -> float | None:
+def mean_score(scores: Sequence[ClassScore], what: str) -> float | None:
     """Mean `iou` or `dice` of the classes that occur; None if none does."""
     values = [
-        getattr(score, what)
-        for score in scores
-        if getattr(score, what) is not None and (with_void or not score.is_void)
+        getattr(score, what) for score in scores if getattr(score, what) is not None
     ]
     return sum(values) / len(values) if values else None
 
@@ -146,17 +144,18 @@ def summarize(
     Args:
       confusion: What was counted.
       names: Name of each class.
-      void_id: The class to ignore, if it was counted as a class; else None.
+      void_id: The class to ignore, if one of the classes is that.
 
     Returns:
-      `mean_iou`, `mean_dice`, `pixel_accuracy`, `classes`, `confusion`. With a void
-      class these count it as one more class, and `without_void` holds the three
-      numbers as most papers have them: over pixels that are labelled otherwise, where
-      a prediction of void is a miss.
+      `mean_iou`, `mean_dice`, `pixel_accuracy`, `classes`, `confusion`. Where pixels
+      labelled void were counted, these take void for one more class, and
+      `without_void` holds the three numbers as most papers have them: over pixels that
+      are labelled otherwise, where a prediction of void is a miss.
     """
     scores = confusion.class_scores(names, void_id)
     result = _means(confusion, scores)
-    if void_id is not None:
+    if any(score.is_void and score.label_pixels for score in scores):
+        assert void_id is not None
         rest = confusion.without_label(void_id)
         result["without_void"] = _means(rest, rest.class_scores(names, void_id))
     result["classes"] = [
@@ -176,10 +175,8 @@ def summarize(
 
 
 def _means(confusion: Confusion, scores: Sequence[ClassScore]) -> dict[str, Any]:
-    # A void class without labels is one whose pixels were left out.
-    with_void = any(score.is_void and score.label_pixels for score in scores)
     return {
-        "mean_iou": mean_score(scores, "iou", with_void=with_void),
-        "mean_dice": mean_score(scores, "dice", with_void=with_void),
+        "mean_iou": mean_score(scores, "iou"),
+        "mean_dice": mean_score(scores, "dice"),
         "pixel_accuracy": confusion.pixel_accuracy,
     }

@@ -1,6 +1,7 @@
 """Fixtures for trainers. TensorFlow and Keras log less, and warn of nothing here.
 
 - `run_jax`: runs code in a process of its own, with Keras on JAX.
+- `trained`: a finished run of a tiny model on the drawn CamVid.
 """
 
 from __future__ import annotations
@@ -54,3 +55,24 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+
+@pytest.fixture(scope="session")
+def trained(camvid_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a tiny model: two epochs, void left out."""
+    from segdata.trainers.train import train
+    from segdata.trainers.train_options import TrainOptions
+
+    run = tmp_path_factory.mktemp("trained") / "run"
+    options = TrainOptions(
+        model="unet-small",
+        data=str(camvid_build),
+        width=4,
+        image_size=(32, 48),
+        batch_size=8,
+        epochs=2,
+        learning_rate=0.01,
+        pictures_every=0,
+    )
+    train(options, str(run))
+    return run

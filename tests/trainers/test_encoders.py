@@ -62,7 +62,7 @@ def test_encoder_is_the_published_one_with_its_preprocessing(
     encoder = build_encoder(name, given)
     found = keras.Model(encoder.input, encoder.pooled[32])(pixels)
     assert float(np.abs(expected).max()) > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)
 
 
 def test_weights_fit_vgg_with_batch_norm_too(tmp_path: Path) -> None:

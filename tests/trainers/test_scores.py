@@ -87,6 +87,13 @@ def test_without_void_its_pixels_are_left_out_and_its_predictions_are_misses() -
     assert found["classes"][3]["void"] is True
 
 
+def test_void_that_was_left_out_is_in_no_mean_though_it_was_predicted() -> None:
+    found = summarize(counted((array(255, 0, 0), array(3, 0, 3))), NAMES, void_id=3)
+    assert found["classes"][3]["iou"] is None
+    assert found["mean_iou"] == pytest.approx(1 / 2, abs=1e-4)
+    assert "without_void" not in found
+
+
 def test_nothing_counted_has_no_score() -> None:
     found = summarize(counted((array(255, 255), array(0, 1))), NAMES, void_id=3)
     assert found["mean_iou"] is found["mean_dice"] is found["pixel_accuracy"] is None

@@ -1,0 +1,86 @@
+"""What happens beside training: progress on stderr, pictures of predictions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from segdata.errors import OutputError
+from segdata.source import RecordSource
+from segdata.trainers.dataset import TrainingData
+from segdata.trainers.pictures import Prediction, predictions_sheet
+from segdata.trainers.predictor import Predictor
+from segdata.trainers.run_directory import RunDirectory
+
+logger = logging.getLogger(__name__)
+NUM_PICTURES = 4
+
+
+class Progress(keras.callbacks.Callback):
+    """Counts images on the progress display."""
+
+    def __init__(self, advance: Callable[[int], None], batch_size: int) -> None:
+        super().__init__()
+        self._advance, self._batch_size, self._done = advance, batch_size, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Steps are counted anew in each epoch."""
+        self._done = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """`batch` is the last step done; several may have been done in one call."""
+        # Looking at the logs would wait for the device.
+        self._advance((batch + 1 - self._done) * self._batch_size)
+        self._done = batch + 1
+
+
+class Pictures(keras.callbacks.Callback):
+    """Draws predictions of the first images of a split, every few epochs."""
+
+    def __init__(
+        self, directory: RunDirectory, data: TrainingData, split: str, every: int
+    ) -> None:
+        super().__init__()
+        self._folder, self._every = directory.file("pictures"), every
+        self._classes, self._epochs = data.classes, 0
+        source = RecordSource(data.directory, split)
+        # Spread over the split: neighbours may be frames of one film.
+        step = max(1, len(source) // NUM_PICTURES)
+        self._records = [source[i] for i in range(0, len(source), step)][:NUM_PICTURES]
+        self._batch_size = 1
+
+    def set_batch_size(self, batch_size: int) -> None:
+        """Images per call of the device, such as the number of devices."""
+        self._batch_size = batch_size
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Draws after every so many epochs."""
+        if (epoch + 1) % self._every == 0:
+            self._draw(epoch + 1)
+
+    def _draw(self, number: int) -> None:
+        images = [record.image() for record in self._records]
+        found = Predictor(self.model, self._batch_size).predict(images)
+        predictions = []
+        for record, image, predicted in zip(self._records, images, found, strict=True):
+            labels = record.label_map()
+            valid = None if labels is None else self._classes.valid_labels(labels)
+            predictions.append(
+                Prediction(
+                    title=record.key,
+                    image=np.asarray(image),
+                    predicted=predicted,
+                    labels=valid,
+                )
+            )
+        sheet = predictions_sheet(predictions, self._classes)
+        path = self._folder / f"epoch-{number:04d}.png"
+        try:
+            self._folder.mkdir(exist_ok=True)
+            sheet.save(path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}.") from error

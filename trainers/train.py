@@ -1,0 +1,232 @@
+"""A training run: manifest -> stream -> compile -> fit, in a directory of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import keras
+
+from segdata.errors import MissingDependencyError
+from segdata.progress import display
+from segdata.trainers.callbacks import Pictures, Progress
+from segdata.trainers.checkpoint import (
+    STATE_NAME,
+    Checkpoint,
+    History,
+    restore_state,
+)
+from segdata.trainers.dataset import TrainingData, open_data
+from segdata.trainers.losses import SegmentationLoss
+from segdata.trainers.metrics import segmentation_metrics
+from segdata.trainers.models import ModelOptions, build_model
+from segdata.trainers.placement import Placement, place
+from segdata.trainers.predictor import set_precision
+from segdata.trainers.run_directory import RunDirectory, describe_run
+from segdata.trainers.schedule import build_optimizer
+from segdata.trainers.stream import training_stream, validation_stream
+from segdata.trainers.train_options import TrainOptions
+
+logger = logging.getLogger(__name__)
+
+
+def train(options: TrainOptions, run_dir: str) -> History:
+    """Trains a model, or goes on where an earlier call was stopped.
+
+    Args:
+      options: Of the run.
+      run_dir: Its directory: new, empty, or of the same run.
+
+    Returns:
+      The metrics of every epoch.
+
+    Raises:
+      OptionError: If options contradict each other, the data or the devices.
+      OutputError: If there is no finished build, or the directory cannot be used.
+      MissingDependencyError: If a package for what was asked is not installed.
+    """
+    if options.tensorboard and find_spec("tensorboard") is None:
+        raise MissingDependencyError(
+            "logs for TensorBoard need tensorboard, which is not installed: "
+            "pip install tensorboard, or leave --tensorboard out."
+        )
+    data = open_data(options)
+    directory = RunDirectory(run_dir)
+    policy = set_precision(options.precision)
+    try:
+        with place(options) as placement:
+            return _train(options, data, directory, placement)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _train(
+    options: TrainOptions,
+    data: TrainingData,
+    directory: RunDirectory,
+    placement: Placement,
+) -> History:
+    keras.utils.set_random_seed(options.seed % 2**32)
+    model_options = _model_options(options, data)
+    if placement.is_first:
+        backend = keras.backend.backend()
+        directory.begin(describe_run(options, model_options, data, backend))
+    model = build_model(options.model, model_options)
+    steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
+    outputs = list(model.output) if isinstance(model.output, dict) else []
+    _compile(model, options, data, placement, steps)
+
+    history = History(goal="val_mean_iou" if data.val_split else "loss")
+    model.optimizer.build(model.trainable_variables)
+    if restore_state(directory.file(STATE_NAME), model, history):
+        logger.info(
+            "resuming %s after epoch %d of %d",
+            directory.path,
+            len(history.rows),
+            options.epochs,
+        )
+    done = len(history.rows)
+    stopped = options.patience and history.epochs_since_best >= options.patience
+    if done >= options.epochs or stopped:
+        logger.info("%s is finished already", directory.path)
+        return history
+    _say(options, data, placement, model, steps)
+    validation = None
+    if data.val_split:
+        validation = validation_stream(options, data, placement, outputs)
+    num_images = (options.epochs - done) * steps * options.batch_size
+    with display(num_images, "training") as advance:
+        model.fit(
+            training_stream(options, data, placement, outputs, done * steps),
+            validation_data=validation,
+            initial_epoch=done,
+            epochs=options.epochs,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                Progress(advance, options.batch_size),
+                _checkpoint(options, directory, history, placement),
+                *_pictures(options, data, directory, placement),
+            ],
+        )
+    return history
+
+
+def _model_options(options: TrainOptions, data: TrainingData) -> ModelOptions:
+    return ModelOptions(
+        num_classes=data.classes.num_classes,
+        image_size=data.image_size,
+        encoder=options.encoder,
+        weights=options.weights,
+        upsampling=options.upsampling,
+        batch_norm=options.batch_norm,
+        batch_norm_momentum=options.batch_norm_momentum,
+        width=options.width,
+        seed=options.seed,
+    )
+
+
+def _compile(
+    model: Any,
+    options: TrainOptions,
+    data: TrainingData,
+    placement: Placement,
+    steps_per_epoch: int,
+) -> None:
+    num_classes = data.classes.num_classes
+    loss = SegmentationLoss(num_classes, options.loss, data.class_weights)
+    metrics = segmentation_metrics(num_classes)
+    by_output: dict[str, Any] = {"loss": loss, "metrics": metrics}
+    if isinstance(model.output, dict):
+        by_output = {
+            "loss": {
+                name: SegmentationLoss(num_classes, options.loss, data.class_weights)
+                for name in model.output
+            },
+            "loss_weights": {
+                name: 1.0 if name == "logits" else options.auxiliary_weight
+                for name in model.output
+            },
+            "metrics": {"logits": metrics},
+        }
+    model.compile(
+        optimizer=build_optimizer(options, steps_per_epoch),
+        jit_compile=placement.jit_compile(options),
+        steps_per_execution=options.steps_per_execution,
+        **by_output,
+    )
+
+
+def _checkpoint(
+    options: TrainOptions,
+    directory: RunDirectory,
+    history: History,
+    placement: Placement,
+) -> Checkpoint:
+    start = time.monotonic()
+
+    def report(epoch: int, row: Mapping[str, float]) -> None:
+        nonlocal start
+        seconds, start = time.monotonic() - start, time.monotonic()
+        shown = "  ".join(
+            f"{name} {value:.4f}" for name, value in row.items() if name != "epoch"
+        )
+        logger.info(
+            "epoch %d of %d: %s  %.0f s", epoch + 1, options.epochs, shown, seconds
+        )
+
+    return Checkpoint(
+        directory,
+        history,
+        patience=options.patience,
+        is_first=placement.is_first,
+        report=report,
+    )
+
+
+def _pictures(
+    options: TrainOptions,
+    data: TrainingData,
+    directory: RunDirectory,
+    placement: Placement,
+) -> list[Any]:
+    """Callbacks that draw. Not on several hosts: all would have to predict together."""
+    found: list[Any] = []
+    if options.pictures_every and placement.num_hosts == 1:
+        split = data.val_split or options.train_split
+        pictures = Pictures(directory, data, split, options.pictures_every)
+        pictures.set_batch_size(placement.num_devices)
+        found.append(pictures)
+    if options.tensorboard and placement.is_first:
+        folder = directory.file("tensorboard")
+        found.append(keras.callbacks.TensorBoard(folder, write_graph=False))
+    return found
+
+
+def _say(
+    options: TrainOptions,
+    data: TrainingData,
+    placement: Placement,
+    model: Any,
+    steps: int,
+) -> None:
+    height, width = data.image_size
+    logger.info(
+        "%s on %s: %d images of %dx%d, %d classes, %.1f million weights, %d steps an "
+        "epoch, %s with %d device(s) on %d host(s)",
+        options.model,
+        data.manifest.name,
+        data.num_records,
+        height,
+        width,
+        data.classes.num_classes,
+        model.count_params() / 1e6,
+        steps,
+        placement.backend,
+        placement.num_devices,
+        placement.num_hosts,
+    )
