@@ -34,9 +34,6 @@ unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 test-slow: $(BIN)/.installed  ## the long trials; test-fault and test-cluster are among them
-	$(BIN)/python -m pytest -q -m slow
-
-test-slow: $(BIN)/.installed  ## long trials: other packages, faults, a browser
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"
 	$(BIN)/python -m pytest -q -m slow
 
