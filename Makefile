@@ -54,6 +54,7 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_masks.py
 	$(BIN)/python benchmarks/bench_build.py
+	$(BIN)/python benchmarks/bench_build_coco.py
 	$(BIN)/python benchmarks/bench_stats.py
 
 format: $(BIN)/.installed
