@@ -9,6 +9,8 @@ from segdata.features import Feature
 from segdata.tensorflow_import import tf
 
 _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
+# What no record holds: stands for a scalar that is not there.
+_MISSING = {"bytes": b"\0", "int64": -(2**63), "float": float("-inf")}
 
 
 def parse_features(
@@ -31,20 +33,47 @@ def parse_features(
       tf.errors.InvalidArgumentError: If a scalar is missing, or the record was written
         in a newer schema than this version reads.
     """
-    spec = {f.key: _spec(f) for f in (features.SCHEMA, features.KEY, *wanted)}
-    parsed = tf.io.parse_single_example(serialized, spec, example_names=file)
-    readable = tf.raw_ops.Assert(
+    all_wanted = dict.fromkeys((features.SCHEMA, features.KEY, *wanted))
+    spec = {f.key: _spec(f) for f in all_wanted}
+    parsed = tf.io.parse_single_example(serialized, spec)
+    name = record_name(parsed[features.KEY.key], file)
+    scalars = [feature for feature in all_wanted if not feature.is_list]
+    checks = (_is_complete(parsed, scalars, name), _is_readable(parsed, name))
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return {f: tf.identity(parsed[f.key]) for f in wanted}
+
+
+def _is_complete(
+    parsed: dict[str, tf.Tensor], scalars: Sequence[Feature], name: tf.Tensor
+) -> tf.Operation | None:
+    """Checks that no scalar is missing; TensorFlow would not say in which record."""
+    present = [
+        tf.not_equal(parsed[feature.key], _MISSING[feature.kind]) for feature in scalars
+    ]
+    keys = ", ".join(feature.key for feature in scalars)
+    return tf.raw_ops.Assert(
+        condition=tf.reduce_all(tf.stack(present)),
+        data=[
+            f"record lacks a required feature; whether it has {keys}, and the record",
+            present,
+            name,
+        ],
+        summarize=len(scalars),
+    )
+
+
+def _is_readable(parsed: dict[str, tf.Tensor], name: tf.Tensor) -> tf.Operation | None:
+    """Checks the version of the schema."""
+    return tf.raw_ops.Assert(
         condition=parsed[features.SCHEMA.key] <= features.SCHEMA_VERSION,
         data=[
             "record was written by a newer segdata: upgrade segdata to read it; its "
             "schema version, the newest that this version reads, and the record",
             parsed[features.SCHEMA.key],
             features.SCHEMA_VERSION,
-            record_name(parsed[features.KEY.key], file),
+            name,
         ],
     )
-    with tf.control_dependencies([] if readable is None else [readable]):
-        return {f: tf.identity(parsed[f.key]) for f in wanted}
 
 
 def record_name(key: tf.Tensor, file: str | tf.Tensor) -> tf.Tensor:
@@ -68,4 +97,4 @@ def _spec(feature: Feature) -> tf.io.FixedLenFeature | tf.io.RaggedFeature:
     dtype = _DTYPES[feature.kind]
     if feature.is_list:
         return tf.io.RaggedFeature(dtype)
-    return tf.io.FixedLenFeature([], dtype)
+    return tf.io.FixedLenFeature([], dtype, _MISSING[feature.kind])
