@@ -19,7 +19,7 @@ from pathlib import Path
 import apache_beam as beam
 import orjson
 
-from segdata import files
+from segdata import files, sidecars
 from segdata.errors import BuildError
 from segdata.label_map import LabelMap
 from segdata.manifest import ShardSummary, read_manifest
@@ -141,6 +141,10 @@ def verify(request: VerifyRequest) -> Verified:
     strays = [
         Problem(shard=name, message=f"{name}: not in the manifest")
         for name in stray_files(request.out, manifest)
+    ]
+    strays += [
+        Problem(shard=name, message=f"{name}: missing, or not what the manifest gives")
+        for name in sidecars.changed_sidecars(request.out, manifest)
     ]
     return Verified(
         num_records=num_records,

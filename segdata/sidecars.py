@@ -12,6 +12,7 @@ from pathlib import Path
 from segdata import files, tfds_metadata
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
 from segdata.manifest import Manifest
+from segdata.version import __version__
 
 LABELS_NAME = "labels.txt"
 PBTXT_NAME = "label_map.pbtxt"
@@ -45,6 +46,24 @@ def write_sidecars(out: Path, manifest: Manifest) -> None:
             files.write_atomic(out / name, contents[name])
         else:
             (out / name).unlink(missing_ok=True)
+
+
+def changed_sidecars(out: Path, manifest: Manifest) -> list[str]:
+    """Those that are missing or not what the manifest gives.
+
+    None are looked at in a build of another version, which may have written others.
+    """
+    if manifest.versions.get("segdata") != __version__:
+        return []
+    contents = sidecar_files(manifest)
+    return [name for name in contents if _read(out / name) != contents[name]]
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def _labels(label_map: LabelMap) -> bytes:

@@ -73,6 +73,14 @@ def test_every_damaged_record_is_named_whatever_the_workers(out: Path) -> None:
         assert sum(message.startswith(start) for message in messages) == 1
 
 
+def test_files_of_other_readers_are_compared_with_the_manifest(out: Path) -> None:
+    (out / "features.json").write_text("{}")
+    found = check(out, is_fast=True)
+    assert [problem.message for problem in found.problems] == [
+        "features.json: missing, or not what the manifest gives"
+    ]
+
+
 def test_fast_finds_what_is_missing_cut_or_mixed_up(out: Path) -> None:
     shards = sorted(out.glob("camvid-*"))
     shards[0].unlink()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -62,6 +63,21 @@ def test_overwriting_a_build_leaves_no_file_of_the_old_one(
     found = {p.name for p in tmp_path.iterdir()} & set(sidecars.SIDECAR_NAMES)
     assert found == set(sidecars.sidecar_files(read_manifest(tmp_path)))
     assert b"old" not in {(tmp_path / name).read_bytes() for name in found}
+
+
+def test_changed_and_missing_files_are_found(
+    tiny_build: Path, semantic: Manifest, tmp_path: Path
+) -> None:
+    assert sidecars.changed_sidecars(tiny_build, semantic) == []
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    (out / "features.json").unlink()
+    (out / "labels.txt").write_text("mine\n")
+    assert sorted(sidecars.changed_sidecars(out, semantic)) == [
+        "features.json",
+        "labels.txt",
+    ]
+    other = replace(semantic, versions={"segdata": "0.0.1"})
+    assert sidecars.changed_sidecars(out, other) == []
 
 
 def test_names_of_objects_are_written_by_id(semantic: Manifest) -> None:
