@@ -39,7 +39,7 @@ setup(
     python_requires=">=3.11",
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
-    package_data={"segdata": ["py.typed", "manifest.schema.json"]},
+    package_data={"segdata": ["py.typed", "report/page.*", "manifest.schema.json"]},
     # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
     # tensorflow-tpu are different distributions that the user must choose from.
     install_requires=[
@@ -47,6 +47,7 @@ setup(
         "click>=8.1",
         "defusedxml>=0.7.1",
         "google-crc32c>=1.5",
+        "jinja2>=3.1",
         "msgspec>=0.20",
         "numpy>=2.0",
         "orjson>=3.10",
@@ -71,6 +72,8 @@ setup(
             "tensorflow-datasets>=4.9.10",
             "torch>=2.4",
         ],
+        # Slow tests of the report; they need chromium and chromium-driver too.
+        "browser": ["selenium>=4.20"],
         # `segdata export --to coco --polygons` and `--to yolo`.
         "polygons": ["rasterio>=1.4"],
         "cluster": ["apache-beam[gcp]>=2.77,<3", "dask[distributed]>=2024.4"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from segdata import files
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.manifest import STATS_NAME
@@ -44,6 +45,13 @@ from segdata.statistics import Pixels, StatsOptions
     help="Beam runner, with its options after --. [default: this machine]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    help="Also write a report: one page with tables, charts, samples and what is worth "
+    "a look; needs no network.",
+)
 def stats(
     out: Path,
     beam_args: tuple[str, ...],
@@ -52,6 +60,7 @@ def stats(
     workers: int | None,
     runner: str | None,
     as_json: bool,
+    page: Path | None,
 ) -> None:
     """Count classes, object and image sizes, channels, weights and what looks odd.
 
@@ -63,11 +72,21 @@ def stats(
     from segdata.pipelines.stats import compute_stats
 
     found = compute_stats(out, options, where)
+    if page is not None:
+        _write_page(out, page)
     if as_json:
         click.echo((out / STATS_NAME).read_text("utf-8"), nl=False)
         return
     _print(found)
-    click.echo(f"\nwrote {out / STATS_NAME}")
+    click.echo(f"\nwrote {out / STATS_NAME}" + (f" and {page}" if page else ""))
+
+
+def _write_page(out: Path, page: Path) -> None:
+    from segdata.dataset import open as open_dataset
+    from segdata.report.page import render_report
+
+    text = render_report(open_dataset(out))
+    files.write_atomic(page, text.encode())
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The report: `segdata stats OUT --html` as one page that needs nothing beside it."""

@@ -1,0 +1,159 @@
+"""What in a dataset is worth a look, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from segdata.dataset import Dataset
+
+_MAX_NAMED = 6
+
+_FINDINGS = {
+    "empty-mask": ("mask without a pixel", "It trains nothing, or a wrong thing."),
+    "tiny-object": (
+        "object of less than 16 pixels",
+        "Few models find such. Is it a slip?",
+    ),
+    "empty-box": ("box without width or height", "It is no box."),
+    "long-box": ("box 20 times as long as wide", "A slip of the mouse looks so."),
+    "mask-outside-box": (
+        "mask with more pixels than its box has room for",
+        "Are mask and box of different objects?",
+    ),
+    "area-not-of-mask": (
+        "area more than a fifth off its mask's",
+        "Evaluators sort objects by this area. Crowds of COCO often have such.",
+    ),
+    "long-image": (
+        "image four times as long as wide",
+        "Resized to a square it is hardly to be recognised.",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remark:
+    """One thing that is worth a look."""
+
+    level: Literal["serious", "look"]
+    """`serious`: it makes results wrong; `look`: it may be meant so."""
+    title: str
+    text: str
+    examples: tuple[str, ...] = ()
+
+
+def find_remarks(dataset: Dataset, stats: Mapping[str, Any]) -> list[Remark]:
+    """Lists what is worth a look, what is serious first."""
+    found = [
+        *_duplicates(stats["duplicates"]),
+        *_absent_classes(stats["splits"]),
+        *_rejects(stats["splits"]),
+        *_findings(stats["splits"]),
+        *(
+            Remark(level="look", title="The source", text=text)
+            for text in dataset.manifest.warnings
+        ),
+    ]
+    return sorted(found, key=lambda item: item.level != "serious")
+
+
+def _duplicates(duplicates: Mapping[str, Any]) -> Iterator[Remark]:
+    across, within = duplicates["across_splits"], duplicates["within_splits"]
+    if across["num_groups"]:
+        yield Remark(
+            level="serious",
+            title=f"In several splits: {_counted(across['num_groups'], 'image')}",
+            text="The same bytes to train with and to be tested on: results will look "
+            "better than they are.",
+            examples=_groups(across),
+        )
+    if within["num_groups"]:
+        yield Remark(
+            level="look",
+            title="Twice or more in one split: "
+            f"{_counted(within['num_groups'], 'image')}",
+            text="They count more than the others.",
+            examples=_groups(within),
+        )
+
+
+def _groups(found: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(" = ".join(group) for group in found["groups"][:_MAX_NAMED])
+
+
+def _absent_classes(splits: Mapping[str, Any]) -> Iterator[Remark]:
+    for table, count in (("semantic_classes", "pixels"), ("object_classes", "objects")):
+        present = {
+            split: [row["name"] for row in values[table] if row[count]]
+            for split, values in splits.items()
+        }
+        listed = [row["name"] for values in splits.values() for row in values[table]]
+        anywhere = {name for names in present.values() for name in names}
+        nowhere = [name for name in dict.fromkeys(listed) if name not in anywhere]
+        if nowhere:
+            yield Remark(
+                level="look",
+                title=f"Without any {count}: {_counted(len(nowhere), 'class')}",
+                text="A model cannot learn them.",
+                examples=_names(nowhere),
+            )
+        for split, names in present.items():
+            missing = sorted(anywhere - set(names))
+            if missing:
+                number = _counted(len(missing), "class")
+                yield Remark(
+                    level="look",
+                    title=f"Without {count} in {split}: {number}",
+                    text="Other splits have them.",
+                    examples=_names(missing),
+                )
+
+
+def _names(names: list[str]) -> tuple[str, ...]:
+    more = len(names) - 3 * _MAX_NAMED
+    shown = names[: 3 * _MAX_NAMED]
+    return (*shown, f"and {more} more") if more > 0 else tuple(shown)
+
+
+def _rejects(splits: Mapping[str, Any]) -> Iterator[Remark]:
+    for split, values in splits.items():
+        for what, reasons in values["rejects"].items():
+            for reason, count in reasons.items():
+                number = _counted(count, what.removesuffix("s"))
+                yield Remark(
+                    level="serious",
+                    title=f"Left out of {split}: {number}, {reason}",
+                    text="rejects.jsonl beside the records names each.",
+                )
+
+
+def _findings(splits: Mapping[str, Any]) -> Iterator[Remark]:
+    for name, (title, text) in _FINDINGS.items():
+        found = {
+            split: values["findings"][name]
+            for split, values in splits.items()
+            if name in values["findings"]
+        }
+        if found:
+            keys = [
+                f"{split}: {example['key']}"
+                for split, value in found.items()
+                for example in value["examples"]
+            ]
+            yield Remark(
+                level="serious" if name in ("empty-mask", "empty-box") else "look",
+                title=_counted(sum(v["count"] for v in found.values()), title),
+                text=text,
+                examples=tuple(keys[:_MAX_NAMED]),
+            )
+
+
+def _counted(count: int, what: str) -> str:
+    """`1 class`, `2 classes`, `3 boxes 20 times as long as wide`."""
+    if count == 1:
+        return f"1 {what}"
+    first, space, rest = what.partition(" ")
+    ending = "es" if first.endswith(("s", "x")) else "s"
+    return f"{count:,} {first}{ending}{space}{rest}"
