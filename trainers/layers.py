@@ -44,6 +44,15 @@ def conv_block(
     return keras.layers.ReLU(name=name and f"{name}_relu")(x)
 
 
+def dropout(
+    x: Tensor, options: ModelOptions, rate: float, name: str, number: int = 0
+) -> Tensor:
+    """Dropout of the options' rate, or of `rate`, with a seed of its own."""
+    rate = rate if options.dropout is None else options.dropout
+    seed = options.seed + number
+    return keras.layers.Dropout(rate, seed=seed, name=name)(x) if rate else x
+
+
 def crop_to(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Cuts rows at the bottom and columns at the right until `x` has a size.
 
@@ -117,7 +126,8 @@ class BilinearKernel(keras.initializers.Initializer):
 
 def _triangle(size: int) -> NDArray[np.float64]:
     stride = size / 2
-    return 1 - np.abs(np.arange(size) + 0.5 - stride) / stride
+    slope: NDArray[np.float64] = 1 - np.abs(np.arange(size) + 0.5 - stride) / stride
+    return slope
 
 
 @_register

@@ -108,8 +108,8 @@ def _legend(
 ) -> Image.Image:
     """Swatches of the classes that occur, in lines."""
     occurring: set[int] = set()
-    for item in predictions:
-        for ids in (item.predicted, item.labels):
+    for prediction in predictions:
+        for ids in (prediction.predicted, prediction.labels):
             if ids is not None:
                 occurring |= set(np.unique(ids).tolist())
     shown = [item for item in classes.drawn if item.id in occurring]

@@ -130,7 +130,8 @@ def label_pixels(logits: FloatArray, size: tuple[int, ...]) -> UInt8Array:
     """
     height, width = size
     if logits.shape[:2] == (height, width):
-        return logits.argmax(axis=-1).astype(np.uint8)
+        whole: UInt8Array = logits.argmax(axis=-1).astype(np.uint8)
+        return whole
     low, high, part = _neighbours(logits.shape[1], width)
     wide = logits[:, low] * (1 - part)[:, None] + logits[:, high] * part[:, None]
     low, high, part = _neighbours(logits.shape[0], height)

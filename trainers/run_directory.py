@@ -30,7 +30,7 @@ from segdata import files
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.trainers.dataset import Classes, TrainingData
-from segdata.trainers.models import ModelOptions
+from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.train_options import TrainOptions
 from segdata.version import __version__
 

@@ -22,7 +22,8 @@ from segdata.trainers.checkpoint import (
 from segdata.trainers.dataset import TrainingData, open_data
 from segdata.trainers.losses import SegmentationLoss
 from segdata.trainers.metrics import segmentation_metrics
-from segdata.trainers.models import ModelOptions, build_model
+from segdata.trainers.models import build_model
+from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.placement import Placement, place
 from segdata.trainers.predictor import set_precision
 from segdata.trainers.run_directory import RunDirectory, describe_run
@@ -126,6 +127,7 @@ def _model_options(options: TrainOptions, data: TrainingData) -> ModelOptions:
         batch_norm=options.batch_norm,
         batch_norm_momentum=options.batch_norm_momentum,
         width=options.width,
+        dropout=options.dropout,
         seed=options.seed,
     )
 

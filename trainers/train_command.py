@@ -19,7 +19,7 @@ from segdata.trainers.presets import PRESETS, preset
 from segdata.trainers.train_options import TrainOptions
 
 
-class ImageSize(click.ParamType):
+class ImageSize(click.ParamType[tuple[int, int]]):
     """`HEIGHTxWIDTH` as two numbers."""
 
     name = "HEIGHTxWIDTH"
@@ -122,6 +122,7 @@ def train_options(
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     model: str,
     data: Path,
     run_dir: Path,

@@ -55,6 +55,11 @@ class TrainOptions:
         metadata={"help": "Channels of the model's own part. [default: the paper's]"},
     )
 
+    dropout: float | None = field(
+        default=None,
+        metadata={"help": "Share that dropout drops. [default: the paper's]"},
+    )
+
     train_split: str = field(default="train", metadata={"help": "Split to learn from."})
     val_split: str = field(
         default="val",

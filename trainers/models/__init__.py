@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 from segdata.errors import OptionError
-from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.models.options import ModelOptions as ModelOptions
 
 MODELS = {
     "fcn-32": "segdata.trainers.models.fcn:fcn_32",

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import Tensor, conv_block, logits, upsample
+from segdata.trainers.layers import Tensor, conv_block, dropout, logits, upsample
 from segdata.trainers.models.options import ModelOptions
 
 FC_WIDTH = 4096
@@ -62,8 +62,7 @@ def _classifier(x: Tensor, options: ModelOptions) -> Tensor:
     width = options.width or FC_WIDTH
     for number, kernel in ((6, 7), (7, 1)):
         x = conv_block(x, width, options, kernel=kernel, name=f"fc{number}")
-        seed = options.seed + number
-        x = keras.layers.Dropout(0.5, seed=seed, name=f"drop{number}")(x)
+        x = dropout(x, options, 0.5, f"drop{number}", number)
     return x
 
 

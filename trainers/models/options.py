@@ -38,6 +38,8 @@ class ModelOptions:
     width: int | None = None
     """Channels of the model's own part; what it means, and its default, stands with
     each model."""
+    dropout: float | None = None
+    """Share of values that dropout drops while training; None is the paper's."""
     seed: int = 0
     """Seed of dropout."""
 
@@ -62,5 +64,7 @@ class ModelOptions:
                 f"batch_norm_momentum is {self.batch_norm_momentum}: expected 0 to "
                 "below 1."
             )
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise OptionError(f"dropout is {self.dropout}: expected 0 to below 1.")
         if self.width is not None and self.width < 1:
             raise OptionError(f"width is {self.width}: expected at least 1.")

@@ -14,7 +14,14 @@ from typing import Any
 import keras
 
 from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import Resample, Tensor, conv_block, logits, upsample
+from segdata.trainers.layers import (
+    Resample,
+    Tensor,
+    conv_block,
+    dropout,
+    logits,
+    upsample,
+)
 from segdata.trainers.models.options import ModelOptions
 
 BINS = (1, 2, 3, 6)
@@ -31,13 +38,11 @@ def pspnet(options: ModelOptions) -> Any:
     width = options.width or WIDTH
     x = _pyramid(encoder.features[32], width, options)
     x = conv_block(x, width, options, name="head")
-    x = keras.layers.Dropout(0.1, seed=options.seed, name="head_drop")(x)
+    x = dropout(x, options, 0.1, "head_drop")
     auxiliary = conv_block(
         encoder.features[16], max(1, width // 2), options, name="auxiliary_head"
     )
-    auxiliary = keras.layers.Dropout(0.1, seed=options.seed + 1, name="auxiliary_drop")(
-        auxiliary
-    )
+    auxiliary = dropout(auxiliary, options, 0.1, "auxiliary_drop", 1)
     outputs = {
         name: _scores(tensor, name, options)
         for name, tensor in (("logits", x), ("auxiliary", auxiliary))

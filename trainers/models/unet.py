@@ -21,7 +21,7 @@ import keras
 
 from segdata.errors import OptionError
 from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import Tensor, conv_block, crop_to, logits
+from segdata.trainers.layers import Tensor, conv_block, crop_to, dropout, logits
 from segdata.trainers.models.options import ModelOptions
 
 _DEPTH = 4  # halvings of the paper's
@@ -70,7 +70,7 @@ def _way_down(options: ModelOptions, width: int) -> tuple[Tensor, Tensor, list[T
         x = keras.layers.MaxPooling2D(2, padding="same")(x)
     x = _two_convs(x, width * 2**_DEPTH, f"down_{_DEPTH}", options)
     # The paper's dropout "at the end of the contracting path".
-    x = keras.layers.Dropout(0.5, seed=options.seed, name="drop")(x)
+    x = dropout(x, options, 0.5, "drop")
     return image, x, skips
 
 

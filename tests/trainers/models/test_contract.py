@@ -182,6 +182,16 @@ def test_output_does_not_depend_on_the_other_images_of_the_batch(model: str) -> 
     np.testing.assert_allclose(together, alone, atol=2e-5)
 
 
+def test_dropout_is_the_papers_or_as_asked_for() -> None:
+    def rates(**changes: Any) -> list[float]:
+        layers = Case("fcn-8", "vgg-16").build(**changes).layers
+        return [x.rate for x in layers if isinstance(x, keras.layers.Dropout)]
+
+    assert rates() == [0.5, 0.5]
+    assert rates(dropout=0.2) == [0.2, 0.2]
+    assert rates(dropout=0.0) == []
+
+
 def test_one_class_and_many_classes_build() -> None:
     for count in (1, 150):
         built = Case("fcn-8", "mobilenet-v2").build(num_classes=count)
@@ -208,6 +218,7 @@ def test_unknown_model_lists_those_there_are() -> None:
         ({"image_size": (31, 64)}, r"image_size is \(31, 64\): .* at least 32"),
         ({"upsampling": "cubic"}, "upsampling is 'cubic': expected one of nearest"),
         ({"batch_norm_momentum": 1.0}, "batch_norm_momentum is 1.0"),
+        ({"dropout": 1.0}, "dropout is 1.0: expected 0 to below 1"),
         ({"width": 0}, "width is 0: expected at least 1"),
     ],
 )

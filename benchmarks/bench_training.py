@@ -1,0 +1,96 @@
+"""Seconds per train step with the real stream, against one cached batch.
+
+A stream that keeps up gives a ratio of 1: the device never waits. CamVid at 192x256,
+augmented, on the TensorFlow backend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+from camvid_frames import camvid_folder
+from measure import median, spread, write_result
+
+from segdata.formats.camvid import CamVid
+from segdata.pipelines.build import BuildRequest, build
+from segdata.trainers.dataset import open_data
+from segdata.trainers.losses import SegmentationLoss
+from segdata.trainers.models import ModelOptions, build_model
+from segdata.trainers.placement import Placement
+from segdata.trainers.stream import training_stream
+from segdata.trainers.train_options import TrainOptions
+
+MODELS = (("fcn-8", "mobilenet-v2"), ("unet-small", None))
+
+
+def seconds_per_step(
+    model: Any, streams: dict[str, Any], steps: int, repeats: int
+) -> dict[str, list[float]]:
+    """Each stream in turn, so that drift hits all alike; a round before warms up."""
+    found: dict[str, list[float]] = {name: [] for name in streams}
+    for round_index in range(repeats + 1):
+        for name, stream in streams.items():
+            iterator = iter(stream)
+            model.train_on_batch(*next(iterator))  # fills the stream's buffers
+            start = time.perf_counter()
+            for _ in range(steps):
+                model.train_on_batch(*next(iterator))
+            if round_index:
+                found[name].append((time.perf_counter() - start) / steps)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few steps, small images")
+    quick = parser.parse_args().quick
+    size, batch_size = ((48, 64), 4) if quick else ((192, 256), 4)
+    steps, repeats = (3, 1) if quick else (20, 5)
+    numbers: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "records"
+        source, what = camvid_folder()
+        print(f"{what}, {size[0]}x{size[1]}")
+        build(BuildRequest(format=CamVid(), source=source, out=out))
+        for name, encoder in MODELS:
+            options = TrainOptions(
+                model=name,
+                encoder=encoder,  # type: ignore[arg-type]
+                data=str(out),
+                image_size=size,
+                batch_size=batch_size,
+                scale=(1.0, 2.0),
+                brightness=0.15,
+                contrast=0.3,
+                saturation=0.3,
+            )
+            stream = training_stream(
+                options, open_data(options), Placement(backend="tensorflow"), []
+            )
+            model = build_model(
+                name,
+                ModelOptions(num_classes=12, image_size=size, encoder=encoder),
+            )
+            model.compile(
+                keras.optimizers.Adam(1e-4), SegmentationLoss(12), jit_compile=False
+            )
+            streams = {"cached": stream.take(1).cache().repeat(), "real": stream}
+            found = seconds_per_step(model, streams, steps, repeats)
+            ratio = median(found["real"]) / median(found["cached"])
+            numbers[name] = {"ratio": ratio, **{k: median(v) for k, v in found.items()}}
+            print(
+                f"{name}: {median(found['real']):.3f} s a step of {batch_size} "
+                f"({spread(found['real'])}), cached {median(found['cached']):.3f} s "
+                f"({spread(found['cached'])}): ratio {ratio:.2f}"
+            )
+    if not quick:
+        write_result("training", numbers)
+
+
+if __name__ == "__main__":
+    main()
