@@ -53,6 +53,7 @@ test-cluster: $(BIN)/.installed  ## Flink, Spark, Prism, Dask; the job graph of 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
 	$(BIN)/python benchmarks/bench_masks.py
+	$(BIN)/python benchmarks/bench_read.py
 	$(BIN)/python benchmarks/bench_build.py
 	$(BIN)/python benchmarks/bench_build_coco.py
 	$(BIN)/python benchmarks/bench_stats.py
