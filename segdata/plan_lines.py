@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from segdata.errors import OutputError
 
-_MAX_MEMORY = 32 << 20
+_MAX_MEMORY = 4 << 20
 
 Place = tuple[int, int]
 """Where a piece lies: offset and size in bytes."""
