@@ -112,6 +112,9 @@ def main(repeats: int, copies: int) -> None:
                     sizes[way] = size_of(outs[way])
     extra = num_images * (copies - 1)
     walls = {way: {n: median(v) for n, v in s.items()} for way, s in seconds.items()}
+    for way, by_copies in walls.items():
+        if by_copies[copies] <= by_copies[1]:
+            sys.exit(f"{way} took no longer for {copies} copies: the machine is busy")
     rates = {way: extra / (walls[way][copies] - walls[way][1]) for way in WAYS}
     _report(rates, walls, memory, sizes, num_images, num_masks, copies)
 

@@ -56,4 +56,5 @@ def test_shards_do_not_depend_on_what_the_user_says_and_an_update_takes_it_over(
     result = run(source, out, "--update", "--license=MIT")
     assert "updating: 0 of " in result.output
     after = file_hashes(out)
-    assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"manifest.json", "dataset_info.json"}
