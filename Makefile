@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo test lint types unit test-slow test-fault test-cluster bench format clean install
+.PHONY: demo docs test lint types unit test-slow test-fault test-cluster bench format clean install
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -57,6 +57,9 @@ bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_build.py
 	$(BIN)/python benchmarks/bench_build_coco.py
 	$(BIN)/python benchmarks/bench_stats.py
+
+docs: $(BIN)/.installed  ## the pages that follow from the code
+	$(BIN)/python docs/generate.py
 
 format: $(BIN)/.installed
 	$(BIN)/ruff format .

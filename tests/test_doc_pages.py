@@ -1,0 +1,134 @@
+"""The pages under docs/ are tested: complete, linked, and their commands run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from segdata import features
+from segdata.cli import COMMANDS, cli
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+LINKED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def commands_below(command: click.Command, path: str) -> dict[str, click.Command]:
+    found = {path: command}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found |= commands_below(below, f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize("name", ["commands.md", "records.md"])
+def test_page_is_what_the_code_says(name: str) -> None:
+    written = generator().PAGES[name]()
+    assert (DOCS / name).read_text("utf-8") == written, "run `make docs`"
+
+
+def test_every_command_and_option_has_its_row() -> None:
+    page = (DOCS / "commands.md").read_text("utf-8")
+    sections = re.split(r"^#+ (?=segdata )", page, flags=re.MULTILINE)
+    by_command = {text.partition("\n")[0]: text for text in sections}
+    commands = commands_below(cli, "segdata")
+    del commands["segdata"]
+    assert {name.split()[1] for name in commands} == set(COMMANDS)
+    for path, command in commands.items():
+        options = [p for p in command.params if isinstance(p, click.Option)]
+        for option in options:
+            [row] = [
+                line
+                for line in by_command[path].splitlines()
+                if line.startswith(f"| `{option.opts[0]}`")
+            ]
+            assert row.split(" | ")[-1].strip(" |"), f"{path}: {row} says nothing"
+
+
+def test_every_key_of_a_record_has_its_row() -> None:
+    text = (DOCS / "records.md").read_text("utf-8")
+    missing = [f.key for f in features.ALL_FEATURES if f"| `{f.key}` |" not in text]
+    assert not missing
+
+
+def test_every_page_stands_in_the_list_of_pages() -> None:
+    text = (DOCS / "README.md").read_text("utf-8")
+    names = {page.name for page in PAGES} - {"README.md"}
+    assert set(re.findall(r"^\| \[([\w.-]+)\]\(\1\)", text, re.MULTILINE)) == names
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if not target.startswith(("http://", "https://", "#")):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_readme_leads_to_the_pages() -> None:
+    assert "(docs/README.md)" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_every_benchmark_stands_on_the_page_of_benchmarks() -> None:
+    text = (DOCS / "benchmarks.md").read_text("utf-8")
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("bench_*.py")}
+    assert scripts == set(re.findall(r"^\| `(bench_\w+\.py)`", text, re.MULTILINE))
+
+
+def run_python(code: str) -> list[str]:
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def shards(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.tfrecord-*")}
+
+
+def test_quick_start_runs_and_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its blocks in order, then the Python of the page on statistics."""
+    monkeypatch.chdir(tmp_path)
+    blocks = [
+        block
+        for name in ("quickstart.md", "statistics.md")
+        for block in BLOCK.findall((DOCS / name).read_text("utf-8"))
+        if name == "quickstart.md" or block[0] == "python"
+    ]
+    assert len(blocks) >= 5
+    for kind, text in blocks:
+        if kind == "python":
+            printed = run_python(text)
+            promised = re.findall(r"print\(.*?\)  # (.*)", text)
+            assert [line for line in promised if line not in printed] == []
+            continue
+        for line in text.splitlines():
+            program, *arguments = shlex.split(line, comments=True)
+            assert program == "segdata"
+            result = CliRunner().invoke(cli, arguments)
+            assert result.exception is None, f"{line}: {result.exception}"
+    assert shards(Path("demo/rebuilt")) == shards(Path("demo/records"))
