@@ -294,7 +294,9 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
         wanted |= {prefix + path.relative_to(checkout).as_posix() for path in paths}
     info = f"segdata-{segdata.__version__}.dist-info/"
     found = {name for name in names_in(wheel) if not name.startswith(info)}
-    assert found == wanted | {"segdata/py.typed"}
+    data = {"py.typed", "manifest.schema.json"}
+    data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
+    assert found == wanted | {f"segdata/{name}" for name in data}
     assert "segdata/pipelines/build.py" in found
 
 
