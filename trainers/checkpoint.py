@@ -120,12 +120,12 @@ class Checkpoint(keras.callbacks.Callback):
         history: History,
         *,
         patience: int,
-        is_first: bool,
+        host_index: int,
         report: Callable[[int, Row], None],
     ) -> None:
         super().__init__()
         self._directory, self.history = directory, history
-        self._patience, self._is_first, self._report = patience, is_first, report
+        self._patience, self._host, self._report = patience, host_index, report
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the epoch."""
@@ -136,19 +136,26 @@ class Checkpoint(keras.callbacks.Callback):
         }
         self.history.rows.append(row)
         improved = self.history.best == len(self.history.rows) - 1
-        if self._is_first:
-            if improved:
-                self._save_weights("best.weights.h5")
+        if improved:
+            self._save_weights("best.weights.h5")
+        if self._host == 0:
             state = self._directory.file(STATE_NAME)
             save_state(state, self.model, self.history)
             self._directory.write_metrics(self.history.rows)
-            self._save_weights("last.weights.h5")
+        self._save_weights("last.weights.h5")
+        if self._host == 0:
             self._report(epoch, row)
         if self._patience and self.history.epochs_since_best >= self._patience:
             self.model.stop_training = True
 
     def _save_weights(self, name: str) -> None:
-        # Keras picks the format by the suffix, so the temporary name must keep it.
-        temporary = self._directory.file(f"{files.TEMPORARY_PREFIX}{name}")
+        # Keras picks the format by the suffix, so the temporary name must keep it. On
+        # several hosts it moves arrays between them to save: all have to take part.
+        prefix = f"{files.TEMPORARY_PREFIX}{self._host}-"
+        temporary = self._directory.file(f"{prefix}{name}")
+        self._directory.path.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(temporary, overwrite=True)
-        temporary.replace(self._directory.file(name))
+        if self._host == 0:
+            temporary.replace(self._directory.file(name))
+        else:
+            temporary.unlink()

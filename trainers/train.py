@@ -185,7 +185,7 @@ def _checkpoint(
         directory,
         history,
         patience=options.patience,
-        is_first=placement.is_first,
+        host_index=placement.host_index,
         report=report,
     )
 
