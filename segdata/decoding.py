@@ -144,9 +144,10 @@ class RecordDecoder:
 
     def _is_stored(self, geometry: Geometry) -> bool:
         """Whether the canvas is known to be the stored image, pixel by pixel."""
-        is_flipped = (geometry.rows.flipped, geometry.columns.flipped)
-        is_whole = geometry.rows.is_whole and geometry.columns.is_whole
-        return is_whole and self.size == self.stored_size and is_flipped == (False,) * 2
+        axes = (geometry.rows, geometry.columns)
+        # `is`: a random flip is a tensor, which cannot be compared while tracing.
+        is_plain = all(axis.is_whole and axis.flipped is False for axis in axes)
+        return is_plain and self.size == self.stored_size
 
     def _image(
         self,

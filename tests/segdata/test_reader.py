@@ -12,6 +12,7 @@ from segdata.formats.camvid import CamVid
 from segdata.manifest import read_manifest
 from segdata.pipelines.build import BuildRequest, build
 from segdata.reader import PADDING_ID
+from segdata.reading_options import Augmentation
 from segdata.source import RecordSource
 from segdata.tensorflow_import import tf
 
@@ -233,3 +234,24 @@ def test_real_camvid_label_maps_equal_their_pngs(
                     image, np.asarray(Image.open(source / path))
                 )
         assert not files
+
+
+def test_random_flip_at_the_stored_size_mirrors_image_and_label_map(
+    camvid_build: Path,
+) -> None:
+    def first(augmentation: Augmentation | None) -> dict[str, np.ndarray]:
+        stream = segdata.read_semantic(
+            camvid_build, "val", batch_size=12, augmentation=augmentation
+        )
+        batch = next(iter(stream))
+        return {name: batch[name].numpy() for name in ("image", "label_map")}
+
+    plain, random = first(None), first(Augmentation(horizontal_flip=0.5))
+    for name, array in plain.items():
+        as_stored = [(a == b).all() for a, b in zip(array, random[name], strict=True)]
+        for index, same in enumerate(as_stored):
+            if not same:
+                np.testing.assert_array_equal(
+                    random[name][index], array[index][:, ::-1]
+                )
+        assert 0 < sum(as_stored) < 12
