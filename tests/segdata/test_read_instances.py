@@ -38,9 +38,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def _build(source: Path, out: Path) -> None:
+def _build(source: Path, out: Path, coco: Coco | None = None) -> None:
     options = BuildOptions(num_shards=4)
-    build(BuildRequest(format=Coco(), source=source, out=out, options=options))
+    request = BuildRequest(
+        format=coco or Coco(), source=source, out=out, options=options
+    )
+    build(request)
 
 
 def read(directory: Path, split: str = "train", **options: Any) -> tf.data.Dataset:
@@ -399,7 +402,6 @@ def test_damaged_records_are_named(
             {"label_map": True},
             "label_map is True, but dataset 'coco' has no label maps",
         ),
-        ({"instances": InstanceOptions(keypoints=True)}, "has no keypoints"),
         ({"start_step": -1}, "start_step is -1: expected at least 0"),
     ],
 )
@@ -408,6 +410,15 @@ def test_bad_options_are_refused(
 ) -> None:
     with pytest.raises(OptionError, match=message):
         read(shapes, **options)
+
+
+def test_keypoints_of_a_dataset_without_any_are_refused(
+    shapes: Path, tmp_path: Path
+) -> None:
+    source = shapes.parent / "source"
+    _build(source, tmp_path / "out", Coco(keypoints="none"))
+    with pytest.raises(OptionError, match="has no keypoints"):
+        read(tmp_path / "out", instances=InstanceOptions(keypoints=True))
 
 
 def test_datasets_without_objects_are_refused(camvid_build: Path) -> None:

@@ -265,7 +265,7 @@ def reasons_and_notes() -> dict[str, str]:
     modules = [
         *("annotations", "boxes", "canonical_json", "coco_rle", "example"),
         *("image_level", "keypoints", "label_images", "mask_images", "objects"),
-        *("painting", "plan", "rle", "shard_builder"),
+        *("mask_budget", "painting", "plan", "polygons", "rle", "shard_builder"),
     ]
     paths = [*(ROOT / "segdata/formats").glob("*.py")]
     paths += [ROOT / f"segdata/{module}.py" for module in modules]
