@@ -81,39 +81,52 @@ class RecordDecoder:
         )
         result = {
             "image": self._image(record, geometry, draws),
-            "image_id": tf.strings.to_number(record[features.SOURCE_ID], tf.int64),
+            "image_id": record[features.SOURCE_ID],
         }
         if self.with_geometry:
             size = [record[features.HEIGHT], record[features.WIDTH]]
-            result["image_size"] = tf.cast(tf.stack(size), tf.int32)
-            result["scale"], result["offset"] = geometry.affine()
+            result["image_size"] = tf.stack(size)
+            result["scale"], result["offset"] = geometry.affine()  # float64 as yet
         if self.ignore_id is not None:
             result["label_map"] = self._label_map(record, geometry, where)
         if self.instances is not None:
-            result |= instances.read_objects(
+            result |= instances.pack_objects(
                 record, geometry, self.instances, self.keypoints, where
             )
         return result
 
     def finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Gives a batch's images the dtype and scale that are asked for."""
+        """Does for a whole batch at once what need not be done record by record."""
+        batch = dict(batch)
+        batch["image"] = self._scaled(batch["image"])
+        batch["image_id"] = tf.strings.to_number(batch["image_id"], tf.int64)
+        if self.with_geometry:
+            batch["image_size"] = tf.cast(batch["image_size"], tf.int32)
+            batch["scale"] = tf.cast(batch["scale"], tf.float32)
+            batch["offset"] = tf.cast(batch["offset"], tf.float32)
+        if self.instances is not None:
+            batch = instances.unpack_objects(batch, self.size, self.instances)
+        return batch
+
+    def _scaled(self, image: tf.Tensor) -> tf.Tensor:
+        """Gives images the dtype and scale that are asked for."""
         options = self.image
         if options.dtype == "uint8":
-            return batch
-        image = tf.cast(batch["image"], tf.float32)
+            return image
+        image = tf.cast(image, tf.float32)
         if options.mean is not None and options.std is not None:
             factor = [1.0 / (255.0 * part) for part in options.std]
             pairs = zip(options.mean, options.std, strict=True)
             shift = [-mean / std for mean, std in pairs]
             image = image * factor + shift
-        return batch | {"image": tf.cast(image, options.dtype)}
+        return tf.cast(image, options.dtype)
 
     def empty(self, spec: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
         """What fills up a last batch: a black image without anything on it."""
-        fills = {"image_id": PADDING_ID, "object_id": -1, "scale": 1}
+        fills = {"image_id": str(PADDING_ID), "scale": 1}
         fills["label_map"] = self.ignore_id or 0
         return {
-            name: tf.fill(part.shape, tf.cast(fills.get(name, 0), part.dtype))
+            name: tf.fill(part.shape, tf.constant(fills.get(name, 0), part.dtype))
             for name, part in spec.items()
         }
 

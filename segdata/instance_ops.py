@@ -9,9 +9,10 @@ full-size mask is ever made. Equals nearest sampling of the dense mask exactly.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segdata.sampling import Sampling, float64
+from segdata.sampling import Number, Sampling, float64, gather_axes
 from segdata.tensorflow_import import tf
 
 _ONES = 0x0101010101010101
@@ -115,7 +116,8 @@ def _checked(
     )
     with tf.control_dependencies([] if counted is None else [counted]):
         ends = tf.gather(bounds, last - 1)
-    expected = num_pixels * tf.range(1.0, tf.cast(tf.size(last), tf.float64) + 1.0)
+    count = tf.cast(tf.size(last), tf.float64)
+    expected = num_pixels * tf.range(1.0, count + 1.0, dtype=tf.float64)
     summed = tf.raw_ops.Assert(
         condition=tf.reduce_all(tf.equal(ends, expected)),
         data=[
@@ -166,6 +168,7 @@ def sample_masks(
     columns: Sampling,
     size: tuple[int | tf.Tensor, int | tf.Tensor],
     slots: tf.Tensor,
+    num_slots: int | None = None,
 ) -> tf.Tensor:
     """Samples the masks of objects onto grids, without dense masks.
 
@@ -176,6 +179,7 @@ def sample_masks(
       columns: Likewise the pixel columns.
       size: Height and width of a grid: numbers of samples.
       slots: `[slots] int32`, the objects to sample, each at most once.
+      num_slots: Number of masks to give, the last ones empty; None: one per slot.
 
     Returns:
       `[slots, size[0], size[1]] uint8`, 1 on the object, all 0 for one without mask.
@@ -184,19 +188,27 @@ def sample_masks(
     asked = _asked(objects.has_mask, slots)
     # Upsampling repeats whole rows: paint each source row once, and gather.
     painted = rows.without_repeats()
-    num_painted = tf.where(asked, painted.count, tf.zeros_like(painted.count))
+    num_painted = tf.where(asked, painted.count, tf.constant(0.0, tf.float64))
     first = tf.cumsum(num_painted, exclusive=True)
     num_rows = tf.cast(tf.reduce_sum(num_painted), tf.int32)
     grids = dataclasses.replace(painted, count=num_painted)
     bounds = _grid_positions(objects, grids, columns, first)
-    # One row more, of zeros, for objects without mask.
+    # One row more, of zeros, for objects without mask and empty slots.
     pixels = _fill(*bounds, (num_rows + 1) * out_width)
+    pixels = tf.reshape(pixels, [num_rows + 1, out_width])
     chosen = slots[:, tf.newaxis]
     samples = tf.range(float64(out_height), dtype=tf.float64)
-    row = painted.of(chosen).samples_before(rows.of(chosen).pixels(samples))
-    row = tf.cast(row + tf.gather(first, chosen), tf.int32)
-    row = tf.where(tf.gather(asked, chosen), row, num_rows)
-    return tf.gather(tf.reshape(pixels, [num_rows + 1, out_width]), row)
+    offset = tf.where(asked, first, tf.cast(num_rows, tf.float64))
+    *fields, offset = gather_axes(chosen, *grids.fields, *rows.fields, offset)
+    grids, rows = _samplings(fields)
+    row = tf.cast(grids.samples_before(rows.pixels(samples)) + offset, tf.int32)
+    if num_slots is None:
+        return tf.gather(pixels, row)
+    # Rows of empty slots are named here, lest all pixels be copied to pad them.
+    free = num_slots - tf.size(slots)
+    row = tf.pad(row, [[0, free], [0, 0]], constant_values=num_rows)
+    row.set_shape((num_slots, None))
+    return tf.gather(pixels, row)
 
 
 def _asked(has_mask: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
@@ -209,9 +221,9 @@ def _grid_positions(
     objects: ObjectRuns, rows: Sampling, columns: Sampling, first: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Where runs begin and end on the grids, which lie one below the other: int32."""
-    owner = tf.concat([objects.owner, objects.owner], 0)
-    rows, columns, first = rows.of(owner), columns.of(owner), tf.gather(first, owner)
-    position = tf.concat([objects.starts, objects.ends], 0)
+    *fields, first = gather_axes(objects.owner, *rows.fields, *columns.fields, first)
+    rows, columns = _samplings(fields)
+    position = tf.stack([objects.starts, objects.ends])
     width = objects.size[1]
     y = tf.math.floor(position / width)
     x = position - y * width
@@ -219,8 +231,18 @@ def _grid_positions(
     # 1 where the row is sampled at all: then the run begins or ends inside it.
     sampled = rows.samples_before(y + 1.0) - row
     on_grid = (row + first) * columns.count + sampled * columns.samples_before(x)
-    starts, ends = tf.split(tf.cast(on_grid, tf.int32), 2)
+    starts, ends = tf.unstack(tf.cast(on_grid, tf.int32), num=2)
     return starts, ends
+
+
+def _samplings(fields: Sequence[Number]) -> tuple[Sampling, Sampling]:
+    """Two samplings of the fields of both, one after the other."""
+    names = ("start", "step", "unit", "count")
+    one, other = (
+        Sampling(**dict(zip(names, part, strict=True)))
+        for part in (fields[:4], fields[4:])
+    )
+    return one, other
 
 
 def _fill(starts: tf.Tensor, ends: tf.Tensor, num_pixels: tf.Tensor) -> tf.Tensor:
@@ -241,7 +263,7 @@ def _fill(starts: tf.Tensor, ends: tf.Tensor, num_pixels: tf.Tensor) -> tf.Tenso
         tf.concat([body, first_word, last_word], 0),
         num_pixels // 8 + 1,
     )
-    return tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:num_pixels]
+    return tf.slice(tf.reshape(tf.bitcast(words, tf.uint8), [-1]), [0], [num_pixels])
 
 
 def box_samplings(
@@ -250,8 +272,9 @@ def box_samplings(
     """How a grid samples each box: at the centres of its cells.
 
     Args:
-      boxes: `[objects, 4] float64`, `ymin, xmin, ymax, xmax` in pixels of the stored
-        image; rounded to 1 / `SUBPIXELS` of a pixel and cut to the image.
+      boxes: `[objects, 4]` or `[objects, 2, 2] float64`, `ymin, xmin, ymax, xmax` in
+        pixels of the stored image; rounded to 1 / `SUBPIXELS` of a pixel and cut to
+        the image.
       count: Height and width of the grid.
       height: Image height in pixels, `[] float64`.
       width: Image width in pixels, `[] float64`.
@@ -259,24 +282,25 @@ def box_samplings(
     Returns:
       Sampling of the rows and of the columns.
     """
-    limits = tf.stack([height, width, height, width]) * SUBPIXELS
-    edges = tf.clip_by_value(tf.round(boxes * SUBPIXELS), 0.0, limits)
-    ymin, xmin, ymax, xmax = tf.unstack(edges, axis=1)
-    return (
-        _over(ymin, ymax, count[0], limits[0]),
-        _over(xmin, xmax, count[1], limits[1]),
-    )
-
-
-def _over(low: tf.Tensor, high: tf.Tensor, count: int, limit: tf.Tensor) -> Sampling:
-    low = tf.minimum(low, limit - 1.0)  # an empty box still needs a pixel to look at
+    limits = tf.stack([height, width]) * SUBPIXELS
+    corners = tf.reshape(boxes, [-1, 2, 2])
+    edges = tf.maximum(tf.minimum(tf.round(corners * SUBPIXELS), limits), 0.0)
+    low, high = tf.unstack(edges, axis=1)
+    low = tf.minimum(low, limits - 1.0)  # an empty box still needs a pixel to look at
     size = tf.maximum(high - low, 1.0)
-    return Sampling(
-        start=2.0 * count * low + size,
-        step=2.0 * size,
-        unit=tf.fill(tf.shape(low), tf.constant(2.0 * count * SUBPIXELS, tf.float64)),
-        count=tf.fill(tf.shape(low), tf.constant(float(count), tf.float64)),
+    twice = tf.constant([2.0 * part for part in count], tf.float64)
+    starts = tf.unstack(twice * low + size, axis=1)
+    steps = tf.unstack(2.0 * size, axis=1)
+    rows, columns = (
+        Sampling(
+            start=start,
+            step=step,
+            unit=2.0 * part * SUBPIXELS,
+            count=float(part),
+        )
+        for start, step, part in zip(starts, steps, count, strict=True)
     )
+    return rows, columns
 
 
 def for_all(sampling: Sampling, num_objects: tf.Tensor) -> Sampling:

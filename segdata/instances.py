@@ -40,6 +40,18 @@ KEYPOINT_FEATURES = (
     features.KEYPOINT_VISIBILITY,
 )
 """What it takes besides, where keypoints are asked for."""
+_COLUMNS = (
+    features.OBJECT_LABEL,
+    features.OBJECT_IS_CROWD,
+    features.OBJECT_ID,
+    features.OBJECT_NUM_RUNS,
+)
+# Keys of `pack_objects` that no reader gives.
+_PACKED_BOXES, _PACKED_COLUMNS, _PACKED_COUNTS = (
+    "objects/boxes",
+    "objects/columns",
+    "objects/counts",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,22 +93,18 @@ class Slots:
 
     objects: tf.Tensor
     """`[count] int32`, index of each one's object in the record."""
-    is_target: tf.Tensor
-    """`[count] bool`; the others are crowds."""
+    count: tf.Tensor
+    """`[] int32`, slots that are taken."""
     max_objects: int
     """All slots, static."""
 
-    def fill(self, values: tf.Tensor, default: float = 0) -> tf.Tensor:
+    def fill(self, values: tf.Tensor) -> tf.Tensor:
         """Values of objects, `[objects, ...]` -> of slots, `[max_objects, ...]`."""
-        return self.pad(tf.gather(values, self.objects), default)
-
-    def pad(self, values: tf.Tensor, default: float = 0) -> tf.Tensor:
-        """`[count, ...]` -> `[max_objects, ...]`."""
-        free = self.max_objects - tf.size(self.objects)
-        paddings = [[0, free], *[[0, 0]] * (values.shape.rank - 1)]
-        value = tf.cast(default, values.dtype)
-        padded = tf.pad(values, paddings, constant_values=value)
-        return tf.ensure_shape(padded, (self.max_objects, *values.shape[1:]))
+        taken = tf.gather(values, self.objects)
+        free = [[0, self.max_objects - self.count], *[[0, 0]] * (values.shape.rank - 1)]
+        filled = tf.pad(taken, free)
+        filled.set_shape((self.max_objects, *values.shape[1:]))
+        return filled
 
 
 def read_objects(
@@ -137,6 +145,29 @@ def read_objects(
     Raises:
       tf.errors.InvalidArgumentError: If the parts of the record contradict each other.
     """
+    packed = pack_objects(record, geometry, options, keypoints, where)
+    return unpack_objects(packed, geometry.size, options)
+
+
+def pack_objects(
+    record: dict[Feature, tf.Tensor],
+    geometry: Geometry,
+    options: InstanceOptions,
+    keypoints: KeypointOrder | None = None,
+    where: str | tf.Tensor = "",
+) -> dict[str, tf.Tensor]:
+    """The part of `read_objects` that must be done record by record.
+
+    Calling an op costs more than its work on a few objects: what is alike for all
+    records waits for `unpack_objects`, once a batch, and columns travel together.
+
+    Returns:
+      `masks` and the keypoints, as they will be, and
+
+      - `objects/boxes` `[n, 5] float64`: boxes in pixels of the canvas, area;
+      - `objects/columns` `[n, 4] int64`: class, is a crowd, id, runs of the mask;
+      - `objects/counts` `[2] int64`: objects of the record, slots taken.
+    """
     stored = _stored_boxes(record, geometry, where)
     runs = instance_ops.read_runs(
         record[features.OBJECT_RUNS],
@@ -145,37 +176,60 @@ def read_objects(
         geometry.columns.source,
         where,
     )
-    moved, shown = geometry.move_boxes(stored)
+    moved, shown = geometry.move_corners(stored, geometry.affine())
     slots = choose_slots(
-        moved,
+        _area(moved),
         _usable(stored, shown, runs, options),
         tf.equal(record[features.OBJECT_IS_CROWD], 1),
         options,
     )
-    ids = tf.stack([record[features.OBJECT_LABEL], record[features.OBJECT_ID] + 1], 1)
-    labels, object_ids = tf.unstack(slots.fill(ids), axis=1)
-    taken = slots.pad(tf.ones_like(slots.is_target), False)
-    valid = slots.pad(slots.is_target, False)
-    unit = _box_unit(options, geometry)
-    result = {
-        "boxes": tf.cast(slots.fill(moved) / unit, tf.float32),
-        "classes": tf.cast(labels, tf.int32),
-        "valid": valid,
-        "crowd": taken & ~valid,
-        "has_mask": slots.fill(runs.has_mask, False),
-        "area": slots.fill(record[features.OBJECT_AREA]),
-        "object_id": object_ids - 1,
-        "num_objects": tf.cast(record[features.OBJECT_COUNT], tf.int32),
+    area = tf.cast(tf.expand_dims(record[features.OBJECT_AREA], 1), tf.float64)
+    columns = tf.stack([record[feature] for feature in _COLUMNS], 1)
+    counts = [record[features.OBJECT_COUNT], tf.cast(slots.count, tf.int64)]
+    packed = {
+        _PACKED_BOXES: slots.fill(tf.concat([tf.reshape(moved, [-1, 4]), area], 1)),
+        _PACKED_COLUMNS: slots.fill(columns),
+        _PACKED_COUNTS: tf.stack(counts),
     }
     if options.masks != "none":
-        result["masks"] = slots.pad(_masks(runs, shown, geometry, options, slots))
+        packed["masks"] = _masks(runs, shown, geometry, options, slots)
     if keypoints is not None:
-        result |= _keypoints(record, geometry, slots, keypoints)
-    return result
+        packed |= _keypoints(record, geometry, slots, keypoints)
+    return packed
+
+
+def unpack_objects(
+    packed: dict[str, tf.Tensor], size: tuple[int, int], options: InstanceOptions
+) -> dict[str, tf.Tensor]:
+    """What `read_objects` returns, of one record or of a batch.
+
+    Args:
+      packed: Of `pack_objects`, with any leading dimensions; other keys are kept.
+      size: Height and width of the canvas.
+      options: What is given of the objects.
+    """
+    rest = dict(packed)
+    floats, columns = rest.pop(_PACKED_BOXES), rest.pop(_PACKED_COLUMNS)
+    num_objects, count = tf.unstack(rest.pop(_PACKED_COUNTS), axis=-1)
+    labels, is_crowd, object_ids, num_runs = tf.unstack(columns, axis=-1)
+    slot = tf.range(options.max_objects, dtype=tf.int64)
+    taken = slot < count[..., tf.newaxis]
+    crowd = tf.equal(is_crowd, 1)  # never a free slot's, which holds zeros
+    unit = _box_unit(options, size)
+    return rest | {
+        "boxes": tf.cast(floats[..., :4] / unit, tf.float32),
+        "classes": tf.cast(labels, tf.int32),
+        "valid": taken & ~crowd,
+        "crowd": crowd,
+        "has_mask": num_runs > 0,
+        "area": tf.cast(floats[..., 4], tf.float32),
+        "object_id": tf.where(taken, object_ids, -1),
+        "num_objects": tf.cast(num_objects, tf.int32),
+    }
 
 
 def choose_slots(
-    boxes: tf.Tensor,
+    areas: tf.Tensor,
     usable: tf.Tensor,
     is_crowd: tf.Tensor,
     options: InstanceOptions,
@@ -183,82 +237,74 @@ def choose_slots(
     """Chooses which objects get slots, and in which order.
 
     Args:
-      boxes: `[objects, 4] float64` on the canvas.
+      areas: `[objects] float64`, of their boxes on the canvas.
       usable: `[objects] bool`, False for what may get no slot.
       is_crowd: `[objects] bool`.
       options: The rule.
     """
-    num_objects = tf.size(usable)
     if options.overflow == "largest":
-        rank = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        rank = areas + 1.0
     else:
-        rank = tf.range(num_objects, 0, -1)
-    rank = tf.cast(rank, tf.float64) + 1.0
+        num_objects = tf.cast(tf.size(usable), tf.float64)
+        rank = tf.range(num_objects + 1.0, 1.0, -1.0, dtype=tf.float64)
     # Crowds come after all others: their rank is below 1.
     rank = tf.where(is_crowd, 1.0 - 1.0 / (1.0 + rank), rank)
     if options.crowds == "drop":
         usable &= ~is_crowd
-    rank = tf.where(usable, rank, tf.zeros_like(rank))
-    count = tf.minimum(
-        tf.math.count_nonzero(usable, dtype=tf.int32), options.max_objects
-    )
+    num_usable = tf.reduce_sum(tf.cast(usable, tf.int32))
+    count = tf.minimum(num_usable, options.max_objects)
+    rank = tf.where(usable, rank, tf.constant(0.0, tf.float64))
     _, objects = tf.math.top_k(rank, count)
-    return Slots(
-        objects=objects,
-        is_target=~tf.gather(is_crowd, objects),
-        max_objects=options.max_objects,
-    )
+    return Slots(objects=objects, count=count, max_objects=options.max_objects)
 
 
 def _stored_boxes(
     record: dict[Feature, tf.Tensor], geometry: Geometry, where: str | tf.Tensor
 ) -> tf.Tensor:
-    """`[objects, 4] float64`, pixels of the stored image."""
+    """`[objects, 2, 2] float64`, two corners `(y, x)`, pixels of the stored image."""
     boxes = tf.stack([record[feature] for feature in _BOX], 1)
     count = record[features.OBJECT_COUNT]
-    columns = (
-        features.OBJECT_YMIN,
-        features.OBJECT_LABEL,
-        features.OBJECT_IS_CROWD,
-        features.OBJECT_ID,
-        features.OBJECT_AREA,
-        features.OBJECT_NUM_RUNS,
-    )
-    sizes = tf.stack([tf.size(record[feature], tf.int64) for feature in columns])
+    floats, integers = (features.OBJECT_YMIN, features.OBJECT_AREA), _COLUMNS
+    shapes = [
+        *tf.raw_ops.ShapeN(input=[record[f] for f in floats], out_type=tf.int64),
+        *tf.raw_ops.ShapeN(input=[record[f] for f in integers], out_type=tf.int64),
+    ]
+    sizes = tf.concat(shapes, 0)
     agrees = tf.raw_ops.Assert(
         condition=tf.reduce_all(tf.equal(sizes, count)),
         data=[
             "objects: every list must have one value for each object; number of "
-            f"objects, values of {', '.join(feature.key for feature in columns)}, "
+            f"objects, values of {', '.join(f.key for f in (*floats, *integers))}, "
             "record",
             count,
             sizes,
             where,
         ],
     )
-    size = tf.stack([geometry.rows.source, geometry.columns.source] * 2)
     with tf.control_dependencies([] if agrees is None else [agrees]):
-        return tf.cast(boxes, tf.float64) * tf.cast(size, tf.float64)
+        corners = tf.reshape(tf.cast(boxes, tf.float64), [-1, 2, 2])
+    return corners * geometry.both("source")
 
 
 def _usable(
     stored: tf.Tensor, shown: tf.Tensor, runs: ObjectRuns, options: InstanceOptions
 ) -> tf.Tensor:
     """`[objects] bool`: enough of its box is shown, and its mask is not empty."""
-    before, after = _area(stored), _area(shown)
+    after = _area(shown)
     usable = (after > 0) & (~runs.has_mask | (runs.areas() > 0))
     if options.min_visible:
-        usable &= after >= options.min_visible * before
+        usable &= after >= options.min_visible * _area(stored)
     return usable
 
 
 def _area(boxes: tf.Tensor) -> tf.Tensor:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    low, high = tf.unstack(boxes, axis=1)
+    return tf.reduce_prod(high - low, 1)
 
 
-def _box_unit(options: InstanceOptions, geometry: Geometry) -> tf.Tensor:
-    size = geometry.size if options.boxes == "normalized" else (1, 1)
-    return tf.constant([*size, *size], tf.float64)
+def _box_unit(options: InstanceOptions, size: tuple[int, int]) -> tf.Tensor:
+    height, width = size if options.boxes == "normalized" else (1, 1)
+    return tf.constant([height, width, height, width], tf.float64)
 
 
 def _masks(
@@ -268,11 +314,13 @@ def _masks(
     options: InstanceOptions,
     slots: Slots,
 ) -> tf.Tensor:
-    """`[count, ...] uint8`: crops of the boxes shown, or the canvas."""
+    """`[max_objects, ...] uint8`: crops of the boxes shown, or the canvas."""
     if options.masks == "crops":
         size = (options.mask_size, options.mask_size)
         rows, columns = instance_ops.box_samplings(shown, size, *runs.size)
-        crops = instance_ops.sample_masks(runs, rows, columns, size, slots.objects)
+        crops = instance_ops.sample_masks(
+            runs, rows, columns, size, slots.objects, slots.max_objects
+        )
         return flip(flip(crops, 1, geometry.rows.flipped), 2, geometry.columns.flipped)
     grid = tuple(
         tf.cast(span.extent, tf.int32) for span in (geometry.rows, geometry.columns)
@@ -281,7 +329,9 @@ def _masks(
         instance_ops.for_all(span.sampling(), tf.size(runs.has_mask))
         for span in (geometry.rows, geometry.columns)
     )
-    masks = instance_ops.sample_masks(runs, rows, columns, grid, slots.objects)
+    masks = instance_ops.sample_masks(
+        runs, rows, columns, grid, slots.objects, slots.max_objects
+    )
     return move_masks(masks, geometry)
 
 
@@ -292,9 +342,8 @@ def _keypoints(
     order: KeypointOrder,
 ) -> dict[str, tf.Tensor]:
     """Moved keypoints; those outside the canvas count as not labelled."""
-    size = tf.stack([geometry.rows.source, geometry.columns.source])
     parts = [record[features.KEYPOINT_Y], record[features.KEYPOINT_X]]
-    points = tf.cast(tf.stack(parts, 1), tf.float64) * tf.cast(size, tf.float64)
+    points = tf.cast(tf.stack(parts, 1), tf.float64) * geometry.both("source")
     points = geometry.move_points(points)
     limits = tf.constant(geometry.size, tf.float64)
     inside = tf.reduce_all((points >= 0) & (points <= limits), 1)

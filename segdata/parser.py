@@ -36,23 +36,22 @@ def parse_features(
     all_wanted = dict.fromkeys((features.SCHEMA, features.KEY, *wanted))
     spec = {f.key: _spec(f) for f in all_wanted}
     parsed = tf.io.parse_single_example(serialized, spec)
-    name = record_name(parsed[features.KEY.key], file)
     scalars = [feature for feature in all_wanted if not feature.is_list]
+    name = record_name(parsed[features.KEY.key], file)
     checks = (_is_complete(parsed, scalars, name), _is_readable(parsed, name))
     with tf.control_dependencies([check for check in checks if check is not None]):
-        return {f: tf.identity(parsed[f.key]) for f in wanted}
+        values = tf.identity_n([parsed[f.key] for f in wanted])  # one op for all
+    return dict(zip(wanted, values, strict=True))
 
 
 def _is_complete(
     parsed: dict[str, tf.Tensor], scalars: Sequence[Feature], name: tf.Tensor
 ) -> tf.Operation | None:
     """Checks that no scalar is missing; TensorFlow would not say in which record."""
-    present = [
-        tf.not_equal(parsed[feature.key], _MISSING[feature.kind]) for feature in scalars
-    ]
+    present = tf.stack([tf.not_equal(parsed[f.key], _MISSING[f.kind]) for f in scalars])
     keys = ", ".join(feature.key for feature in scalars)
     return tf.raw_ops.Assert(
-        condition=tf.reduce_all(tf.stack(present)),
+        condition=tf.reduce_all(present),
         data=[
             f"record lacks a required feature; whether it has {keys}, and the record",
             present,

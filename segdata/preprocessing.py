@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from segdata.geometry import Geometry, Span
+from segdata.geometry import Geometry
 from segdata.mask_ops import sample_label_map
 from segdata.parser import decode_image
 from segdata.sampling import Number
@@ -76,7 +76,7 @@ def move_image(
     Returns:
       `[height, width, 3] uint8` of the canvas, rounded to nearest.
     """
-    stretched = _stretched(shown, _int32s(geometry, "extent"))
+    stretched = _stretched(shown, tf.cast(geometry.both("extent"), tf.int32))
     moved = _rounded(stretched if recolor is None else recolor(stretched))
     return _on_canvas(moved, geometry, pad_color)
 
@@ -127,10 +127,11 @@ def move_masks(masks: tf.Tensor, geometry: Geometry) -> tf.Tensor:
       `[n, height, width] uint8`, 0 on padding.
     """
     rows, columns = geometry.rows, geometry.columns
+    count = masks.shape[0]
     if not (rows.is_whole and columns.is_whole):
-        masks = tf.pad(masks, [[0, 0], _padding(rows), _padding(columns)])
+        masks = tf.pad(masks, tf.concat([[[0, 0]], _padding(geometry)], 0))
     masks = flip(flip(masks, 1, rows.flipped), 2, columns.flipped)
-    return tf.ensure_shape(masks, (None, *geometry.size))
+    return tf.ensure_shape(masks, (count, *geometry.size))
 
 
 def flip(tensor: tf.Tensor, axis: int, flipped: bool | tf.Tensor) -> tf.Tensor:
@@ -157,30 +158,33 @@ def _on_canvas(
     """`[rows shown, columns shown, channels] uint8` -> all of the canvas, flipped."""
     rows, columns = geometry.rows, geometry.columns
     if not (rows.is_whole and columns.is_whole):
-        shown = _pad(shown, [_padding(rows), _padding(columns), [0, 0]], padding)
+        shown = _pad(shown, _padding(geometry), padding)
     shown = flip(flip(shown, 0, rows.flipped), 1, columns.flipped)
     return tf.ensure_shape(shown, (*geometry.size, len(padding)))
 
 
-def _pad(shown: tf.Tensor, paddings: list[object], padding: Sequence[int]) -> tf.Tensor:
+def _pad(shown: tf.Tensor, paddings: tf.Tensor, padding: Sequence[int]) -> tf.Tensor:
     first, *others = padding
     if all(other == first for other in others):
         value = tf.constant(first, shown.dtype)
+        paddings = tf.concat([paddings, [[0, 0]]], 0)
         return tf.pad(shown, paddings, constant_values=value)
     # One value for all channels is all that `tf.pad` takes.
     channels = tf.unstack(shown, axis=-1)
     return tf.stack(
         [
-            tf.pad(channel, paddings[:2], constant_values=tf.cast(value, shown.dtype))
+            tf.pad(channel, paddings, constant_values=tf.cast(value, shown.dtype))
             for channel, value in zip(channels, padding, strict=True)
         ],
         axis=-1,
     )
 
 
-def _padding(span: Span) -> list[Number]:
-    before = _int32(span.place)
-    return [before, span.canvas - before - _int32(span.extent)]
+def _padding(geometry: Geometry) -> tf.Tensor:
+    """Rows and columns of padding, before and after: `[2, 2] int32`."""
+    before, extent = geometry.both("place"), geometry.both("extent")
+    after = tf.constant(geometry.size, tf.float64) - before - extent
+    return tf.cast(tf.stack([before, after], 1), tf.int32)
 
 
 def _int32s(geometry: Geometry, field: str) -> list[Number]:

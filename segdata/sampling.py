@@ -47,9 +47,13 @@ class Sampling:
 
     def of(self, which: tf.Tensor) -> Sampling:
         """Those of many axes that `which`, int32 of any shape, names."""
-        fields = tf.stack([self.start, self.step, self.unit, self.count])
-        start, step, unit, count = tf.unstack(tf.gather(fields, which, axis=1), num=4)
+        start, step, unit, count = gather_axes(which, *self.fields)
         return Sampling(start=start, step=step, unit=unit, count=count)
+
+    @property
+    def fields(self) -> tuple[Number, Number, Number, Number]:
+        """`start, step, unit, count`."""
+        return self.start, self.step, self.unit, self.count
 
     def without_repeats(self) -> Sampling:
         """Where samples look at a pixel twice: one sample for each pixel they touch."""
@@ -63,6 +67,19 @@ class Sampling:
             unit=_either(repeats, 1.0, self.unit),
             count=_either(repeats, touched, self.count),
         )
+
+
+def gather_axes(which: tf.Tensor, *values: Number) -> list[Number]:
+    """Values of many axes -> of those that `which` names, with a single gather.
+
+    Args:
+      which: int32 of any shape.
+      *values: `[n] float64` tensors; a number is the same for all, and stays as it is.
+    """
+    vectors = [value for value in values if not isinstance(value, float)]
+    picked = tf.gather(tf.stack(vectors), which, axis=1)
+    left = iter(tf.unstack(picked, num=len(vectors)))
+    return [value if isinstance(value, float) else next(left) for value in values]
 
 
 def stretched(first: Number, size: Number, count: Number) -> Sampling:
