@@ -77,8 +77,10 @@ def _crossings(
     parts: Sequence[Float64Array], height: int, width: int
 ) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Row, column and polygon of each step over the middle of a column."""
-    x, y = (_SCALE * np.concatenate(parts) + 0.5).astype(np.int64).reshape(-1, 2).T
+    scaled = (_SCALE * np.concatenate(parts) + 0.5).astype(np.int64)
+    x, y = scaled[0::2].copy(), scaled[1::2].copy()
     counts = np.array(list(map(len, parts))) // 2
+    part = np.arange(len(parts)).repeat(counts)
     stops = counts.cumsum()
     after = np.arange(1, len(x) + 1)
     after[stops - 1] = stops - counts  # polygons are closed
@@ -88,13 +90,12 @@ def _crossings(
     is_steep = abs(next_x - x) < abs(next_y - y)
     crossed = last >= first
     is_flipped = np.where(is_steep, y > next_y, x > next_x)
+    begins = np.where(is_flipped, after, np.arange(len(x)))
+    ends = after + np.arange(len(x)) - begins
     found = []
     for steps, chosen in ((_flat, crossed & ~is_steep), (_steep, crossed & is_steep)):
         edges = np.flatnonzero(chosen)
-        flipped = is_flipped[edges]
-        from_edge, to_edge = edges, after[edges]
-        begin = np.where(flipped, to_edge, from_edge)
-        end = np.where(flipped, from_edge, to_edge)
+        begin, end = begins[edges], ends[edges]
         repeats = last[edges] - first[edges] + 1
         each = np.arange(len(edges)).repeat(repeats)
         offsets = repeats.cumsum() - repeats
@@ -102,10 +103,10 @@ def _crossings(
         v = steps(
             x[begin], y[begin], x[end] - x[begin], y[end] - y[begin], each, columns
         )
-        found.append((v, columns, edges[each]))
-    v, columns, edges = map(np.concatenate, zip(*found, strict=True))
-    rows = np.clip((v + 2) // _SCALE, 0, height)
-    return rows, columns, stops.searchsorted(edges, "right")
+        found.append((v, columns, part[edges][each]))
+    v, columns, part = map(np.concatenate, zip(*found, strict=True))
+    rows = np.minimum(np.maximum((v + 2) // _SCALE, 0), height)
+    return rows, columns, part
 
 
 def _flat(
