@@ -28,6 +28,8 @@ def read_box(given: Any, height: int, width: int, called: str) -> tuple[Box, boo
     """
     x, y, box_width, box_height = _checked(given, called)
     box = (y, x, y + box_height, x + box_width)
+    if y >= 0 and x >= 0 and box[2] <= height and box[3] <= width:
+        return box, False
     inside = (
         min(max(box[0], 0.0), height),
         min(max(box[1], 0.0), width),

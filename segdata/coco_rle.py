@@ -17,6 +17,8 @@ from segdata.mask_budget import MAX_BOUNDARIES, MaskBudget
 
 Int64Array = NDArray[np.int64]
 IntArray = NDArray[np.signedinteger[Any]]
+ColumnEnds = tuple[IntArray, IntArray, IntArray]
+"""Row, column and object of the ends of vertical runs, see `row_runs`."""
 
 _UNITED_AT_ONCE = 256
 _MAX_DIGITS = 7
@@ -181,39 +183,75 @@ def _transcode_pass(
     runs of columns `x - 1` and `x`, sorted together and taken in pairs, are the
     intervals of rows with a boundary at `x`.
     """
-    size = height * width
+    ends = column_ends(column_major, height, width)
+    runs = row_runs(ends, len(column_major), height, width, budget)
+    if runs is None:
+        return _transcode_halves(column_major, height, width, budget)
+    return runs
+
+
+def column_ends(
+    column_major: Sequence[Int64Array], height: int, width: int
+) -> ColumnEnds:
+    """Ends of the vertical runs of some objects, as `row_runs` takes them."""
     # Sorting, which costs the most, is several times faster in 32 bits.
     is_small = len(column_major) * (width + 1) * (height + 2) < 2**31
     starts, ends, owners = _foreground_intervals(
-        column_major, size, np.int32 if is_small else np.int64
+        column_major, height * width, np.int32 if is_small else np.int64
     )
-    rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
+    return _vertical_run_ends(starts, ends, owners, height)
+
+
+def row_runs(
+    ends: ColumnEnds,
+    num_objects: int,
+    height: int,
+    width: int,
+    budget: MaskBudget,
+) -> list[Int64Array] | None:
+    """Row-major runs of each object from the ends of its vertical runs, as `transcode`.
+
+    Args:
+      ends: Row (0 to `height`), column and object of each end, `[ends]`, in any
+        order; a pixel is filled if an odd number of its column's ends is at or above.
+      num_objects: How many objects there are.
+      height: Image height in pixels.
+      width: Image width in pixels.
+      budget: What they may cost.
+
+    Returns:
+      Their runs; None if several would take too much memory at once.
+
+    Raises:
+      AnnotationError: If they cost too much.
+    """
+    size = height * width
+    is_small = num_objects * (width + 1) * (height + 2) < 2**31
+    kind: type[np.signedinteger[Any]] = np.int32 if is_small else np.int64
+    rows, columns, owners = (part.astype(kind, copy=False) for part in ends)
     # Each end toggles the comparison with the left and with the right neighbour. The
     # right neighbour of the last column is column 0, one row further down.
+    toggle = (owners * width + columns) * (height + 2) + rows
     is_last = columns == width - 1
-    right_columns = np.where(is_last, 0, columns + 1)
-    toggles = np.concatenate(
-        [
-            (owners * width + columns) * (height + 2) + rows,
-            (owners * width + right_columns) * (height + 2) + rows + is_last,
-        ]
-    )
+    to_right = height + 2 - is_last * (width * (height + 2) - 1)
+    toggles = np.concatenate([toggle, toggle + to_right.astype(kind)])
     toggles.sort()
     first, last = toggles[0::2], toggles[1::2]
     lengths = last - first
     total = int(lengths.sum())
-    if total > MAX_BOUNDARIES and len(column_major) > 1:
-        return _transcode_halves(column_major, height, width, budget)
+    if total > MAX_BOUNDARIES and num_objects > 1:
+        return None
     budget.spend_rows(total)
-    group, top = np.divmod(first, height + 2)
-    y = _ranges(top, lengths)
-    group = np.repeat(group, lengths)
-    owner, x = np.divmod(group, width)
-    position = y * width + x
-    inside = position < size  # what the last column hands over below the last row
-    boundaries = (owner * size + position)[inside]
+    group = first // (height + 2)
+    top = first - group * (height + 2)
+    # What the last column hands over may reach below the last row.
+    lengths = np.minimum(lengths, height - top)
+    filled = np.flatnonzero(lengths > 0)
+    lengths, group = lengths[filled], group[filled]
+    begins = top[filled] * width + group + (group // width) * (size - width)
+    boundaries = _columns_down(begins, lengths, width)
     boundaries.sort()
-    return _split_boundaries(boundaries, len(column_major), size)
+    return _split_boundaries(boundaries, num_objects, size)
 
 
 def _transcode_halves(
@@ -287,7 +325,7 @@ def _foreground_intervals(
 
 def _vertical_run_ends(
     starts: IntArray, ends: IntArray, owners: IntArray, height: int
-) -> tuple[IntArray, IntArray, IntArray]:
+) -> ColumnEnds:
     """Row, column and owner of both ends of every vertical run, cut at columns."""
     first_column, first_row = np.divmod(starts, height)
     last_column, last_row = np.divmod(ends - 1, height)
@@ -300,6 +338,17 @@ def _vertical_run_ends(
         np.concatenate([first_column, last_column, crossed, crossed + 1]),
         np.concatenate([owners, owners, crossed_owners, crossed_owners]),
     )
+
+
+def _columns_down(begins: IntArray, lengths: IntArray, width: int) -> IntArray:
+    """Concatenates `begin + width * arange(length)`; lengths are at least 1."""
+    if not len(begins):
+        return begins
+    stops = lengths.cumsum()
+    steps = np.full(int(stops[-1]), width, begins.dtype)
+    steps[0] = begins[0]
+    steps[stops[:-1]] = begins[1:] - begins[:-1] - (lengths[:-1] - 1) * width
+    return steps.cumsum(dtype=begins.dtype)
 
 
 def _ranges(starts: IntArray, lengths: IntArray) -> IntArray:
@@ -315,17 +364,18 @@ def _split_boundaries(
     boundaries: IntArray, num_objects: int, size: int
 ) -> list[Int64Array]:
     """Cuts sorted `owner * size + position` into each object's even run list."""
-    cuts = np.searchsorted(boundaries, np.arange(num_objects + 1) * size)
-    num_boundaries = np.diff(cuts)
+    origins = np.arange(num_objects + 1, dtype=boundaries.dtype) * size
+    cuts = boundaries.searchsorted(origins)
+    num_boundaries = cuts[1:] - cuts[:-1]
     # Each object's bounds are 0, its boundaries, and the size, twice if need be.
     num_bounds = num_boundaries + 2 + (num_boundaries % 2 == 0)
-    firsts = np.cumsum(num_bounds) - num_bounds
+    firsts = num_bounds.cumsum() - num_bounds
     bounds = np.full(int(num_bounds.sum()), size, np.int64)
     bounds[firsts] = 0
-    owners = np.repeat(np.arange(num_objects), num_boundaries)
-    places = np.arange(len(boundaries)) + (firsts + 1 - cuts[:-1])[owners]
-    bounds[places] = boundaries - owners * size
-    runs = np.diff(bounds)
+    moved = (firsts + 1 - cuts[:-1]).repeat(num_boundaries)
+    places = np.arange(len(boundaries)) + moved
+    bounds[places] = boundaries - origins[:-1].repeat(num_boundaries)
+    runs = bounds[1:] - bounds[:-1]
     return [
         runs[first : first + count - 1]
         for first, count in zip(firsts.tolist(), num_bounds.tolist(), strict=True)

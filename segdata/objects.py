@@ -150,7 +150,7 @@ def _encode_all(
         )
         if not len(mask):
             notes.add("object-without-mask")
-        elif not rle.area(mask):
+        elif len(mask) == 2 and not mask[1]:
             notes.add("object-mask-empty")
     return result
 
@@ -207,6 +207,8 @@ def _source_json(item: Mapping[str, Any], called: str) -> bytes:
     if item.get("keypoints") is not None:
         own["keypoints"] = item["keypoints"]
     others = item.get("source", {})
+    if not others:
+        return canonical_json(own, called)
     doubled = sorted(own.keys() & others.keys())
     if doubled:
         raise AnnotationError(
@@ -217,6 +219,8 @@ def _source_json(item: Mapping[str, Any], called: str) -> bytes:
 
 def _has_mask(item: Mapping[str, Any]) -> bool:
     segmentation = item.get("segmentation")
+    if type(segmentation) is list:  # nearly all are
+        return bool(segmentation)
     if isinstance(segmentation, np.ndarray) and not segmentation.ndim:
         return True  # a lone number has no length; `rle` refuses it
     return segmentation is not None and len(segmentation) > 0

@@ -1,8 +1,8 @@
-"""Polygons -> column-major runs, all objects of an image at once.
+"""Polygons -> runs, all objects of an image at once.
 
 Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
-`common/maskApi.c`. What is around it is done for all polygons together: NumPy costs by
-the call, and most polygons are small.
+`common/maskApi.c`; `segdata.polygon_ends` has its steps for outlines of usual length.
+All is done for all polygons together: NumPy costs by the call, and most are small.
 """
 
 from __future__ import annotations
@@ -15,14 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from segdata.coco_rle import decompress_all
+from segdata.coco_rle import (
+    ColumnEnds,
+    column_ends,
+    decompress_all,
+    row_runs,
+    transcode,
+)
 from segdata.errors import AnnotationError
 from segdata.mask_budget import MAX_POLYGON_WALK, MaskBudget
+from segdata.polygon_ends import polygon_ends
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
 
 _UNITED_AT_ONCE = 256
+# Pixels of outlines, and counts: more would cost memory, and is left to pycocotools.
+_ENCODED_AT_ONCE = 1 << 18
 
 
 def polygon_counts(
@@ -64,6 +73,95 @@ def rasterise(
     if not objects:
         return []
     budget = budget or MaskBudget()
+    parts, bounds = _checked_objects(objects)
+    _spend(budget.spend_walk, _outline_pixels(parts, bounds))
+    counts = _rasterised(parts, bounds, height, width)
+    _spend(budget.spend_columns, map(len, counts))
+    return counts
+
+
+def encode_columns(
+    column_major: Sequence[Int64Array],
+    objects: Sequence[Sequence[Any]],
+    height: int,
+    width: int,
+    budget: MaskBudget,
+) -> list[Int64Array]:
+    """Row-major runs of column-major counts and of polygons: all objects of an image.
+
+    Args:
+      column_major: Per object its counts, as `segdata.coco_rle.transcode` takes them.
+      objects: Per further object its polygons, as `rasterise` takes them.
+      height: Image height in pixels.
+      width: Image width in pixels.
+      budget: What they may cost.
+
+    Returns:
+      The runs of the former objects, then those of the latter.
+
+    Raises:
+      AnnotationError: As `transcode` and `rasterise`; its `index` is among all.
+    """
+    if not objects:
+        return transcode(column_major, height, width, budget)
+    try:
+        parts, bounds = _checked_objects(objects)
+        walks = _outline_pixels(parts, bounds)
+        _spend(budget.spend_walk, walks)
+        is_cheap = sum(walks) + sum(map(len, column_major)) <= _ENCODED_AT_ONCE
+        ends = None
+        if is_cheap and len(column_major) * width <= _ENCODED_AT_ONCE:
+            ends = _polygon_ends(parts, bounds, height, width, budget)
+        else:
+            counts = _rasterised(parts, bounds, height, width)
+            _spend(budget.spend_columns, map(len, counts))
+    except AnnotationError as error:
+        error.index = len(column_major) + (error.index or 0)
+        raise
+    if ends is not None:
+        ends = _joined(column_major, ends, height, width)
+        num_objects = len(column_major) + len(objects)
+        runs = row_runs(ends, num_objects, height, width, budget)
+        if runs is not None:
+            return runs
+        counts = _rasterised(parts, bounds, height, width)
+    return transcode([*column_major, *counts], height, width, budget)
+
+
+def _polygon_ends(
+    parts: Sequence[Float64Array],
+    bounds: Sequence[int],
+    height: int,
+    width: int,
+    budget: MaskBudget,
+) -> ColumnEnds:
+    num_objects = len(bounds) - 1
+    owners = np.arange(num_objects).repeat(np.diff(bounds))
+    ends = polygon_ends(parts, owners, height, width)
+    num_ends = np.bincount(ends[2], minlength=num_objects) + 1
+    _spend(budget.spend_columns, num_ends.tolist())
+    return ends
+
+
+def _joined(
+    column_major: Sequence[Int64Array], ends: ColumnEnds, height: int, width: int
+) -> ColumnEnds:
+    """Ends of both; those of the polygons' objects are numbered on."""
+    if not column_major:
+        return ends
+    rows, columns, owners = ends
+    own = column_ends(column_major, height, width)
+    return (
+        np.concatenate((own[0], rows)),
+        np.concatenate((own[1], columns)),
+        np.concatenate((own[2], owners + len(column_major))),
+    )
+
+
+def _checked_objects(
+    objects: Sequence[Sequence[Any]],
+) -> tuple[list[Float64Array], list[int]]:
+    """All polygons, and where each object's begin and end."""
     parts: list[Float64Array] = []
     bounds = [0]
     for index, polygons in enumerate(objects):
@@ -73,12 +171,15 @@ def rasterise(
             error.index = index
             raise
         bounds.append(len(parts))
-    _spend(budget.spend_walk, _outline_pixels(parts, bounds))
+    return parts, bounds
+
+
+def _rasterised(
+    parts: Sequence[Float64Array], bounds: Sequence[int], height: int, width: int
+) -> list[Int64Array]:
     masks = coco_mask.frPyObjects(parts, height, width)
     united = [_united(masks[begin:end]) for begin, end in pairwise(bounds)]
-    counts = decompress_all([mask["counts"] for mask in united])
-    _spend(budget.spend_columns, map(len, counts))
-    return counts
+    return decompress_all([mask["counts"] for mask in united])
 
 
 def _spend(spend: Callable[[int], None], costs: Iterable[int]) -> None:
@@ -140,13 +241,14 @@ def _outline_pixels(parts: Sequence[Float64Array], bounds: Sequence[int]) -> lis
     """Pixels that rasterisation walks for each object: longer sides of its edges."""
     # Farther away is refused anyway, and cut off nothing here can overflow.
     limit = 2.0 * MAX_POLYGON_WALK
-    corners = np.clip(np.concatenate(parts), -limit, limit).reshape(-1, 2)
-    ends = np.cumsum([len(part) // 2 for part in parts])
-    before = np.arange(-1, len(corners) - 1)
+    flat = np.concatenate(parts).clip(-limit, limit)
+    x, y = flat[0::2], flat[1::2]
+    ends = np.array(list(map(len, parts))).cumsum() // 2
+    before = np.arange(-1, len(x) - 1)
     starts = np.concatenate(([0], ends[:-1]))
     before[starts] = ends - 1  # polygons are closed
-    edges = np.abs(corners - corners[before]).max(axis=1)
-    farthest = np.maximum.reduceat(np.abs(corners).max(axis=1), starts)
+    edges = np.maximum(abs(x - x[before]), abs(y - y[before]))
+    farthest = np.maximum.reduceat(np.maximum(abs(x), abs(y)), starts)
     walks = np.add.reduceat(edges, starts) + limit * (farthest > MAX_POLYGON_WALK)
     of_objects = np.add.reduceat(walks, np.array(bounds[:-1]))
     result: list[int] = of_objects.astype(np.int64).tolist()

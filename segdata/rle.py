@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from segdata.coco_rle import check_counts, rle_counts, transcode
+from segdata.coco_rle import check_counts, rle_counts
 from segdata.errors import AnnotationError
 from segdata.mask_budget import MaskBudget
-from segdata.polygons import rasterise
+from segdata.polygons import encode_columns
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
@@ -111,18 +111,19 @@ def rle_batch(
         except AnnotationError as error:
             error.index = index
             raise
+    names = [*column_major, *polygons]
     try:
-        counts = rasterise(list(polygons.values()), image_height, image_width, budget)
+        runs = encode_columns(
+            list(column_major.values()),
+            list(polygons.values()),
+            image_height,
+            image_width,
+            budget,
+        )
     except AnnotationError as error:
-        error.index = list(polygons)[error.index or 0]
+        error.index = names[error.index or 0]
         raise
-    column_major |= zip(polygons, counts, strict=True)
-    try:
-        runs = transcode(list(column_major.values()), image_height, image_width, budget)
-    except AnnotationError as error:
-        error.index = list(column_major)[error.index or 0]
-        raise
-    encoded = dense | dict(zip(column_major, runs, strict=True))
+    encoded = dense | dict(zip(names, runs, strict=True))
     return [encoded[index] for index in range(len(segmentations))]
 
 
