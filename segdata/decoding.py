@@ -23,8 +23,8 @@ from segdata.reading_options import (
     InstanceOptions,
     Resize,
 )
+from segdata.record_index import RecordIndex
 from segdata.sampling import Number
-from segdata.stream import RecordIndex
 from segdata.tensorflow_import import tf
 
 PADDING_ID = -1

@@ -31,6 +31,7 @@ from segdata.reading_options import (
     StreamOptions,
     check_image_size,
 )
+from segdata.record_index import read_index
 from segdata.tensorflow_import import tf
 
 
@@ -103,7 +104,7 @@ def read_semantic(
     _check_label_maps(manifest)
     stored_size = _stored_size(summary)
     decoder = RecordDecoder(
-        index=stream.read_index(root, summary),
+        index=read_index(root, summary),
         size=image_size or stored_size or _refuse_sizes(summary, split),
         stored_size=stored_size,
         resize=resize or Resize(),
@@ -183,7 +184,7 @@ def read_instances(
     summary = _split(manifest, split)
     _check_objects(manifest, instances, label_map=label_map)
     decoder = RecordDecoder(
-        index=stream.read_index(root, summary),
+        index=read_index(root, summary),
         size=image_size,
         stored_size=_stored_size(summary),
         resize=resize or Resize(mode="pad"),

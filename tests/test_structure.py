@@ -38,6 +38,7 @@ READING_HALF = {
     "segdata.parser",
     "segdata.preprocessing",
     "segdata.reader",
+    "segdata.record_index",
     "segdata.sampling",
     "segdata.stream",
 }

@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from segdata.errors import CorruptionError
 from segdata.manifest import read_manifest
 from segdata.reading_options import StreamOptions
 from segdata.receipt import dali_index_path
+from segdata.record_index import RecordIndex, read_index
 from segdata.shards import RecordWriter
-from segdata.stream import RecordIndex, count_batches, host_count, serialized_records
+from segdata.stream import count_batches, host_count, serialized_records
 from segdata.tensorflow_import import tf
 
 
@@ -241,7 +243,7 @@ def test_more_hosts_than_records_fill_their_batches() -> None:
 
 def test_index_is_read_from_the_build(tiny_build: Path) -> None:
     summary = read_manifest(tiny_build).splits["train"]
-    index = stream.read_index(tiny_build, summary)
+    index = read_index(tiny_build, summary)
     assert index.num_records == summary.num_records
     assert len(index.offsets) == summary.num_records
     names = [shard.name for shard in summary.shards if shard.num_records]
@@ -260,11 +262,27 @@ def test_index_is_read_from_the_build(tiny_build: Path) -> None:
 def test_a_damaged_index_is_refused(
     tiny_build: Path, tmp_path: Path, text: str | None, message: str
 ) -> None:
-    summary = read_manifest(tiny_build).splits["train"]
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    summary = read_manifest(out).splits["train"]
     name = next(shard.name for shard in summary.shards if shard.num_records)
-    path = dali_index_path(tmp_path, name)
-    path.parent.mkdir()
+    path = dali_index_path(out, name)
+    path.unlink()
     if text is not None:
         path.write_text(text)
     with pytest.raises(CorruptionError, match=message):
-        stream.read_index(tmp_path, summary)
+        read_index(out, summary)
+
+
+def test_a_shard_of_another_size_is_refused(tiny_build: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    summary = read_manifest(out).splits["train"]
+    path = next(out / shard.name for shard in summary.shards if shard.num_records)
+    data = path.read_bytes()
+    for changed in (data + data, data[:-1]):
+        path.write_bytes(changed)
+        message = f"expected {len(data)} bytes, got {len(changed)} bytes"
+        with pytest.raises(CorruptionError, match=message):
+            read_index(out, summary)
+    path.unlink()
+    with pytest.raises(CorruptionError, match="got no such file"):
+        read_index(out, summary)
