@@ -100,6 +100,8 @@ class Command:
             text=True,
             cwd=cwd,
             start_new_session=True,
+            # A shell starts what runs behind `&` deaf to Ctrl-C, and tests inherit it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def end(self, timeout: float = 60) -> subprocess.CompletedProcess[str]:
