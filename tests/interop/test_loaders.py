@@ -97,6 +97,8 @@ def test_grain_map_dataset(
     assert len(dataset) == 11
     stream = dataset.to_iter_dataset()
     if num_workers:
+        flags = pytest.importorskip("absl.flags", reason="extra `interop`")
+        flags.FLAGS.mark_as_parsed()  # Grain's workers read flags, as absl.app parses
         options = grain.MultiprocessingOptions(num_workers=num_workers)
         stream = stream.mp_prefetch(options)
     found = {}
