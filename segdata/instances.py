@@ -68,7 +68,7 @@ class KeypointOrder:
     def of(cls, label_map: LabelMap) -> KeypointOrder:
         """Reads the order from the names of the keypoints."""
         classes = label_map.object_classes
-        count = max((len(item.keypoints) for item in classes), default=0)
+        count = label_map.num_keypoints
         table = np.tile(np.arange(count, dtype=np.int32), (_num_ids(label_map), 1))
         for item in classes:
             for place, name in enumerate(item.keypoints):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from segdata import example_proto, features
+from segdata import features
 from segdata.errors import CorruptionError
 from segdata.features import Feature
+from segdata.record_parser import check_schema_version, parse_example
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
@@ -61,17 +61,8 @@ def read_columns(data: bytes, where: str) -> RecordColumns:
       CorruptionError: If it is no record of ours, is newer than this version, or its
         parts contradict each other.
     """
-    try:
-        example = example_proto.parse(data)
-    except DecodeError as error:
-        raise CorruptionError(f"{where} is no tf.train.Example: {error}.") from error
-    get = _Getter(example, where)
-    if (version := get.one(features.SCHEMA)) > features.SCHEMA_VERSION:
-        raise CorruptionError(
-            f"{where} has schema version {version}: this segdata reads up to "
-            f"{features.SCHEMA_VERSION}. Upgrade segdata.",
-            reason="newer-version",
-        )
+    get = _Getter(parse_example(data, where), where)
+    check_schema_version(get.one(features.SCHEMA), where)
     height, width = get.one(features.HEIGHT), get.one(features.WIDTH)
     num_objects = get.one(features.OBJECT_COUNT)
     num_runs = get.ints(features.OBJECT_NUM_RUNS, num_objects)

@@ -16,6 +16,32 @@ from segdata.features import Feature
 from segdata.record import Record, RecordClass, RecordObject, RecordRegion
 
 
+def parse_example(data: bytes, where: str) -> Any:
+    """Parses a serialized `tf.train.Example`, whoever wrote it.
+
+    Raises:
+      CorruptionError: If the bytes are no such message.
+    """
+    try:
+        return example_proto.parse(data)
+    except DecodeError as error:
+        raise CorruptionError(f"{where} is no tf.train.Example: {error}.") from error
+
+
+def check_schema_version(version: int, where: str) -> None:
+    """Refuses a record of a layout that is newer than this version reads.
+
+    Raises:
+      CorruptionError: If it is.
+    """
+    if version > features.SCHEMA_VERSION:
+        raise CorruptionError(
+            f"{where} has schema version {version}: this segdata reads up to "
+            f"{features.SCHEMA_VERSION}. Upgrade segdata.",
+            reason="newer-version",
+        )
+
+
 def parse_record(data: bytes, where: str) -> Record:
     """Parses a serialized record of ours.
 
@@ -27,17 +53,9 @@ def parse_record(data: bytes, where: str) -> Record:
       CorruptionError: If it is no record of ours, is newer than this version, or its
         parts contradict each other.
     """
-    try:
-        parsed = _Values(example_proto.parse(data), where)
-    except DecodeError as error:
-        raise CorruptionError(f"{where} is no tf.train.Example: {error}.") from error
+    parsed = _Values(parse_example(data, where), where)
     version = parsed.number(features.SCHEMA)
-    if version > features.SCHEMA_VERSION:
-        raise CorruptionError(
-            f"{where} has schema version {version}: this segdata reads up to "
-            f"{features.SCHEMA_VERSION}. Upgrade segdata.",
-            reason="newer-version",
-        )
+    check_schema_version(version, where)
     height, width = parsed.number(features.HEIGHT), parsed.number(features.WIDTH)
     has_label_map = parsed.has(features.LABEL_VALUES)
     return Record(
