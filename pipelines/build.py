@@ -24,6 +24,7 @@ from segdata.formats.base import Format, Scan
 from segdata.manifest import About, Manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.worker_processes import WorkerProcesses
 from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
 from segdata.receipt import receipt_path
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 # Starting a worker process costs as much as building so many records.
 _RECORDS_WORTH_A_WORKER = 1000
 _SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_BETWEEN_DRAWS = 0.05  # at most so much is lost when the last shard is done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,12 @@ class BuildShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
         return [shard.name]
 
 
-def build(request: BuildRequest) -> Manifest:
+def build(request: BuildRequest, started: WorkerProcesses | None = None) -> Manifest:
     """Builds a dataset, or continues an unfinished build.
+
+    Args:
+      request: What to build.
+      started: Workers that were started beforehand, to save time.
 
     Returns:
       The manifest, as written.
@@ -108,6 +114,7 @@ def build(request: BuildRequest) -> Manifest:
         scan=scan,
         plan=plan,
         settings=output.settings_fingerprint(name, scan.label_map, request.options),
+        started=started,
     )
     logger.info(
         "%s: %d images in %d shards (%s)",
@@ -130,6 +137,7 @@ class _Work:
     scan: Scan
     plan: Plan
     settings: str
+    started: WorkerProcesses | None
 
 
 def _build(work: _Work) -> Manifest:
@@ -209,7 +217,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
             receipts = _Receipts(out, shards)
 
             def draw() -> None:
-                count = listener.wait(0.2)
+                count = listener.wait(_SECONDS_BETWEEN_DRAWS)
                 # Workers on other machines reach no socket of this one.
                 advance(count if request.runner.is_local else receipts.new_records())
 
@@ -219,6 +227,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
                     min(len(shards), num_records // _RECORDS_WORTH_A_WORKER)
                 ),
                 draw,
+                work.started,
             )
     except BaseException:
         build_state.remove_temporaries(out)  # of workers that were ended

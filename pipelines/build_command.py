@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
@@ -16,12 +17,10 @@ from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
 from segdata.manifest import About, Manifest
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.worker_processes import WorkerProcesses
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.png_masks import parse_mask_forms
 from segdata.splits import SplitChoice
-
-if TYPE_CHECKING:
-    from segdata.pipelines.build import BuildRequest
 
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=click.Path(path_type=Path)),
@@ -214,18 +213,23 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             on_error=on_error,
             max_reject_share=max_rejects,
         )
-        # Not earlier: `segdata build camvid --help` needs no Beam.
-        from segdata.pipelines.build import BuildRequest
+        where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+        with WorkerProcesses() as processes:
+            if where.is_local and workers not in (None, 1):
+                processes.start(workers)
+            # Not earlier: `segdata build camvid --help` needs no Beam.
+            from segdata.pipelines.build import BuildRequest, build
 
-        _build(
-            BuildRequest(
+            # What was imported stays: it need not be looked through at every
+            # collection, nor at the end, which would take a quarter of a second.
+            gc.freeze()
+            start = time.monotonic()
+            request = BuildRequest(
                 format=cls(**format_options),
                 source=source,
                 out=out,
                 options=options,
-                runner=RunnerOptions(
-                    runner=runner, workers=workers, beam_args=beam_args
-                ),
+                runner=where,
                 about=About(
                     license=license,
                     citation=citation,
@@ -235,17 +239,10 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 overwrite=overwrite,
                 update=update,
             )
-        )
+            result = build(request, processes)
+        _report(result, out, time.monotonic() - start)
 
     return callback
-
-
-def _build(request: BuildRequest) -> None:
-    from segdata.pipelines.build import build as run_build
-
-    start = time.monotonic()
-    result = run_build(request)
-    _report(result, request.out, time.monotonic() - start)
 
 
 def _report(result: Manifest, out: Path, seconds: float) -> None:

@@ -26,6 +26,7 @@ from segdata.manifest import About, Manifest
 from segdata.plan import BuildOptions
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
+WORKER = "segdata.pipelines.worker"
 LIMITED = """
 import resource, sys
 limit = int(sys.argv.pop(1))
@@ -123,7 +124,7 @@ class Command:
         return found
 
     def workers(self) -> list[int]:
-        return [pid for pid, line in self.processes().items() if "sdk_worker" in line]
+        return [pid for pid, line in self.processes().items() if WORKER in line]
 
     def ends_all(self, seconds: float) -> bool:
         """Whether no process of its session is left after so long."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -193,34 +192,6 @@ def test_error_while_waiting_ends_the_run() -> None:
 # --- worker processes ---
 
 
-def test_worker_command_leaves_out_the_current_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "a b"
-    folder.mkdir()
-    with runners._Workers(folder) as workers:
-        command = workers.command
-    assert " -P -m apache_beam.runners.worker.sdk_worker_main " in command
-    assert f"2>>'{folder}/log'" in command
-    paths = command.partition("PYTHONPATH=")[2].split()[0].strip("'").split(":")
-    assert paths
-    assert all(Path(path).is_absolute() for path in paths)
-
-
-def test_last_words_of_a_dead_worker_are_told_even_where_it_broke_off(
-    tmp_path: Path,
-) -> None:
-    before = set(threading.enumerate())
-    with runners._Workers(tmp_path) as workers:
-        (drain,) = set(threading.enumerate()) - before
-        with open(tmp_path / "log", "wb", buffering=0) as log:
-            log.write(b"MemoryError: first\n\nKilled\xff in the mid")
-    drain.join(timeout=5)
-    assert not drain.is_alive()
-    message = r"Its last words: 'Killed\ufffd in the mid'\. Run the same command again"
-    with pytest.raises(BuildError, match=message) as caught:
-        raise workers.death()
-    assert caught.value.reason == "worker-died"
-
-
 def test_folders_of_the_user_do_not_shadow_ours(
     source: Path, tmp_path: Path, segdata: Any, file_hashes: Any
 ) -> None:
@@ -244,8 +215,7 @@ def test_workers_are_as_many_as_asked_for_and_end_with_the_build(
     pipe.wait_for_reader()
     lines = [command.processes()[pid] for pid in command.workers()]
     assert len(lines) == 3
-    assert all(" -P -m apache_beam" in line for line in lines)
+    assert all(" -P -m segdata.pipelines.worker" in line for line in lines)
     command.process.terminate()
     command.end(timeout=10)
-    # Beam's workers notice the closed channel by themselves.
     assert command.ends_all(10)
