@@ -265,7 +265,7 @@ def _wiring(
     def wiring(pipeline: beam.Pipeline) -> None:
         _ = (
             pipeline
-            | "List shards" >> beam.Create(ordered)
+            | "List shards" >> beam.Create(ordered, reshuffle=False)
             | "Spread shards" >> beam.Reshuffle()
             | "Build shards" >> beam.ParDo(BuildShards(job, progress_address))
         )  # PCollection[str]

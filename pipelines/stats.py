@@ -191,7 +191,7 @@ def _wiring(
     def wiring(pipeline: beam.Pipeline) -> None:
         _ = (
             pipeline
-            | "List shards" >> beam.Create(shards)
+            | "List shards" >> beam.Create(shards, reshuffle=False)
             | "Spread shards" >> beam.Reshuffle()
             | "Count" >> beam.ParDo(CountShards(job, progress_address))
             | "Sum" >> beam.CombineGlobally(SumTallies())

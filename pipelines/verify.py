@@ -127,7 +127,7 @@ def verify(request: VerifyRequest) -> Verified:
             )
             _ = (
                 pipeline
-                | "List shards" >> beam.Create(ordered)
+                | "List shards" >> beam.Create(ordered, reshuffle=False)
                 | "Spread shards" >> beam.Reshuffle()
                 | "Verify shards" >> beam.ParDo(step)
             )  # PCollection[str]
