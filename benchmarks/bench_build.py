@@ -94,15 +94,16 @@ def check(out: Path, source: Path) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--repeats", type=int, default=5)
+    arguments.add_argument("--repeats", type=int, help="5; with --peers 1")
     arguments.add_argument("--copies", type=int, default=5)
     arguments.add_argument(
         "--peers", action="store_true", help="against TFDS and one PNG per object"
     )
     options = arguments.parse_args()
     if options.peers:
-        bench_build_peers.main(options.repeats, options.copies)
+        bench_build_peers.main(options.repeats or 1, options.copies)
         return
+    repeats = options.repeats or 5
     original, title = camvid_folder()
     frames = find_frames(original)
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +118,7 @@ def main() -> None:
         seconds: dict[tuple[str, int], list[float]] = {
             (name, count): [] for count in sources for name in runs
         }
-        for _ in range(options.repeats):
+        for _ in range(repeats):
             for (name, count), values in seconds.items():
                 shutil.rmtree(root / name, ignore_errors=True)
                 start = time.perf_counter()

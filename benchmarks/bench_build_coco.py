@@ -29,7 +29,14 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from measure import SHARED_DATA, median, peak_memory_mib, spread, write_result
+from measure import (
+    SHARED_DATA,
+    link,
+    median,
+    peak_memory_mib,
+    spread,
+    write_result,
+)
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -77,13 +84,6 @@ def make_copies(images: Path, table: dict[str, Any], folder: Path, count: int) -
     data = {**rows, "categories": table["categories"]}
     (folder / JSON_NAME).write_text(json.dumps(data))
     return folder
-
-
-def link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy(source, target)
 
 
 def build_ours(source: Path, out: Path, *, semantic: bool = False) -> None:

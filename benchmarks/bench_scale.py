@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure import run_watched, write_result
+from measure import Run, run_watched, write_result
 from PIL import Image
 
 from segdata.manifest import read_manifest
@@ -65,8 +65,8 @@ def make_source(target: Path, count: int) -> Path:
     return target
 
 
-def build(source: Path, out: Path, shards: int) -> tuple[float, float]:
-    """Seconds and MiB of one build."""
+def build(source: Path, out: Path, shards: int) -> Run:
+    """One build."""
     shutil.rmtree(out, ignore_errors=True)
     command = ["-m", "segdata", "build", "coco", str(source), str(out)]
     options = [f"--workers={WORKERS}", f"--shards={shards}"]
@@ -84,21 +84,22 @@ def main() -> None:
             source = make_source(Path(folder, f"source-{count}"), count)
             for shards in options.shards:
                 out = Path(folder, "out")
-                seconds, memory = build(source, out, shards)
+                run = build(source, out, shards)
                 assert read_manifest(out).splits["train"].num_records == count
                 rows.append(
                     {
                         "records": count,
                         "shards": shards,
-                        "seconds": seconds,
-                        "peak_memory_mib": memory,
+                        "seconds": run.wall,
+                        "cpu_seconds": run.cpu,
+                        "peak_memory_mib": run.memory,
                     }
                 )
                 print(
-                    f"{count:8} records in {shards:5} shards: {seconds:7.1f} s, "
-                    f"{seconds / count * 1e6:6.0f} us and "
-                    f"{memory * 1024 / count:6.2f} KiB of peak memory a record "
-                    f"({memory:.0f} MiB)",
+                    f"{count:8} records in {shards:5} shards: {run.wall:6.1f} s; "
+                    f"{run.cpu:6.1f} s of CPU, {run.cpu / count * 1e6:5.0f} us and "
+                    f"{run.memory * 1024 / count:6.2f} KiB of peak memory a record "
+                    f"({run.memory:.0f} MiB)",
                     flush=True,
                 )
             shutil.rmtree(source)

@@ -100,8 +100,8 @@ def finish(
     receipts = [
         _checked_receipt(places.get(shard.name, out), shard) for shard in plan.shards
     ]
-    _check_rejects(receipts, plan, options)
     unplaced = [_unplaced(problem) for problem in scan.problems]
+    _check_rejects(receipts, {scan.problem_unit: unplaced}, plan, options)
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
     _write_rejects(out, [*unplaced, *rejects])
     result = Manifest(
@@ -239,20 +239,30 @@ def _checked_receipt(out: Path, shard: PlannedShard) -> ShardReceipt:
 
 
 def _check_rejects(
-    receipts: Sequence[ShardReceipt], plan: Plan, options: BuildOptions
+    receipts: Sequence[ShardReceipt],
+    unplaced: Mapping[str, Sequence[Reject]],
+    plan: Plan,
+    options: BuildOptions,
 ) -> None:
+    lost = {
+        what: [
+            *unplaced.get(what, ()),
+            *(reject for receipt in receipts for reject in receipt.lost(stage)),
+        ]
+        for what, stage in (("records", "encode"), ("objects", "object"))
+    }
     num_objects = sum(r.counts.class_objects.total() for r in receipts)
-    for what, stage, kept in (
-        ("records", "encode", None),
-        ("objects", "object", num_objects),
-    ):
-        lost = [reject for receipt in receipts for reject in receipt.lost(stage)]
-        total = plan.num_records if kept is None else kept + len(lost)
-        if lost and len(lost) / total > options.max_reject_share:
+    totals = {
+        "records": plan.num_records + len(unplaced.get("records", ())),
+        "objects": num_objects + len(lost["objects"]),
+    }
+    for what, total in totals.items():
+        count = len(lost[what])
+        if count and count / total > options.max_reject_share:
             raise BuildError(
-                f"{len(lost)} of {total} {what} were rejected "
-                f"({len(lost) / total:.1%}): at most {options.max_reject_share:.1%} "
-                f"may be (--max-rejects). The first reason: {lost[0].message}",
+                f"{count} of {total} {what} were rejected ({count / total:.1%}): at "
+                f"most {options.max_reject_share:.1%} may be (--max-rejects). The "
+                f"first reason: {lost[what][0].message}",
                 reason="too-many-rejects",
             )
     for split, summary in manifest.summarize(receipts).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
@@ -26,6 +26,9 @@ class Scan:
     """What a person should know, e.g. files that no list names; one line each."""
     problems: tuple[AnnotationError, ...] = ()
     """Annotations that belong to no record; they end a build unless it skips errors."""
+    problem_unit: Literal["records", "objects"] = "records"
+    """What a problem stands for, as `--max-rejects` counts it: a record (its line in a
+    list, its label file) or an object (its row in a table)."""
     source_info: Mapping[str, Any] = field(default_factory=dict)
     """What the source says of itself, by file, e.g. licences; JSON-able."""
 

@@ -121,6 +121,7 @@ class Coco:
             layout=", ".join(part.title for part in parts),
             warnings=tuple(warning for part in parts for warning in part.warnings),
             problems=tuple(problem for part in parts for problem in part.problems),
+            problem_unit="objects",
             source_info={
                 title: file.info
                 for title, file in zip(

@@ -399,6 +399,19 @@ def test_lenient_command_tells_what_it_left_out(
     ] == [1, 1, 0]
 
 
+def test_rows_of_unknown_images_count_among_the_rejected_objects(
+    tmp_path: Path, segdata: Callable[..., Any]
+) -> None:
+    source, out = write_small(tmp_path / "source"), tmp_path / "out"
+    options = ("--on-error", "skip", "--max-rejects", "0.3")
+    result = segdata("build", "coco", source, out, *options).end()
+    assert result.returncode == 1
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: 2 of 4 objects were rejected (50.0%): at most 30.0%")
+    assert "annotation 3 is of the unknown image 77" in line
+    assert not (out / "manifest.json").exists()
+
+
 def test_strict_command_ends_with_one_line(
     tmp_path: Path, segdata: Callable[..., Any]
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, BuildError
 from segdata.formats.mask_folder import MaskFolder
 from segdata.manifest import Manifest, read_manifest
 from segdata.samples.mask_folder import write_mask_folder_sample
@@ -72,7 +72,10 @@ def test_ambiguous_names_end_a_strict_build_with_their_number(
     ):
         run_build(source, tmp_path / "out", dataset_format=MaskFolder())
     options = {"dataset_format": MaskFolder(), "on_error": "skip"}
-    manifest = run_build(source, tmp_path / "out", **options)
+    message = r"^3 of 9 records were rejected \(33\.3%\): .* named 'train/scene_0000'"
+    with pytest.raises(BuildError, match=message):
+        run_build(source, tmp_path / "out", **options)
+    manifest = run_build(source, tmp_path / "out", **options, max_reject_share=0.4)
     assert manifest.scan_rejects == {"ambiguous-mask": 3}
     assert manifest.splits["train"].num_records == 3
 

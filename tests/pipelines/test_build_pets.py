@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, BuildError
 from segdata.formats.pets import Pets
 from segdata.manifest import Manifest, read_manifest
 from segdata.samples.pets import write_pets_sample
@@ -144,7 +144,9 @@ def test_hostile_xml_ends_a_strict_build_and_costs_only_heads_otherwise(
     with pytest.raises(AnnotationError, match=r"document type or entities.* is 1 more"):
         run_build(drawn, tmp_path / "out", dataset_format=Pets())
     options = {"dataset_format": Pets(), "on_error": "skip"}
-    manifest = run_build(drawn, tmp_path / "out", **options)
+    with pytest.raises(BuildError, match=r"^2 of 18 records were rejected \(11\.1%\)"):
+        run_build(drawn, tmp_path / "out", **options)
+    manifest = run_build(drawn, tmp_path / "out", **options, max_reject_share=0.2)
     assert manifest.scan_rejects == {"bad-head-box": 1, "bad-xml": 1}
     assert manifest.splits["trainval"].num_records == 8
     regions = {r.key: r.regions for r in RecordSource(tmp_path / "out", "trainval")}
