@@ -17,7 +17,7 @@ import threading
 from apache_beam.runners.worker import sdk_worker_main
 
 # What its steps will need, as long as it is waiting anyway.
-from segdata.pipelines import build
+import segdata.pipelines.build  # noqa: F401
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     task = json.loads(line)
     logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr, force=True)
     if task["is_verbose"]:
-        logging.getLogger(build.beam.__name__).setLevel(logging.INFO)
+        logging.getLogger("apache_beam").setLevel(logging.INFO)
     threading.Thread(target=_end_with_main_process, daemon=True).start()
     os.environ.update(task["environment"])
     # Half a million objects that stay: not to be looked through over and over.

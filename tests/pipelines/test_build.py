@@ -546,12 +546,14 @@ def test_real_camvid_records_hold_the_files_bytes_and_every_label_pixel(
         np.testing.assert_array_equal(record.label_map(), expected, record.key)
 
 
-def test_real_camvid_with_two_workers_gives_the_same_files(
+@pytest.mark.parametrize("workers", [2, 4])
+def test_real_camvid_by_processes_is_what_it_is_in_memory(
+    workers: int,
     real_build: Path,
     shared_data: Path,
     tmp_path: Path,
     run_build: Build,
     file_hashes: Hashes,
 ) -> None:
-    run_build(shared_data / "camvid", tmp_path, workers=2, num_shards=None)
+    run_build(shared_data / "camvid", tmp_path, workers=workers, num_shards=None)
     assert file_hashes(tmp_path) == file_hashes(real_build)

@@ -192,12 +192,17 @@ def test_real_build_is_verified(real_build: Path) -> None:
     assert list(stray_files(real_build, manifest)) == []
 
 
-def test_two_workers_write_the_same_bytes(
-    coco: Path, real_build: Path, run_build: Build, file_hashes: Hashes, tmp_path: Path
+@pytest.mark.parametrize("workers", [2, 4])
+def test_processes_write_the_bytes_that_are_written_in_memory(
+    workers: int,
+    coco: Path,
+    real_build: Path,
+    run_build: Build,
+    file_hashes: Hashes,
+    tmp_path: Path,
 ) -> None:
-    out = tmp_path / "two"
-    run_build(coco, out, dataset_format=Coco(), num_shards=4, workers=2)
-    assert file_hashes(out) == file_hashes(real_build)
+    run_build(coco, tmp_path, dataset_format=Coco(), num_shards=4, workers=workers)
+    assert file_hashes(tmp_path) == file_hashes(real_build)
 
 
 def test_shuffled_json_gives_the_same_bytes(

@@ -114,9 +114,9 @@ def test_death_is_noticed_and_told_with_the_last_words_even_if_it_broke_off(
         r"Its last words: 'Killed\ufffd in the mid'\. Run the same command again to "
         r"continue\.$"
     )
+    workers.check_alive()  # the first time it may be a worker that is done
     with pytest.raises(BuildError, match=message) as caught:
-        for _ in range(2):
-            workers.check_alive()
+        workers.check_alive()
     assert caught.value.reason == "worker-died"
 
 
