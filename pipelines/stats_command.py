@@ -29,7 +29,7 @@ from segdata.statistics import Pixels, StatsOptions
 @click.option(
     "--sample-size",
     type=click.IntRange(min=1),
-    default=100,
+    default=200,
     show_default=True,
     help="Images of each split in a sample, about; smaller splits are taken whole.",
 )

@@ -36,7 +36,7 @@ class StatsOptions:
 
     pixels: Pixels = "sample"
     """Which images are decoded for the mean and standard deviation of the channels."""
-    sample_size: int = 100
+    sample_size: int = 200
     """Images of each split in a sample, about; a smaller split is taken whole."""
 
     def __post_init__(self) -> None:
