@@ -18,13 +18,16 @@ from segdata.manifest import Manifest, read_manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.progress import display
-from segdata.record_columns import read_columns
+from segdata.record_columns import RecordColumns, read_columns
 from segdata.shards import FRAME_BYTES, read_records
 from segdata.statistics import StatsOptions, num_ids, read_stats, write_stats
 from segdata.tally import SplitTally
 
 # Starting a worker process costs as much as counting so many records.
 _RECORDS_WORTH_A_WORKER = 4000
+# Counted at once. They hold their images: no more bytes than a few images may have.
+_BATCH_RECORDS = 256
+_BATCH_BYTES = 16 << 20
 
 Tallies = dict[str, SplitTally]
 
@@ -66,14 +69,22 @@ def count_shard(
     """
     tally = SplitTally(num_ids(job.label_map))
     path = Path(job.out, shard.name)
+    batch: list[tuple[RecordColumns, int, int]] = []
+    num_bytes = 0
     for raw in read_records(path):
         where = f"{path.name}: record {raw.index}"
         record = read_columns(raw.data, where)
-        tally.add(record, len(raw.data) + FRAME_BYTES, shard.first + raw.index)
+        framed = len(raw.data) + FRAME_BYTES
+        batch.append((record, framed, shard.first + raw.index))
+        num_bytes += framed
+        if len(batch) == _BATCH_RECORDS or num_bytes >= _BATCH_BYTES:
+            tally.add_all(batch)
+            batch, num_bytes = [], 0
         if job.options.takes(record.key, shard.num_records):
             image = images.open_rgb(record.encoded, record.key)
             tally.channels.add(np.array(image.histogram()).reshape(3, 256))
         on_records(1)
+    tally.add_all(batch)
     return tally
 
 

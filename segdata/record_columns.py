@@ -72,7 +72,7 @@ def read_columns(data: bytes, where: str) -> RecordColumns:
         features.OBJECT_YMAX,
         features.OBJECT_XMAX,
     )
-    boxes = np.stack([get.floats(c, num_objects) for c in corners], axis=1)
+    boxes = np.array([get.floats(c, num_objects) for c in corners]).T
     values = get.some(features.LABEL_VALUES)
     return RecordColumns(
         key=get.one(features.KEY).decode("utf-8", "surrogateescape"),
@@ -102,6 +102,9 @@ class _Getter:
         if feature.key not in self._features:
             return ()
         found = self._features[feature.key]
+        values = getattr(found, f"{feature.kind}_list").value
+        if values:  # of this kind then: a feature holds one
+            return values
         kind = found.WhichOneof("kind")
         if kind is None:
             return ()
@@ -111,7 +114,7 @@ class _Getter:
                 f"{feature.kind}. Was it written by segdata?",
                 reason="not-our-record",
             )
-        return getattr(found, kind).value
+        return values
 
     def one(self, feature: Feature) -> Any:
         values = self.some(feature)
@@ -138,17 +141,18 @@ class _Getter:
 
 
 def _mask_pixels(get: _Getter, num_runs: Int64Array, where: str) -> Int64Array:
-    runs = get.ints(features.OBJECT_RUNS)
-    # One object can have at most all runs: a larger number could wrap the sum around.
-    fits = not len(num_runs) or 0 <= num_runs.min() <= num_runs.max() <= len(runs)
-    if not fits or int(num_runs.sum()) != len(runs) or (num_runs % 2).any():
+    runs = get.some(features.OBJECT_RUNS)
+    numbers = num_runs.tolist()  # of any size: Python's sums do not wrap around
+    is_even = all(number >= 0 and number % 2 == 0 for number in numbers)
+    if not is_even or sum(numbers) != len(runs):
         raise CorruptionError(
-            f"{where} has {len(runs)} mask runs: its objects have "
-            f"{num_runs.tolist()[:20]}.",
+            f"{where} has {len(runs)} mask runs: its objects have {numbers[:20]}.",
             reason="object-count-mismatch",
         )
-    # Every object has an even number of runs: its own are the odd ones of all.
-    filled = np.concatenate([[0], np.cumsum(runs[1::2])])
+    # Every object has an even number of runs: its own are the odd ones of all. Only
+    # those are made Python numbers, which costs more than all that follows.
+    filled = np.zeros(len(runs) // 2 + 1, np.int64)
+    np.cumsum(np.fromiter(runs[1::2], np.int64, len(runs) // 2), out=filled[1:])
     ends = np.cumsum(num_runs) // 2
     pixels: Int64Array = filled[ends] - filled[ends - num_runs // 2]
     return pixels

@@ -6,9 +6,8 @@ same records are equal whatever workers counted which, and in which order.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError
 from segdata.identity import key_hash
+from segdata.object_columns import ObjectColumns, is_long, join_objects, odd_objects
 from segdata.record_columns import RecordColumns
 
 Int64Array = NDArray[np.int64]
@@ -27,12 +27,6 @@ _AREA_EDGES = np.array([side * side for side in SIZE_EDGES], np.float64)
 
 MAX_EXAMPLES = 12
 """Records named for each class and each finding."""
-TINY_AREA = 16
-"""Pixels below which an object is called tiny: 4 x 4."""
-LONG_BOX = 20
-"""Ratio of sides from which a box is called long."""
-LONG_IMAGE = 4
-"""Ratio of sides from which an image is called long."""
 _LEVELS = np.arange(256)
 _MEAN_SCALE = 1000  # means of images are summed as whole thousandths
 
@@ -87,7 +81,7 @@ class Examples:
         self._keep([*self.chosen, *other.chosen])
 
     def _keep(self, candidates: Iterable[tuple[int, str, int]]) -> None:
-        self.chosen = heapq.nsmallest(MAX_EXAMPLES, candidates)
+        self.chosen = sorted(candidates)[:MAX_EXAMPLES]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -180,18 +174,22 @@ class ClassTally:
         self.present_pixels[present] += record.height * record.width
         return present
 
-    def add_objects(self, record: RecordColumns) -> Int64Array:
-        """Counts objects; returns the class ids among them."""
-        labels = record.labels
-        counts = np.bincount(labels, minlength=self.num_ids)
-        present = np.flatnonzero(counts)
-        self.objects += counts
-        self.object_images[present] += 1
-        np.add.at(self.crowds, labels[record.crowds], 1)
-        np.add.at(self.mask_pixels, labels, record.mask_pixels)
-        bins = np.searchsorted(_AREA_EDGES, record.areas, side="right")
+    def add_objects(self, objects: ObjectColumns) -> list[list[int]]:
+        """Counts the objects of some records; returns each record's class ids."""
+        labels = objects.labels
+        self.objects += np.bincount(labels, minlength=self.num_ids)
+        self.crowds += np.bincount(labels[objects.crowds], minlength=self.num_ids)
+        # Not by weights: float64 would round sums of more than 2**53 pixels.
+        np.add.at(self.mask_pixels, labels, objects.mask_pixels)
+        bins = np.searchsorted(_AREA_EDGES, objects.areas, side="right")
         np.add.at(self.sizes, (labels, bins), 1)
-        return present
+        pairs = np.unique(objects.owners * self.num_ids + labels)
+        owners, present = np.divmod(pairs, self.num_ids)
+        self.object_images += np.bincount(present, minlength=self.num_ids)
+        ids: list[list[int]] = [[] for _ in range(objects.num_records)]
+        for owner, class_id in zip(owners.tolist(), present.tolist(), strict=True):
+            ids[owner].append(class_id)
+        return ids
 
     def merge(self, other: ClassTally) -> None:
         """Adds what another counted."""
@@ -230,38 +228,55 @@ class SplitTally:
         self.findings: dict[str, Examples] = {}
 
     def add(self, record: RecordColumns, num_bytes: int, position: int) -> None:
-        """Counts a record but its pixels.
+        """Counts a record but its pixels; see `add_all`."""
+        self.add_all([(record, num_bytes, position)])
+
+    def add_all(self, records: Sequence[tuple[RecordColumns, int, int]]) -> None:
+        """Counts records but their pixels; many at once cost less each.
 
         Args:
-          record: The record.
-          num_bytes: Its framed size.
-          position: Its place in the split, from 0.
+          records: Each with its framed size and its place in the split, from 0.
 
         Raises:
-          CorruptionError: If it has a class that the label map has not.
+          CorruptionError: If one has a class that the label map has not.
         """
-        self._check_ids(record)
+        if not records:
+            return
+        for record, _, _ in records:
+            self._check_ids(record)
+        objects = join_objects([record for record, _, _ in records])
+        self.box_only += int((objects.num_runs == 0).sum())
+        object_ids = self.classes.add_objects(objects)
+        odd = odd_objects(objects)
+        for index, (record, num_bytes, position) in enumerate(records):
+            self._add_sizes(record, num_bytes)
+            present: dict[str, list[int]] = {"objects": object_ids[index]}
+            if record.label_values is not None:
+                present["semantic"] = self.classes.add_label_map(record).tolist()
+            self.num_empty += not object_ids[index] and (
+                len(present.get("semantic", ())) < 2
+            )
+            example = key_hash(record.key, 0, "examples"), record.key, position
+            for table, ids in present.items():
+                for class_id in ids:
+                    place = self.classes.examples.setdefault(
+                        (table, class_id), Examples()
+                    )
+                    place.add(*example)
+            for name, counts in odd.items():
+                if counts[index]:
+                    found = self.findings.setdefault(name, Examples())
+                    found.add(*example, counts[index])
+            if is_long(record):
+                self.findings.setdefault("long-image", Examples()).add(*example)
+
+    def _add_sizes(self, record: RecordColumns, num_bytes: int) -> None:
         self.num_records += 1
         self.sizes[record.width, record.height] += 1
         self.record_bytes.add(num_bytes)
         num_runs = int(record.num_runs.sum()) + len(record.label_lengths)
         self.record_runs.add(num_runs)
         self.record_objects.add(len(record.labels))
-        present: dict[str, list[int]] = {"semantic": [], "objects": []}
-        if record.label_values is not None:
-            present["semantic"] = self.classes.add_label_map(record).tolist()
-        if len(record.labels):
-            present["objects"] = self.classes.add_objects(record).tolist()
-            self.box_only += int((record.num_runs == 0).sum())
-        self.num_empty += not present["objects"] and len(present["semantic"]) < 2
-        hashed = key_hash(record.key, 0, "examples")
-        for table, ids in present.items():
-            for class_id in ids:
-                place = self.classes.examples.setdefault((table, class_id), Examples())
-                place.add(hashed, record.key, position)
-        for name, count in _odd(record):
-            found = self.findings.setdefault(name, Examples())
-            found.add(hashed, record.key, position, count)
 
     def _check_ids(self, record: RecordColumns) -> None:
         ids = record.labels
@@ -285,30 +300,3 @@ class SplitTally:
         self.channels.merge(other.channels)
         for name, found in other.findings.items():
             self.findings.setdefault(name, Examples()).merge(found)
-
-
-def _odd(record: RecordColumns) -> list[tuple[str, int]]:
-    """Names of what looks odd in a record, and how often."""
-    found = []
-    if max(record.width, record.height) >= LONG_IMAGE * min(
-        record.width, record.height
-    ):
-        found.append(("long-image", 1))
-    if not len(record.labels):
-        return found
-    sides = np.maximum(record.boxes[:, 2:] - record.boxes[:, :2], 0)
-    has_mask = record.num_runs > 0
-    pixels = record.mask_pixels
-    # A pixel around the box: masks are drawn on whole pixels, boxes on fractions.
-    room = (sides + 2).prod(axis=1)
-    questions = {
-        "empty-mask": has_mask & (pixels == 0),
-        "tiny-object": ~record.crowds & (record.areas < TINY_AREA),
-        "long-box": sides.max(axis=1) >= LONG_BOX * np.maximum(sides.min(axis=1), 1),
-        "empty-box": sides.min(axis=1) == 0,
-        "mask-outside-box": has_mask & (pixels > room),
-        "area-not-of-mask": has_mask
-        & (np.abs(record.areas - pixels) > 0.2 * np.maximum(pixels, 16)),
-    }
-    found += [(name, int(odd.sum())) for name, odd in questions.items() if odd.any()]
-    return found
