@@ -1,6 +1,6 @@
 """The statistics pipeline: one worker per shard, one sum of small tallies, one file.
 
-shards -> reshuffle -> count -> sum of each split -> stats.json
+shards -> reshuffle -> count -> collect -> sum of each split, stats.json
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _RECORDS_WORTH_A_WORKER = 4000
 _BATCH_RECORDS = 256
 _BATCH_BYTES = 16 << 20
 
-Tallies = dict[str, SplitTally]
+SplitCount = tuple[str, SplitTally]
+"""A split and what was counted of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,56 +90,36 @@ def count_shard(
 
 
 class CountShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
-    """`CountedShard -> {its split: its tally}`."""
+    """`CountedShard -> (None, (its split, its tally))`."""
 
     def __init__(self, job: StatsJob, progress_address: str | None) -> None:
         self._job = job
         self._progress_address = progress_address
 
-    def process(self, shard: CountedShard) -> list[Tallies]:
+    def process(self, shard: CountedShard) -> list[tuple[None, SplitCount]]:
         """Counts one shard."""
         with (
             runners.one_line_errors(),
             progress.Reporter(self._progress_address) as reporter,
         ):
-            return [{shard.split: count_shard(shard, self._job, reporter.add)}]
-
-
-class SumTallies(beam.CombineFn):  # type: ignore[misc]  # Beam has no types
-    """Adds up tallies by split; any order gives the same sum."""
-
-    def create_accumulator(self) -> Tallies:
-        """Nothing counted."""
-        return {}
-
-    def add_input(self, accumulator: Tallies, element: Tallies) -> Tallies:
-        """Adds one shard."""
-        return self.merge_accumulators([accumulator, element])
-
-    def merge_accumulators(self, accumulators: Iterable[Tallies]) -> Tallies:
-        """Adds up sums."""
-        merged: Tallies = {}
-        for tallies in accumulators:
-            for split, tally in tallies.items():
-                if split not in merged:
-                    merged[split] = SplitTally(tally.classes.num_ids)
-                merged[split].merge(tally)
-        return merged
-
-    def extract_output(self, accumulator: Tallies) -> Tallies:
-        """The sum."""
-        return accumulator
+            tally = count_shard(shard, self._job, reporter.add)
+            return [(None, (shard.split, tally))]
 
 
 class WriteStats(beam.DoFn):  # type: ignore[misc]  # Beam has no types
-    """Writes `stats.json` once everything is counted."""
+    """Adds up the tallies of all shards, in any order, and writes `stats.json`."""
 
     def __init__(self, job: StatsJob) -> None:
         self._job = job
 
-    def process(self, tallies: Tallies) -> None:
+    def process(self, counted: tuple[None, Iterable[SplitCount]]) -> None:
         """Writes the file."""
+        tallies: dict[str, SplitTally] = {}
         with runners.one_line_errors():
+            for split, tally in counted[1]:
+                if split not in tallies:
+                    tallies[split] = SplitTally(tally.classes.num_ids)
+                tallies[split].merge(tally)
             write_stats(Path(self._job.out), tallies, self._job.options)
 
 
@@ -166,6 +147,9 @@ def compute_stats(
     sized = (runner or RunnerOptions()).sized(
         min(len(shards), total // _RECORDS_WORTH_A_WORKER)
     )
+    if not shards:  # then nothing would reach the step that writes
+        write_stats(out, {}, job.options)
+        return read_stats(out)
     listener = progress.Listener()
     try:
         with display(total, "counting") as advance:
@@ -205,7 +189,8 @@ def _wiring(
             | "List shards" >> beam.Create(shards, reshuffle=False)
             | "Spread shards" >> beam.Reshuffle()
             | "Count" >> beam.ParDo(CountShards(job, progress_address))
-            | "Sum" >> beam.CombineGlobally(SumTallies())
+            # Not a global combine: its eight steps cost more than the sum itself.
+            | "Collect" >> beam.GroupByKey()
             | "Write" >> beam.ParDo(WriteStats(job))
         )  # PCollection[None]
 
