@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import apache_beam as beam
 
@@ -24,9 +23,11 @@ from segdata.formats.base import Format, Scan
 from segdata.manifest import About, Manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
 from segdata.receipt import receipt_path
+from segdata.remote_path import Location, RemotePath
 from segdata.shard_builder import BuildJob, build_shard
 
 logger = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ class BuildRequest:
 
     format: Format
     """The dataset's format, with its options."""
-    source: Path
+    source: Location
     """Folder of the source."""
-    out: Path
+    out: Location
     """Output directory."""
     options: BuildOptions = field(default_factory=BuildOptions)
     """What the bytes depend on."""
@@ -90,6 +91,7 @@ def build(request: BuildRequest) -> Manifest:
     Raises:
       SegdataError: See its subclasses; the message is one line for the user.
     """
+    request = _reached(request)
     if not request.source.is_dir():
         raise SourceError(
             f"source {request.source} is not a folder: expected the dataset's root.",
@@ -120,6 +122,16 @@ def build(request: BuildRequest) -> Manifest:
     manifest = _update(work) if is_finished else _build(work)
     update.note_sources(request.out, plan)
     return manifest
+
+
+def _reached(request: BuildRequest) -> BuildRequest:
+    """The request with places as Beam's options reach them; a remote source listed."""
+    arguments = request.runner.beam_args
+    source = with_beam_options(request.source, arguments)
+    if isinstance(source, RemotePath):
+        source = source.listed()
+    out = with_beam_options(request.out, arguments)
+    return replace(request, source=source, out=out)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +180,7 @@ def _update(work: _Work) -> Manifest:
     return manifest
 
 
-def _finish(work: _Work, out: Path, kept: Mapping[str, Path]) -> Manifest:
+def _finish(work: _Work, out: Location, kept: Mapping[str, Location]) -> Manifest:
     return output.finish(
         out,
         name=work.request.format.name,
@@ -193,11 +205,11 @@ def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
     )
 
 
-def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
+def _run(work: _Work, shards: list[PlannedShard], out: Location) -> None:
     request = work.request
     job = BuildJob(
-        source=str(request.source.resolve()),
-        out=str(out.resolve()),
+        source=request.source.resolve(),
+        out=out.resolve(),
         label_map=work.scan.label_map,
         on_error=request.options.on_error,
         masks=request.options.masks,
@@ -230,7 +242,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
 class _Receipts:
     """Progress that every runner can tell: receipts appear in the output."""
 
-    def __init__(self, out: Path, shards: Sequence[PlannedShard]) -> None:
+    def __init__(self, out: Location, shards: Sequence[PlannedShard]) -> None:
         self._out = out
         self._missing = list(shards)
         self._looked_at = time.monotonic()
@@ -240,7 +252,10 @@ class _Receipts:
         if time.monotonic() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
             return 0
         self._looked_at = time.monotonic()
-        found = [s for s in self._missing if receipt_path(self._out, s.name).exists()]
+        receipts = {path.name for path in receipt_path(self._out, "").parent.iterdir()}
+        found = [
+            s for s in self._missing if receipt_path(self._out, s.name).name in receipts
+        ]
         names = {shard.name for shard in found}
         self._missing = [s for s in self._missing if s.name not in names]
         return sum(shard.num_records for shard in found)

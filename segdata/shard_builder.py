@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import orjson
 
 from segdata import files
 from segdata.encoded_record import EncodedRecord, to_example
-from segdata.errors import AnnotationError, BuildError, RecordError
+from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.example import encode_record
 from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
@@ -32,6 +32,7 @@ from segdata.receipt import (
     dali_index_path,
     write_receipt,
 )
+from segdata.remote_path import Address, Location, RemotePath, locate
 from segdata.shards import RecordWriter
 from segdata.source_files import source_digest, source_states
 
@@ -46,9 +47,9 @@ _MAX_RECORD_BYTES = (1 << 31) - 1
 class BuildJob:
     """What every worker of a build knows."""
 
-    source: str
+    source: Address
     """Folder that paths in annotations are relative to."""
-    out: str
+    out: Address
     """Output directory, with the plan in `WORK_DIR`."""
     label_map: LabelMap
     """The dataset's classes."""
@@ -58,9 +59,14 @@ class BuildJob:
     """Forms of masks that records have."""
 
 
-def plan_path(out: Path, shard: str) -> Path:
+def plan_path(out: Location, shard: str) -> Location:
     """Where a shard's plan lies during a build."""
     return out / WORK_DIR / f"{shard}.jsonl"
+
+
+def stored_path(out: Location, shard: str) -> Location:
+    """Where a worker notes what a store holds since it put a shard there."""
+    return out / WORK_DIR / f"{shard}.stored"
 
 
 def build_shard(
@@ -81,7 +87,7 @@ def build_shard(
       OutputError: If the output cannot be written.
       BuildError: If the plan on disk is not the one that was made.
     """
-    out = Path(job.out)
+    out = locate(job.out)
     with files.atomic_file(out / shard.name) as file:
         contents = _Contents(shard, job, RecordWriter(file))
         for line in _read_plan(out, shard):
@@ -90,6 +96,9 @@ def build_shard(
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
+    if isinstance(out, RemotePath):
+        stored = [receipt.sha256, (out / shard.name).stat().state]
+        files.write_atomic(stored_path(out, shard.name), orjson.dumps(stored))
     write_receipt(out, receipt)
     return receipt
 
@@ -194,9 +203,11 @@ class _Contents:
         ]
 
 
-def _read_plan(out: Path, shard: PlannedShard) -> list[bytes]:
+def _read_plan(out: Location, shard: PlannedShard) -> list[bytes]:
     try:
         text = plan_path(out, shard.name).read_bytes()
+    except StorageError:
+        raise
     except OSError as error:
         raise BuildError(
             f"the plan of {shard.name} cannot be read: {error.strerror}. Workers need "
