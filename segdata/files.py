@@ -10,7 +10,8 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -38,6 +39,7 @@ class SourceFolder(os.PathLike[str]):
         self.location = locate(root)
         self._root = str(self.location)
         self._read: dict[str, bytes] = {}
+        self._expected: Mapping[str, Future[bytes]] = {}
         self._hashed: list[tuple[bytes, str]] = []
 
     def __fspath__(self) -> str:
@@ -46,6 +48,14 @@ class SourceFolder(os.PathLike[str]):
     def remember(self, relative: str, data: bytes) -> None:
         """Notes what a file held."""
         self._read[relative] = data
+
+    def expect(self, fetched: Mapping[str, Future[bytes]]) -> None:
+        """Takes what is being fetched of the next record's files, by path."""
+        self._expected = fetched
+
+    def fetched(self, relative: str) -> Future[bytes] | None:
+        """A file that is being fetched already."""
+        return self._expected.get(relative)
 
     def forget(self) -> None:
         """Lets go of what was read: before the next record."""
@@ -191,7 +201,8 @@ def read_bytes(root: Address, relative: str, *, what: str) -> bytes:
     path = join(root, relative)
     slug = what.replace(" ", "-")
     try:
-        data = _read(path)
+        fetched = root.fetched(relative) if isinstance(root, SourceFolder) else None
+        data = _read(path) if fetched is None else fetched.result()
     except FileNotFoundError:
         raise missing(root, relative, what=what) from None
     except StorageError:

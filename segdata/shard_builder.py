@@ -24,6 +24,7 @@ from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
 from segdata.plan import PlannedRecord, PlannedShard, parse_plan_line
 from segdata.png_masks import MaskForms
+from segdata.read_ahead import read_ahead
 from segdata.receipt import (
     Counts,
     IndexEntry,
@@ -90,14 +91,15 @@ def build_shard(
     out = locate(job.out)
     with files.atomic_file(out / shard.name) as file:
         contents = _Contents(shard, job, RecordWriter(file))
-        for line in _read_plan(out, shard):
+        for line in read_ahead(_read_plan(out, shard), contents.source):
             contents.add(line)
             on_records(1)
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
     if isinstance(out, RemotePath):
-        stored = [receipt.sha256, (out / shard.name).stat().state]
+        found = (out / shard.name).entry()
+        stored = [receipt.sha256, found.state if found else ""]
         files.write_atomic(stored_path(out, shard.name), orjson.dumps(stored))
     write_receipt(out, receipt)
     return receipt
@@ -110,7 +112,7 @@ class _Contents:
         self, shard: PlannedShard, job: BuildJob, writer: RecordWriter
     ) -> None:
         self._shard, self._job, self._writer = shard, job, writer
-        self._source = files.SourceFolder(job.source)
+        self.source = files.SourceFolder(job.source)
         self._counts = Counts()
         self._entries: list[tuple[str, str, str]] = []
         self._rejects: list[Reject] = []
@@ -118,14 +120,14 @@ class _Contents:
     def add(self, line: bytes) -> None:
         """Builds one record and writes it, or notes why it is left out."""
         planned = parse_plan_line(line)
-        self._source.forget()
+        self.source.forget()
         bad_objects: list[AnnotationError] = []
         is_strict = self._job.on_error == "fail"
         try:
             record = encode_record(
                 planned.data,
                 self._job.label_map,
-                self._source,
+                self.source,
                 number=planned.number,
                 on_bad_object=None if is_strict else bad_objects.append,
             )
@@ -168,10 +170,10 @@ class _Contents:
         )
 
     def _digest(self, line: bytes, planned: PlannedRecord) -> str:
-        num_bytes, digest = source_digest(line, planned.data, self._source)
+        num_bytes, digest = source_digest(line, planned.data, self.source)
         # A pipe has no size until it is read; a file that changed has another one now.
         if num_bytes != planned.source_bytes and planned.source_bytes != sum(
-            size for size, _ in source_states(planned.data, self._source)
+            size for size, _ in source_states(planned.data, self.source)
         ):
             raise BuildError(
                 f"the source of record {planned.data['key']!r} changed during the "

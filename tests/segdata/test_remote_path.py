@@ -209,7 +209,7 @@ def test_upload_that_fails_midway_leaves_what_was_there(s3: Any):
 
 
 def test_error_while_writing_leaves_nothing(s3: Any):
-    with (
+    with (  # noqa: PT012
         pytest.raises(KeyError),
         files.atomic_file(remote(s3.address("error/a"))) as file,
     ):
@@ -266,10 +266,8 @@ def test_missing_package_is_told_with_its_extra(address, package, extra, monkeyp
     monkeypatch.setitem(sys.modules, package, None)
     for name in ("s3", "gs"):
         monkeypatch.delitem(known, name, raising=False)
-    with pytest.raises(
-        MissingDependencyError,
-        match=rf"needs the package {package}: .*segdata\[{extra}",
-    ):
+    words = rf"needs the package {package}: .*segdata\[{extra}"
+    with pytest.raises(MissingDependencyError, match=words):
         remote(address).exists()
 
 
