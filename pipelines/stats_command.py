@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from segdata import files
-from segdata.commands.location import LocationType
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.manifest import STATS_NAME
@@ -50,7 +50,7 @@ from segdata.statistics import Pixels, StatsOptions
 @click.option(
     "--html",
     "page",
-    type=click.Path(path_type=Path),
+    type=LocalPathType(),
     help="Also write a report: one page with tables, charts, samples and what is worth "
     "a look; needs no network.",
 )

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from segdata.commands.location import LocationType
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError
 from segdata.remote_path import Location
 
 
 @click.command()
 @click.argument("out", type=LocationType())
-@click.argument("dest", type=click.Path(path_type=Path))
+@click.argument("dest", type=LocalPathType())
 @click.option(
     "--to",
     "target",

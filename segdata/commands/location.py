@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
-from segdata.remote_path import Location, locate
+from segdata.errors import OptionError
+from segdata.remote_path import Location, RemotePath, locate
 
 
 class LocationType(click.ParamType[Location]):
@@ -21,3 +23,22 @@ class LocationType(click.ParamType[Location]):
         """Makes a path of it; refuses stores that are not known."""
         text: str | os.PathLike[str] = value
         return locate(text)
+
+
+class LocalPathType(click.ParamType[Path]):
+    """A path of this machine: what it names is not written into stores."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Makes a path of it; refuses addresses."""
+        location = locate(value)
+        if isinstance(location, RemotePath):
+            called = param.human_readable_name if param else "the path"
+            raise OptionError(
+                f"{called} is {location}: expected a path of this machine. Write it "
+                "there, then copy it."
+            )
+        return location

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from segdata.commands.location import LocationType
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError, OutputError
 from segdata.manifest import read_manifest
 from segdata.record_picture import picture_of
@@ -46,7 +46,7 @@ from segdata.source import RecordSource
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPathType(),
     default=Path("grid.jpg"),
     show_default=True,
     help="Picture to write, JPEG or PNG by its suffix.",
