@@ -166,10 +166,13 @@ def _leads_out(root: str, parts: list[str]) -> bool:
 
 
 def _remote(root: Address) -> RemotePath | None:
-    """The folder as a path in a store; None where it lies on this machine."""
+    """The folder as a path in a store; None where it lies on this machine.
+
+    Quick there: it is asked for every file.
+    """
     if isinstance(root, SourceFolder):
         location: Location | None = root.location
-    elif isinstance(root, str) and "://" not in root:  # asked for every record
+    elif isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
         location = None
     else:
         location = locate(root)
