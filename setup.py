@@ -64,6 +64,9 @@ setup(
         "jax": ["jax>=0.6", "keras>=3.10"],
         # Compiles for TPUs without one: `benchmarks/tpu_step.py`.
         "tpu-compile": ["jax>=0.10", "keras>=3.10", "libtpu>=0.0.42"],
+        # Sources and outputs in stores. fsspec's packages, see `segdata/storage.py`.
+        "s3": ["s3fs>=2024.6"],
+        "gcs": ["gcsfs>=2024.6"],
         # Packages that read our builds, for the slow tests.
         "interop": [
             TENSORFLOW,
@@ -84,12 +87,14 @@ setup(
             "jax>=0.6",
             "jsonschema>=4.23",
             "keras>=3.10",
+            "moto[server]>=5.1",
             "mypy>=1.15",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "rasterio>=1.4",
             "ruff>=0.12",
+            "s3fs>=2024.6",
             "setuptools>=77",
             "tensorboard>=2.18",
             "types-defusedxml",

@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import apache_beam as beam
 
@@ -24,10 +23,12 @@ from segdata.formats.base import Format, Scan
 from segdata.manifest import About, Manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.pipelines.worker_processes import WorkerProcesses
 from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
 from segdata.receipt import receipt_path
+from segdata.remote_path import Location, RemotePath
 from segdata.shard_builder import BuildJob, build_shard
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,9 @@ class BuildRequest:
 
     format: Format
     """The dataset's format, with its options."""
-    source: Path
+    source: Location
     """Folder of the source."""
-    out: Path
+    out: Location
     """Output directory."""
     options: BuildOptions = field(default_factory=BuildOptions)
     """What the bytes depend on."""
@@ -96,6 +97,7 @@ def build(request: BuildRequest, started: WorkerProcesses | None = None) -> Mani
     Raises:
       SegdataError: See its subclasses; the message is one line for the user.
     """
+    request = _reached(request)
     if not request.source.is_dir():
         raise SourceError(
             f"source {request.source} is not a folder: expected the dataset's root.",
@@ -127,6 +129,16 @@ def build(request: BuildRequest, started: WorkerProcesses | None = None) -> Mani
     manifest = _update(work) if is_finished else _build(work)
     update.note_sources(request.out, plan)
     return manifest
+
+
+def _reached(request: BuildRequest) -> BuildRequest:
+    """The request with places as Beam's options reach them; a remote source listed."""
+    arguments = request.runner.beam_args
+    source = with_beam_options(request.source, arguments)
+    if isinstance(source, RemotePath):
+        source = source.listed()
+    out = with_beam_options(request.out, arguments)
+    return replace(request, source=source, out=out)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +188,7 @@ def _update(work: _Work) -> Manifest:
     return manifest
 
 
-def _finish(work: _Work, out: Path, kept: Mapping[str, Path]) -> Manifest:
+def _finish(work: _Work, out: Location, kept: Mapping[str, Location]) -> Manifest:
     return output.finish(
         out,
         name=work.request.format.name,
@@ -201,11 +213,11 @@ def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
     )
 
 
-def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
+def _run(work: _Work, shards: list[PlannedShard], out: Location) -> None:
     request = work.request
     job = BuildJob(
-        source=str(request.source.resolve()),
-        out=str(out.resolve()),
+        source=request.source.resolve(),
+        out=out.resolve(),
         label_map=work.scan.label_map,
         on_error=request.options.on_error,
         masks=request.options.masks,
@@ -239,7 +251,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Path) -> None:
 class _Receipts:
     """Progress that every runner can tell: receipts appear in the output."""
 
-    def __init__(self, out: Path, shards: Sequence[PlannedShard]) -> None:
+    def __init__(self, out: Location, shards: Sequence[PlannedShard]) -> None:
         self._out = out
         self._missing = list(shards)
         self._looked_at = time.monotonic()
@@ -249,7 +261,10 @@ class _Receipts:
         if time.monotonic() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
             return 0
         self._looked_at = time.monotonic()
-        found = [s for s in self._missing if receipt_path(self._out, s.name).exists()]
+        receipts = {path.name for path in receipt_path(self._out, "").parent.iterdir()}
+        found = [
+            s for s in self._missing if receipt_path(self._out, s.name).name in receipts
+        ]
         names = {shard.name for shard in found}
         self._missing = [s for s in self._missing if s.name not in names]
         return sum(shard.num_records for shard in found)

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import click
 
 from segdata.commands.info import print_summary
+from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
@@ -20,11 +21,12 @@ from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.worker_processes import WorkerProcesses
 from segdata.plan import DEFAULT_SHARD_BYTES, BuildOptions
 from segdata.png_masks import parse_mask_forms
+from segdata.remote_path import Location
 from segdata.splits import SplitChoice
 
 _COMMON: tuple[click.Parameter, ...] = (
-    click.Argument(["source"], type=click.Path(path_type=Path)),
-    click.Argument(["out"], type=click.Path(path_type=Path)),
+    click.Argument(["source"], type=LocationType()),
+    click.Argument(["out"], type=LocationType()),
     click.Argument(["beam_args"], nargs=-1, type=click.UNPROCESSED),
     click.Option(
         ["--split"],
@@ -178,8 +180,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
 def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
     def callback(
         *,
-        source: Path,
-        out: Path,
+        source: Location,
+        out: Location,
         beam_args: tuple[str, ...],
         split: str | None,
         shards: int | None,
@@ -245,6 +247,6 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
     return callback
 
 
-def _report(result: Manifest, out: Path, seconds: float) -> None:
+def _report(result: Manifest, out: Location, seconds: float) -> None:
     click.echo(f"built {out} in {seconds:.1f} s")
     print_summary(result, out)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -17,8 +16,10 @@ from segdata.label_map import LabelMap
 from segdata.manifest import Manifest, read_manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.progress import display
 from segdata.record_columns import RecordColumns, read_columns
+from segdata.remote_path import Location
 from segdata.shards import FRAME_BYTES, read_records
 from segdata.statistics import StatsOptions, num_ids, read_stats, write_stats
 from segdata.tally import SplitTally
@@ -51,7 +52,7 @@ class CountedShard:
 class StatsJob:
     """What every worker knows."""
 
-    out: str
+    out: Location
     """Directory of the build."""
     label_map: LabelMap
     """The classes."""
@@ -69,7 +70,7 @@ def count_shard(
       ImageError: If an image to decode cannot be.
     """
     tally = SplitTally(num_ids(job.label_map))
-    path = Path(job.out, shard.name)
+    path = job.out / shard.name
     batch: list[tuple[RecordColumns, int, int]] = []
     num_bytes = 0
     for raw in read_records(path):
@@ -120,11 +121,11 @@ class WriteStats(beam.DoFn):  # type: ignore[misc]  # Beam has no types
                 if split not in tallies:
                     tallies[split] = SplitTally(tally.classes.num_ids)
                 tallies[split].merge(tally)
-            write_stats(Path(self._job.out), tallies, self._job.options)
+            write_stats(self._job.out, tallies, self._job.options)
 
 
 def compute_stats(
-    out: Path,
+    out: Location,
     options: StatsOptions | None = None,
     runner: RunnerOptions | None = None,
 ) -> dict[str, object]:
@@ -136,9 +137,10 @@ def compute_stats(
     Raises:
       SegdataError: See its subclasses; the message is one line for the user.
     """
+    out = with_beam_options(out, runner.beam_args if runner else ())
     manifest = read_manifest(out)
     job = StatsJob(
-        out=str(out.resolve()),
+        out=out.resolve(),
         label_map=manifest.label_map,
         options=options or StatsOptions(),
     )

@@ -9,15 +9,17 @@ from typing import Any
 import click
 
 from segdata import files
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.manifest import STATS_NAME
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.remote_path import Location
 from segdata.statistics import Pixels, StatsOptions
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=LocationType())
 @click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--pixels",
@@ -48,12 +50,12 @@ from segdata.statistics import Pixels, StatsOptions
 @click.option(
     "--html",
     "page",
-    type=click.Path(path_type=Path),
+    type=LocalPathType(),
     help="Also write a report: one page with tables, charts, samples and what is worth "
     "a look; needs no network.",
 )
 def stats(
-    out: Path,
+    out: Location,
     beam_args: tuple[str, ...],
     pixels: Pixels,
     sample_size: int,
@@ -81,7 +83,7 @@ def stats(
     click.echo(f"\nwrote {out / STATS_NAME}" + (f" and {page}" if page else ""))
 
 
-def _write_page(out: Path, page: Path) -> None:
+def _write_page(out: Location, page: Path) -> None:
     from segdata.dataset import open as open_dataset
     from segdata.report.page import render_report
 

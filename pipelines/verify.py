@@ -12,20 +12,23 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import apache_beam as beam
 import orjson
 
-from segdata import files, sidecars
+from segdata import files, locations, sidecars
 from segdata.errors import BuildError
 from segdata.label_map import LabelMap
 from segdata.manifest import ShardSummary, read_manifest
 from segdata.pipelines import progress, runners
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.progress import display
+from segdata.remote_path import Location, RemotePath
 from segdata.verification import Problem, stray_files, verify_shard
 
 # Starting a worker process costs as much as checking so many records.
@@ -37,7 +40,7 @@ _REPORTS_DIR = ".segdata-verify-"
 class VerifyRequest:
     """What is to be verified, and where."""
 
-    out: Path
+    out: Location
     """A finished build."""
     is_fast: bool = False
     """Sizes, indexes and lengths only; see `verify_shard`."""
@@ -68,10 +71,10 @@ class VerifyShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
         self,
         request: VerifyRequest,
         label_map: LabelMap,
-        reports: str,
+        reports: Location,
         progress_address: str | None,
     ) -> None:
-        self._out, self._is_fast = str(request.out.resolve()), request.is_fast
+        self._out, self._is_fast = request.out.resolve(), request.is_fast
         self._limit = request.limit
         self._label_map = label_map
         self._reports = reports
@@ -86,7 +89,7 @@ class VerifyShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
             progress.Reporter(self._progress_address) as reporter,
         ):
             for problem in verify_shard(
-                Path(self._out),
+                self._out,
                 shard,
                 self._label_map,
                 reporter.add,
@@ -96,7 +99,7 @@ class VerifyShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
                 if count <= self._limit:
                     kept.append(problem)
             report = {"count": count, "problems": [asdict(p) for p in kept]}
-            path = Path(self._reports, f"{shard.name}.json")
+            path = self._reports / f"{shard.name}.json"
             files.write_atomic(path, orjson.dumps(report), durable=False)
         return [shard.name]
 
@@ -109,6 +112,8 @@ def verify(request: VerifyRequest) -> Verified:
       CorruptionError: If its manifest is damaged.
       BuildError: If a shard was not looked at.
     """
+    arguments = request.runner.beam_args
+    request = replace(request, out=with_beam_options(request.out, arguments))
     manifest = read_manifest(request.out)
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     num_records = sum(shard.num_records for shard in shards)
@@ -122,9 +127,7 @@ def verify(request: VerifyRequest) -> Verified:
 
         def wiring(pipeline: beam.Pipeline) -> None:
             ordered = sorted(shards, key=lambda s: (-s.num_bytes, s.name))
-            step = VerifyShards(
-                request, manifest.label_map, str(reports), listener.address
-            )
+            step = VerifyShards(request, manifest.label_map, reports, listener.address)
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(ordered, reshuffle=False)
@@ -137,7 +140,7 @@ def verify(request: VerifyRequest) -> Verified:
             request.runner.sized(min(len(shards), worth)),
             lambda: advance(listener.wait(0.2)),
         )
-        found = [_read_report(reports, shard) for shard in shards]
+        found = locations.each(reports, lambda s: _read_report(reports, s), shards)
     strays = [
         Problem(shard=name, message=f"{name}: not in the manifest")
         for name in stray_files(request.out, manifest)
@@ -155,9 +158,16 @@ def verify(request: VerifyRequest) -> Verified:
 
 
 @contextlib.contextmanager
-def _reports_folder(request: VerifyRequest) -> Iterator[Path]:
+def _reports_folder(request: VerifyRequest) -> Iterator[Location]:
     """A folder that all workers see: on this machine, or beside the shards."""
     near = None if request.runner.is_local else request.out.resolve()
+    if isinstance(near, RemotePath):
+        reports = near / f"{_REPORTS_DIR}{uuid.uuid4().hex[:12]}"
+        try:
+            yield reports
+        finally:
+            locations.remove_tree(reports, ignore_errors=True)
+        return
     folder = tempfile.mkdtemp(prefix=_REPORTS_DIR, dir=near)
     try:
         yield Path(folder)
@@ -165,7 +175,7 @@ def _reports_folder(request: VerifyRequest) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read_report(reports: Path, shard: ShardSummary) -> tuple[int, list[Problem]]:
+def _read_report(reports: Location, shard: ShardSummary) -> tuple[int, list[Problem]]:
     try:
         report = orjson.loads((reports / f"{shard.name}.json").read_bytes())
     except OSError as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from segdata.commands.location import LocationType
 from segdata.errors import CorruptionError
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.remote_path import Location
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=LocationType())
 @click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--fast",
@@ -32,7 +32,7 @@ from segdata.pipelines.runner_options import RunnerOptions
     "--runner", metavar="NAME", help="Beam runner, with its options after --."
 )
 def verify(
-    out: Path,
+    out: Location,
     beam_args: tuple[str, ...],
     fast: bool,
     limit: int,

@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-P", "-m", "segdata.pipelines.worker")
 """`-P`: a user's own `pipelines/` in the current folder must not shadow ours."""
 
-_SECONDS_TO_NOTICE = 5.0  # workers end a little before the pipeline does
+_SECONDS_TO_NOTICE = 5.0
+_SECONDS_AFTER_GOODBYE = 60.0  # workers that are done end before the pipeline does
 _SECONDS_TO_END = 5.0
 
 
@@ -100,13 +101,17 @@ class WorkerProcesses:
         """Notices a worker that died: Beam waits for ever for one that died early.
 
         Raises:
-          BuildError: If a worker is gone and the pipeline still runs some time later.
+          BuildError: If a worker is gone and the pipeline still runs some time later:
+            longer if all ended in good order, as they do when there is no more work.
         """
-        if all(process.poll() is None for process in self._all):
+        codes = [process.poll() for process in self._all]
+        if all(code is None for code in codes):
             return
         now = time.monotonic()
         self._missing_since = self._missing_since or now
-        if now - self._missing_since > _SECONDS_TO_NOTICE:
+        is_orderly = not any(codes)
+        grace = _SECONDS_AFTER_GOODBYE if is_orderly else _SECONDS_TO_NOTICE
+        if now - self._missing_since > grace:
             raise self.death()
 
     def death(self) -> BuildError:

@@ -12,16 +12,15 @@ import base64
 import html
 import importlib
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, overload
 
 from segdata.errors import OptionError
 from segdata.label_map import LabelMap
 from segdata.manifest import Manifest, read_manifest
 from segdata.record import Record
+from segdata.remote_path import Address, Location, locate
 from segdata.source import RecordSource
 from segdata.statistics import read_stats
 
@@ -41,14 +40,14 @@ class Dataset(Sequence[Record]):
       manifest: What was built, from what, with which hashes.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: Address) -> None:
         """Opens a build.
 
         Raises:
           OutputError: If `directory` holds no finished build.
           CorruptionError: If its manifest cannot be understood.
         """
-        self.directory = Path(directory)
+        self.directory: Location = locate(directory)
         self.manifest: Manifest = read_manifest(self.directory)
 
     @property
@@ -186,7 +185,7 @@ class Dataset(Sequence[Record]):
         return f"The first records of {self.manifest.name} with their masks"
 
 
-def open(directory: str | os.PathLike[str]) -> Dataset:
+def open(directory: Address) -> Dataset:
     """Opens a finished build.
 
     Args:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from segdata import locations
 from segdata.errors import CorruptionError
 from segdata.example_proto import feature_kind, feature_values, parse
 from segdata.label_map import LabelMap
 from segdata.manifest import Manifest, read_manifest
 from segdata.receipt import IndexEntry, read_receipt
+from segdata.remote_path import Location
 from segdata.shards import read_record_at
 
 
@@ -90,7 +91,7 @@ class BuildDifference:
 
 
 def compare_builds(
-    first: Path, second: Path, on_records: Callable[[int], None]
+    first: Location, second: Location, on_records: Callable[[int], None]
 ) -> BuildDifference:
     """Compares two finished builds.
 
@@ -121,18 +122,22 @@ class _Side:
     """One of the two builds: its records by key."""
 
     def __init__(
-        self, directory: Path, manifest: Manifest, equal_shards: Mapping[str, str]
+        self, directory: Location, manifest: Manifest, equal_shards: Mapping[str, str]
     ) -> None:
         self._directory = directory
         self.records: dict[str, tuple[Place, IndexEntry, int]] = {}
         self._unequal: set[str] = set()
+        names = [s.name for p in manifest.splits.values() for s in p.shards]
+        found = locations.each(
+            directory, lambda name: read_receipt(directory, name), names
+        )
+        receipts = dict(zip(names, found, strict=True))
         for split, summary in manifest.splits.items():
             for shard in summary.shards:
                 if equal_shards.get(shard.name) != shard.sha256:
                     self._unequal.add(shard.name)
                 place = Place(split=split, shard=shard.name)
-                entries = read_receipt(directory, shard.name).records
-                for index, entry in enumerate(entries):
+                for index, entry in enumerate(receipts[shard.name].records):
                     self.records[entry.key] = (place, entry, index)
 
     def place(self, key: str) -> Place | None:
@@ -147,7 +152,7 @@ class _Side:
         place, entry, index = self.records[key]
         path = self._directory / place.shard
         try:
-            with open(path, "rb") as file:
+            with locations.open_at(path, entry.offset, entry.size) as file:
                 return read_record_at(file, entry.offset, path, index)
         except OSError as error:
             raise CorruptionError(

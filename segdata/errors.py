@@ -94,6 +94,22 @@ class CorruptionError(SegdataError):
     reason = "corrupt"
 
 
+class StorageError(SegdataError, OSError):
+    """A store such as `s3://` refuses, cannot be reached, or knows no such bucket.
+
+    Also an `OSError`, whose `strerror` leaves the path out: where files are read, it is
+    met like any other failure of a file system.
+    """
+
+    reason = "storage"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, strerror: str | None = None
+    ) -> None:
+        super().__init__(message, reason=reason)
+        self.strerror = strerror or str(self)
+
+
 class MissingDependencyError(SegdataError, ImportError):
     """An optional package is needed for what was asked and is not installed."""
 

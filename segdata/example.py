@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -18,6 +17,7 @@ from segdata.label_map import LabelClass, LabelMap
 from segdata.mask_images import MaskImageRuns, claims
 from segdata.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.painting import paint_label_map
+from segdata.remote_path import Address
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.
@@ -27,7 +27,7 @@ _PIXELS_PER_RUN = 8
 def dict_to_tf_example(
     data: Mapping[str, Any],
     label_map_dict: Mapping[str, int],
-    image_dir: str | os.PathLike[str],
+    image_dir: Address,
 ) -> Any:
     """Builds the record of one image: reads its pixels, checks them, encodes masks.
 
@@ -55,7 +55,7 @@ def dict_to_tf_example(
 def encode_record(
     data: Mapping[str, Any],
     label_map: LabelMap,
-    image_dir: str | os.PathLike[str],
+    image_dir: Address,
     *,
     number: int | None = None,
     on_bad_object: OnBadObject | None = None,
@@ -153,7 +153,7 @@ def _usable_number(data: Mapping[str, Any], key: str) -> int:
 class _LabelFiles:
     """The label image and mask image of a record; one file may be both."""
 
-    def __init__(self, image_dir: str | os.PathLike[str]) -> None:
+    def __init__(self, image_dir: Address) -> None:
         self._image_dir = image_dir
         self._read: dict[tuple[str, str], SourceRuns] = {}
 

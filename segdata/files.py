@@ -8,13 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
-from segdata.errors import AnnotationError, ImageError, OutputError
+from segdata.errors import AnnotationError, ImageError, OutputError, StorageError
+from segdata.locations import State, state_of
+from segdata.remote_path import Address, Location, RemotePath, locate
 
 _WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
 TEMPORARY_PREFIX = ".tmp-"
@@ -26,11 +30,16 @@ class SourceFolder(os.PathLike[str]):
 
     It stands for its path wherever a folder is expected, so that whoever builds a
     record can tell afterwards which bytes it was made from, without reading twice.
+
+    Attributes:
+      location: The folder.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._root = os.fspath(root)
+    def __init__(self, root: Address) -> None:
+        self.location = locate(root)
+        self._root = str(self.location)
         self._read: dict[str, bytes] = {}
+        self._expected: Mapping[str, Future[bytes]] = {}
         self._hashed: list[tuple[bytes, str]] = []
 
     def __fspath__(self) -> str:
@@ -39,6 +48,14 @@ class SourceFolder(os.PathLike[str]):
     def remember(self, relative: str, data: bytes) -> None:
         """Notes what a file held."""
         self._read[relative] = data
+
+    def expect(self, fetched: Mapping[str, Future[bytes]]) -> None:
+        """Takes what is being fetched of the next record's files, by path."""
+        self._expected = fetched
+
+    def fetched(self, relative: str) -> Future[bytes] | None:
+        """A file that is being fetched already."""
+        return self._expected.get(relative)
 
     def forget(self) -> None:
         """Lets go of what was read: before the next record."""
@@ -62,15 +79,15 @@ class SourceFolder(os.PathLike[str]):
         if data is None:
             try:
                 state = file_state(self, relative)
-                data = Path(join_inside(self, relative)).read_bytes()
-            except AnnotationError:
+                data = join(self, relative).read_bytes()
+            except (AnnotationError, StorageError):
                 return 0, ""
             except OSError:
                 return state[0] if state else 0, ""
         return len(data), self.sha256(data)
 
 
-def sha256(root: str | os.PathLike[str], data: bytes) -> str:
+def sha256(root: Address, data: bytes) -> str:
     """Hex SHA-256 of bytes, looked up where `root` read and hashed just these."""
     if isinstance(root, SourceFolder):
         return root.sha256(data)
@@ -81,7 +98,7 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> str:
     """Joins a path from an annotation file to its folder, which it may not leave.
 
     Args:
-      root: The folder that all images lie in.
+      root: The folder on this machine that all images lie in.
       relative: Path below it, with forward slashes; may have subfolders, blanks and
         any Unicode.
 
@@ -92,6 +109,19 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> str:
       AnnotationError: For absolute paths, `..`, Windows forms, NUL bytes, text that no
         file name can be, and links that lead out of `root`.
     """
+    parts = _checked_parts(relative)
+    root = os.fspath(root)
+    if _leads_out(root, parts):
+        raise AnnotationError(
+            f"path {relative!r} is a link that leads out of the image folder. Replace "
+            "it by the file itself.",
+            reason="unsafe-path",
+        )
+    return os.path.join(root, relative)
+
+
+def _checked_parts(relative: str) -> list[str]:
+    """The parts of a path, where they may not lead out of a folder by their names."""
     parts = relative.split("/")
     if (
         not relative
@@ -113,14 +143,7 @@ def join_inside(root: str | os.PathLike[str], relative: str) -> str:
             f"path {relative!r} is no file name: it cannot be written as UTF-8.",
             reason="unsafe-path",
         ) from None
-    root = os.fspath(root)
-    if _leads_out(root, parts):
-        raise AnnotationError(
-            f"path {relative!r} is a link that leads out of the image folder. Replace "
-            "it by the file itself.",
-            reason="unsafe-path",
-        )
-    return os.path.join(root, relative)
+    return parts
 
 
 def _leads_out(root: str, parts: list[str]) -> bool:
@@ -142,7 +165,30 @@ def _leads_out(root: str, parts: list[str]) -> bool:
     return not target.is_relative_to(Path(root).resolve())
 
 
-def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> bytes:
+def _remote(root: Address) -> RemotePath | None:
+    """The folder as a path in a store; None where it lies on this machine.
+
+    Quick there: it is asked for every file.
+    """
+    if isinstance(root, SourceFolder):
+        location: Location | None = root.location
+    elif isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
+        location = None
+    else:
+        location = locate(root)
+    return location if isinstance(location, RemotePath) else None
+
+
+def join(root: Address, relative: str) -> Location:
+    """As `join_inside`, for a folder wherever it lies."""
+    remote = _remote(root)
+    if remote is None:
+        return Path(join_inside(cast(os.PathLike[str], root), relative))
+    _checked_parts(relative)
+    return remote / relative
+
+
+def read_bytes(root: Address, relative: str, *, what: str) -> bytes:
     """Reads a whole source file.
 
     Args:
@@ -153,14 +199,17 @@ def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> byt
     Raises:
       ImageError: If it is missing, not a file, unreadable or empty.
       AnnotationError: If the path leaves the folder.
+      StorageError: If a store cannot be reached, or refuses: no fault of the record.
     """
-    path = join_inside(root, relative)
+    path = join(root, relative)
     slug = what.replace(" ", "-")
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
+        fetched = root.fetched(relative) if isinstance(root, SourceFolder) else None
+        data = _read(path) if fetched is None else fetched.result()
     except FileNotFoundError:
         raise missing(root, relative, what=what) from None
+    except StorageError:
+        raise
     except OSError as error:
         raise ImageError(
             f"{what} {relative!r} cannot be read: {error.strerror} ({path}).",
@@ -176,23 +225,38 @@ def read_bytes(root: str | os.PathLike[str], relative: str, *, what: str) -> byt
     return data
 
 
-def missing(root: str | os.PathLike[str], relative: str, *, what: str) -> ImageError:
+def _read(path: Location) -> bytes:
+    if isinstance(path, RemotePath):
+        return path.read_bytes()
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def missing(root: Address, relative: str, *, what: str) -> ImageError:
     """The error for a source file that is not there."""
+    remote = _remote(root)
+    folder = Path(cast(os.PathLike[str], root)) if remote is None else remote
     return ImageError(
-        f"{what} {relative!r} is missing: expected a file at {Path(root, relative)}. "
+        f"{what} {relative!r} is missing: expected a file at {folder / relative}. "
         "Restore it or remove its entry.",
         reason=f"{what.replace(' ', '-')}-missing",
     )
 
 
-def file_state(root: str | os.PathLike[str], relative: str) -> tuple[int, int] | None:
-    """Size in bytes and time of change in ns; None where there is no such file.
+def file_state(root: Address, relative: str) -> State | None:
+    """The state of a source file; None where there is no such file.
 
     Raises:
       AnnotationError: If the path leaves the folder.
+      StorageError: If a store cannot be reached, or refuses.
     """
+    if _remote(root) is not None:
+        try:
+            return state_of(join(root, relative))
+        except FileNotFoundError:
+            return None
     try:
-        found = os.stat(join_inside(root, relative))
+        found = os.stat(join_inside(cast(os.PathLike[str], root), relative))
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
@@ -207,47 +271,96 @@ def is_temporary(name: str) -> bool:
 
 
 @contextmanager
-def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(path: Location, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Opens a file that appears under its name only when it is whole.
 
-    Every attempt writes under a temporary name of its own, so two attempts at one file
-    never mix; the last to finish stays. On an error the temporary file is removed.
+    Every attempt writes a file of its own, so two attempts at one file never mix; the
+    last to finish stays. On an error nothing appears, and nothing is left over.
 
     Args:
-      path: Its final name.
+      path: Its final name. In a store, what is written is gathered in a nameless
+        temporary file and then put there in one go.
       durable: Whether it must be on disk before it appears. Syncing costs as much as
         some ten records; what a build can make again does without.
 
     Raises:
       OutputError: If writing fails (permissions, a full disk).
     """
+    if isinstance(path, RemotePath):
+        with _gathered(path) as file:
+            yield file
+        return
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:12]}")
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
+        with open(temporary, "xb") as local:
+            yield local
+            local.flush()
             if durable:
-                os.fsync(file.fileno())
+                os.fsync(local.fileno())
         os.replace(temporary, path)
+    except StorageError:  # of the source, while a record was read
+        raise
     except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. Free space or check the "
-            "permissions, then run the same command again.",
-            reason="unwritable",
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         with suppress(OSError):  # would hide the error that is on its way
             temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_atomic(path: Location, data: bytes, *, durable: bool = True) -> None:
     """Writes a small file in one go, whole or not at all; see `atomic_file`."""
+    if isinstance(path, RemotePath):
+        with _as_output_error(path):
+            path.write_bytes(data)
+        return
     with atomic_file(path, durable=durable) as file:
         file.write(data)
 
 
-def sync_folder(folder: Path) -> None:
+@contextmanager
+def _gathered(path: RemotePath) -> Iterator[IO[bytes]]:
+    """A temporary file that is uploaded at the end."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            yield cast(IO[bytes], file)
+            file.flush()
+            file.seek(0)  # systems differ in whether the other opening begins here
+            with _as_output_error(path):
+                path.upload(f"/dev/fd/{file.fileno()}")
+    except StorageError:  # of the source, while a record was read
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{path.name} cannot be gathered in {tempfile.gettempdir()} before it is "
+            f"uploaded: {error.strerror}. Free space there, or name another folder in "
+            "TMPDIR.",
+            reason="unwritable",
+        ) from error
+
+
+@contextmanager
+def _as_output_error(path: Location) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Location, error: OSError) -> OutputError:
+    why = (error.strerror or str(error)).removeprefix(f"{path}: ").rstrip(".")
+    advice = "Free space or check the permissions"
+    if isinstance(path, RemotePath):
+        advice = "Check bucket, network and permissions"
+    return OutputError(
+        f"cannot write {path}: {why}. {advice}, then run the same command again.",
+        reason="unwritable",
+    )
+
+
+def sync_folder(folder: Location) -> None:
     """Puts renames and removals in a folder on disk, in the order they were made."""
+    if isinstance(folder, RemotePath):
+        return  # what a store has answered is done
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

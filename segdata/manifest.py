@@ -8,12 +8,10 @@ name: two builds of the same source are equal to the byte.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,6 +20,7 @@ from segdata import features
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.receipt import Counts, ShardReceipt
+from segdata.remote_path import Address, Location, locate
 
 MANIFEST_VERSION = 2
 MANIFEST_NAME = "manifest.json"
@@ -167,14 +166,14 @@ class Manifest:
         )
 
 
-def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
+def read_manifest(directory: Address) -> Manifest:
     """Reads the manifest of a finished build.
 
     Raises:
       OutputError: If `directory` holds no finished build.
       CorruptionError: If the manifest cannot be understood.
     """
-    path = Path(directory, MANIFEST_NAME)
+    path = locate(directory) / MANIFEST_NAME
     try:
         data = orjson.loads(path.read_bytes())
     except OSError as error:
@@ -248,7 +247,7 @@ def _reasons(receipts: Iterable[ShardReceipt], stage: str) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _check_version(path: Path, data: Any) -> None:
+def _check_version(path: Location, data: Any) -> None:
     version = data.get("manifest_version") if isinstance(data, dict) else None
     if not isinstance(version, int):
         raise CorruptionError(f"{path} is not a segdata manifest: it has no version.")

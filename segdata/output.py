@@ -8,29 +8,28 @@ one by one; `manifest.json` comes last and `.segdata/` is removed. A directory w
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import orjson
 
-from segdata import build_state, features, files, manifest, sidecars
+from segdata import build_state, features, files, locations, manifest, sidecars
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
 from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, About, Manifest, SourceSummary
 from segdata.plan import BuildOptions, Plan, PlannedShard
 from segdata.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
+from segdata.remote_path import Location
 from segdata.shard_builder import WORK_DIR
 from segdata.version import __version__
 
 
 def begin(
-    out: Path, plan: Plan, settings: str, *, overwrite: bool
+    out: Location, plan: Plan, settings: str, *, overwrite: bool
 ) -> list[PlannedShard]:
     """Makes the output directory ready and tells which shards are still to be built.
 
@@ -62,14 +61,18 @@ def begin(
             reason="unwritable",
         ) from error
     build_state.write_settings(out, settings)
-    unfinished = [s for s in plan.shards if not build_state.is_done(out, s)]
-    for shard in unfinished:
-        build_state.write_plan(out, shard, plan.lines[shard.name])
+    is_done = locations.each(out, lambda s: build_state.is_done(out, s), plan.shards)
+    unfinished = [s for s, done in zip(plan.shards, is_done, strict=True) if not done]
+    locations.each(
+        out,
+        lambda s: build_state.write_plan(out, s, plan.lines[s.name]),
+        unfinished,
+    )
     return unfinished
 
 
 def finish(
-    out: Path,
+    out: Location,
     *,
     name: str,
     scan: Scan,
@@ -77,7 +80,7 @@ def finish(
     settings: str,
     options: BuildOptions,
     about: About | None = None,
-    kept: Mapping[str, Path] | None = None,
+    kept: Mapping[str, Location] | None = None,
 ) -> Manifest:
     """Checks that everything planned is there and writes the manifest, last.
 
@@ -97,9 +100,11 @@ def finish(
         empty, or too many records were rejected.
     """
     places = kept or {}
-    receipts = [
-        _checked_receipt(places.get(shard.name, out), shard) for shard in plan.shards
-    ]
+    receipts = locations.each(
+        out,
+        lambda shard: _checked_receipt(places.get(shard.name, out), shard),
+        plan.shards,
+    )
     unplaced = [_unplaced(problem) for problem in scan.problems]
     _check_rejects(receipts, {scan.problem_unit: unplaced}, plan, options)
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
@@ -122,7 +127,7 @@ def finish(
     )
     sidecars.write_sidecars(out, result)
     files.write_atomic(out / MANIFEST_NAME, result.to_bytes())
-    shutil.rmtree(out / WORK_DIR)
+    locations.remove_tree(out / WORK_DIR)
     build_state.remove_temporaries(out)
     return result
 
@@ -182,7 +187,7 @@ def find_leakage(receipts: Sequence[ShardReceipt]) -> list[list[str]]:
     )
 
 
-def _check_and_clear(out: Path, settings: str, *, overwrite: bool) -> None:
+def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a directory or nothing.")
     if not out.exists() or not any(out.iterdir()):
@@ -212,7 +217,7 @@ def _check_and_clear(out: Path, settings: str, *, overwrite: bool) -> None:
         )
 
 
-def _checked_receipt(out: Path, shard: PlannedShard) -> ShardReceipt:
+def _checked_receipt(out: Location, shard: PlannedShard) -> ShardReceipt:
     try:
         receipt = read_receipt(out, shard.name)
     except CorruptionError as error:
@@ -287,7 +292,7 @@ def _unplaced(problem: AnnotationError) -> Reject:
     )
 
 
-def _write_rejects(out: Path, rejects: Sequence[Reject]) -> None:
+def _write_rejects(out: Location, rejects: Sequence[Reject]) -> None:
     if rejects:
         named = [asdict(reject) for reject in rejects]
         for reject in named:

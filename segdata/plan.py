@@ -11,7 +11,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -20,8 +19,10 @@ from segdata import identity
 from segdata.annotations import Annotation, record_key, validate_annotation
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
+from segdata.locations import State
 from segdata.plan_lines import Place, PlanLines, Spool
 from segdata.png_masks import MaskForms, check_label_map, check_mask_forms
+from segdata.remote_path import Location
 from segdata.shards import shard_name
 from segdata.source_files import source_states
 from segdata.splits import DEFAULT_SPLIT, SplitChoice
@@ -134,7 +135,9 @@ class _Candidate:
     place: Place
 
 
-def make_plan(scan: Scan, source: Path, dataset: str, options: BuildOptions) -> Plan:
+def make_plan(
+    scan: Scan, source: Location, dataset: str, options: BuildOptions
+) -> Plan:
     """Assigns every record to its split and shard.
 
     Args:
@@ -183,7 +186,7 @@ def parse_plan_line(line: bytes) -> PlannedRecord:
 
 
 def _collect(
-    found: Iterable[Annotation], source: Path, options: BuildOptions, spool: Spool
+    found: Iterable[Annotation], source: Location, options: BuildOptions, spool: Spool
 ) -> tuple[dict[str, list[_Candidate]], list[str]]:
     """Candidates by split, and the names of the source's own splits."""
     by_split: dict[str, list[_Candidate]] = {}
@@ -214,7 +217,7 @@ def _collect(
 def _candidate(
     data: Annotation,
     key: str,
-    states: list[tuple[int, int]],
+    states: list[State],
     place: Place,
     options: BuildOptions,
 ) -> _Candidate:

@@ -11,8 +11,6 @@ All streams give dicts, which have of each image:
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import NoReturn
 
 from segdata import stream
@@ -32,11 +30,12 @@ from segdata.reading_options import (
     check_image_size,
 )
 from segdata.record_index import read_index
+from segdata.remote_path import Address, locate
 from segdata.tensorflow_import import tf
 
 
 def read_semantic(
-    directory: str | os.PathLike[str],
+    directory: Address,
     split: str,
     *,
     batch_size: int,
@@ -98,7 +97,7 @@ def read_semantic(
         start_step=start_step,
     )
     check_image_size(image_size)
-    root = Path(directory)
+    root = locate(directory)
     manifest = read_manifest(root)
     summary = _split(manifest, split)
     _check_label_maps(manifest)
@@ -118,7 +117,7 @@ def read_semantic(
 
 
 def read_instances(
-    directory: str | os.PathLike[str],
+    directory: Address,
     split: str,
     *,
     batch_size: int,
@@ -179,7 +178,7 @@ def read_instances(
     )
     check_image_size(image_size)
     instances = instances or InstanceOptions()
-    root = Path(directory)
+    root = locate(directory)
     manifest = read_manifest(root)
     summary = _split(manifest, split)
     _check_objects(manifest, instances, label_map=label_map)

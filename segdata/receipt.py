@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from segdata import files
 from segdata.errors import CorruptionError
+from segdata.remote_path import Location
 
 INDEX_DIR = "index"
 
@@ -202,7 +202,7 @@ class ShardReceipt:
         )
 
 
-def read_receipt(directory: Path, shard: str) -> ShardReceipt:
+def read_receipt(directory: Location, shard: str) -> ShardReceipt:
     """Reads a shard's receipt.
 
     Raises:
@@ -217,17 +217,17 @@ def read_receipt(directory: Path, shard: str) -> ShardReceipt:
         raise CorruptionError(f"{path} is damaged: {error}.") from error
 
 
-def receipt_path(directory: Path, shard: str) -> Path:
+def receipt_path(directory: Location, shard: str) -> Location:
     """Where a shard's receipt lies."""
     return directory / INDEX_DIR / f"{shard}.json"
 
 
-def dali_index_path(directory: Path, shard: str) -> Path:
+def dali_index_path(directory: Location, shard: str) -> Location:
     """Where a shard's DALI index lies."""
     return directory / INDEX_DIR / f"{shard}.idx"
 
 
-def write_receipt(directory: Path, receipt: ShardReceipt) -> None:
+def write_receipt(directory: Location, receipt: ShardReceipt) -> None:
     """Writes a shard's receipt: the word that the shard is whole."""
     files.write_atomic(receipt_path(directory, receipt.name), receipt.to_bytes())
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import CorruptionError
+from segdata import locations
+from segdata.errors import CorruptionError, OptionError
 from segdata.manifest import SplitSummary
 from segdata.receipt import dali_index_path
+from segdata.remote_path import Location, RemotePath
 from segdata.tensorflow_import import tf
 
 _BLOCK_BYTES = 8 << 20  # large enough to be read at full speed from remote files
@@ -67,17 +68,20 @@ class RecordIndex:
         return np.concatenate([*bounds, self.starts[-1:]])
 
 
-def read_index(root: Path, summary: SplitSummary) -> RecordIndex:
+def read_index(root: Location, summary: SplitSummary) -> RecordIndex:
     """Reads where the records of a split lie, from the index beside its shards.
 
     Raises:
       CorruptionError: If an index is missing, damaged or of another build, or a shard
         is not of the size that the manifest says.
+      OptionError: If it lies in a store that TensorFlow cannot read.
     """
+    _check_scheme(root)
     shards = [shard for shard in summary.shards if shard.num_records]
-    for shard in shards:
-        _check_size(root / shard.name, shard.num_bytes)
-    offsets = [_offsets(root, shard.name, shard.num_records) for shard in shards]
+    locations.each(root, lambda s: _check_size(root / s.name, s.num_bytes), shards)
+    offsets = locations.each(
+        root, lambda s: _offsets(root, s.name, s.num_records), shards
+    )
     starts = np.cumsum([0, *map(len, offsets)], dtype=np.int64)
     return RecordIndex(
         files=tuple(str(root / shard.name) for shard in shards),
@@ -87,9 +91,25 @@ def read_index(root: Path, summary: SplitSummary) -> RecordIndex:
     )
 
 
-def _check_size(path: Path, expected: int) -> None:
+def _check_scheme(root: Location) -> None:
+    """Refuses stores that TensorFlow, which reads the shards itself, does not know."""
+    if not isinstance(root, RemotePath):
+        return
+    known = [s for s in tf.io.gfile.get_registered_schemes() if s not in ("", "ram")]
+    if root.scheme not in known:
+        raise OptionError(
+            f"tf.data cannot read {root}: this TensorFlow knows "
+            f"{', '.join(f'{s}://' for s in known)} only. Copy the build to a disk, or "
+            "read it by segdata.RecordSource, from PyTorch or Grain."
+        )
+
+
+def _check_size(path: Location, expected: int) -> None:
     """Refuses a shard that was cut off or added to: others' records would shift."""
-    found = path.stat().st_size if path.is_file() else None
+    try:
+        found = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
     if found != expected:
         got = "no such file" if found is None else f"{found} bytes"
         raise CorruptionError(
@@ -98,7 +118,7 @@ def _check_size(path: Path, expected: int) -> None:
         )
 
 
-def _offsets(root: Path, shard: str, num_records: int) -> NDArray[np.int64]:
+def _offsets(root: Location, shard: str, num_records: int) -> NDArray[np.int64]:
     path = dali_index_path(root, shard)
     try:
         numbers = np.array(path.read_bytes().split(), np.int64).reshape(-1, 2)

@@ -11,19 +11,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import orjson
 
 from segdata import files
 from segdata.encoded_record import EncodedRecord, to_example
-from segdata.errors import AnnotationError, BuildError, RecordError
+from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.example import encode_record
 from segdata.example_proto import serialize
 from segdata.label_map import LabelMap
 from segdata.plan import PlannedRecord, PlannedShard, parse_plan_line
 from segdata.png_masks import MaskForms
+from segdata.read_ahead import read_ahead
 from segdata.receipt import (
     Counts,
     IndexEntry,
@@ -32,6 +33,7 @@ from segdata.receipt import (
     dali_index_path,
     write_receipt,
 )
+from segdata.remote_path import Address, Location, RemotePath, locate
 from segdata.shards import RecordWriter
 from segdata.source_files import source_digest, source_states
 
@@ -46,9 +48,9 @@ _MAX_RECORD_BYTES = (1 << 31) - 1
 class BuildJob:
     """What every worker of a build knows."""
 
-    source: str
+    source: Address
     """Folder that paths in annotations are relative to."""
-    out: str
+    out: Address
     """Output directory, with the plan in `WORK_DIR`."""
     label_map: LabelMap
     """The dataset's classes."""
@@ -58,9 +60,14 @@ class BuildJob:
     """Forms of masks that records have."""
 
 
-def plan_path(out: Path, shard: str) -> Path:
+def plan_path(out: Location, shard: str) -> Location:
     """Where a shard's plan lies during a build."""
     return out / WORK_DIR / f"{shard}.jsonl"
+
+
+def stored_path(out: Location, shard: str) -> Location:
+    """Where a worker notes what a store holds since it put a shard there."""
+    return out / WORK_DIR / f"{shard}.stored"
 
 
 def build_shard(
@@ -81,15 +88,19 @@ def build_shard(
       OutputError: If the output cannot be written.
       BuildError: If the plan on disk is not the one that was made.
     """
-    out = Path(job.out)
+    out = locate(job.out)
     with files.atomic_file(out / shard.name) as file:
         contents = _Contents(shard, job, RecordWriter(file))
-        for line in _read_plan(out, shard):
+        for line in read_ahead(_read_plan(out, shard), contents.source):
             contents.add(line)
             on_records(1)
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
+    if isinstance(out, RemotePath):
+        found = (out / shard.name).entry()
+        stored = [receipt.sha256, found.state if found else ""]
+        files.write_atomic(stored_path(out, shard.name), orjson.dumps(stored))
     write_receipt(out, receipt)
     return receipt
 
@@ -101,7 +112,7 @@ class _Contents:
         self, shard: PlannedShard, job: BuildJob, writer: RecordWriter
     ) -> None:
         self._shard, self._job, self._writer = shard, job, writer
-        self._source = files.SourceFolder(job.source)
+        self.source = files.SourceFolder(job.source)
         self._counts = Counts()
         self._entries: list[tuple[str, str, str]] = []
         self._rejects: list[Reject] = []
@@ -109,14 +120,14 @@ class _Contents:
     def add(self, line: bytes) -> None:
         """Builds one record and writes it, or notes why it is left out."""
         planned = parse_plan_line(line)
-        self._source.forget()
+        self.source.forget()
         bad_objects: list[AnnotationError] = []
         is_strict = self._job.on_error == "fail"
         try:
             record = encode_record(
                 planned.data,
                 self._job.label_map,
-                self._source,
+                self.source,
                 number=planned.number,
                 on_bad_object=None if is_strict else bad_objects.append,
             )
@@ -159,10 +170,10 @@ class _Contents:
         )
 
     def _digest(self, line: bytes, planned: PlannedRecord) -> str:
-        num_bytes, digest = source_digest(line, planned.data, self._source)
+        num_bytes, digest = source_digest(line, planned.data, self.source)
         # A pipe has no size until it is read; a file that changed has another one now.
         if num_bytes != planned.source_bytes and planned.source_bytes != sum(
-            size for size, _ in source_states(planned.data, self._source)
+            size for size, _ in source_states(planned.data, self.source)
         ):
             raise BuildError(
                 f"the source of record {planned.data['key']!r} changed during the "
@@ -194,9 +205,11 @@ class _Contents:
         ]
 
 
-def _read_plan(out: Path, shard: PlannedShard) -> list[bytes]:
+def _read_plan(out: Location, shard: PlannedShard) -> list[bytes]:
     try:
         text = plan_path(out, shard.name).read_bytes()
+    except StorageError:
+        raise
     except OSError as error:
         raise BuildError(
             f"the plan of {shard.name} cannot be read: {error.strerror}. Workers need "

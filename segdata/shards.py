@@ -16,12 +16,12 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import google_crc32c
 
 from segdata.errors import CorruptionError
+from segdata.remote_path import Location
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -92,7 +92,7 @@ class RawRecord:
     """The serialized `tf.train.Example`."""
 
 
-def read_records(path: Path) -> Iterator[RawRecord]:
+def read_records(path: Location) -> Iterator[RawRecord]:
     """Reads a shard record by record and checks both CRCs of each.
 
     Raises:
@@ -100,7 +100,7 @@ def read_records(path: Path) -> Iterator[RawRecord]:
         names file, record and byte.
     """
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             yield from _read_open(file, path)
     except OSError as error:
         raise CorruptionError(
@@ -108,7 +108,7 @@ def read_records(path: Path) -> Iterator[RawRecord]:
         ) from error
 
 
-def read_record_at(file: IO[bytes], offset: int, path: Path, index: int) -> bytes:
+def read_record_at(file: IO[bytes], offset: int, path: Location, index: int) -> bytes:
     """Reads the record at a known offset of an open shard, CRCs checked.
 
     Raises:
@@ -121,7 +121,7 @@ def read_record_at(file: IO[bytes], offset: int, path: Path, index: int) -> byte
     return data
 
 
-def read_size_at(file: IO[bytes], offset: int, path: Path, index: int) -> int:
+def read_size_at(file: IO[bytes], offset: int, path: Location, index: int) -> int:
     """Framed size in bytes of the record at a known offset, its length's CRC checked.
 
     Raises:
@@ -134,7 +134,7 @@ def read_size_at(file: IO[bytes], offset: int, path: Path, index: int) -> int:
     return length + FRAME_BYTES
 
 
-def _read_open(file: IO[bytes], path: Path) -> Iterator[RawRecord]:
+def _read_open(file: IO[bytes], path: Location) -> Iterator[RawRecord]:
     index = offset = 0
     while (data := _read_one(file, path, index, offset)) is not None:
         yield RawRecord(index, offset, data)
@@ -142,7 +142,7 @@ def _read_open(file: IO[bytes], path: Path) -> Iterator[RawRecord]:
         index += 1
 
 
-def _read_one(file: IO[bytes], path: Path, index: int, offset: int) -> bytes | None:
+def _read_one(file: IO[bytes], path: Location, index: int, offset: int) -> bytes | None:
     length = _read_length(file, path, index, offset)
     if length is None:
         return None
@@ -155,7 +155,9 @@ def _read_one(file: IO[bytes], path: Path, index: int, offset: int) -> bytes | N
     return data
 
 
-def _read_length(file: IO[bytes], path: Path, index: int, offset: int) -> int | None:
+def _read_length(
+    file: IO[bytes], path: Location, index: int, offset: int
+) -> int | None:
     header = file.read(_HEADER.size)
     if not header:
         return None
@@ -167,7 +169,7 @@ def _read_length(file: IO[bytes], path: Path, index: int, offset: int) -> int | 
     return int(length)
 
 
-def _damaged(path: Path, index: int, offset: int, what: str) -> CorruptionError:
+def _damaged(path: Location, index: int, offset: int, what: str) -> CorruptionError:
     return CorruptionError(
         f"{path.name}: record {index} is damaged at byte {offset}: {what}.",
         reason="record-damaged",

@@ -7,11 +7,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from segdata import files, tfds_metadata
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
 from segdata.manifest import Manifest
+from segdata.remote_path import Location
 from segdata.version import __version__
 
 LABELS_NAME = "labels.txt"
@@ -38,7 +37,7 @@ def sidecar_files(manifest: Manifest) -> dict[str, bytes]:
     }
 
 
-def write_sidecars(out: Path, manifest: Manifest) -> None:
+def write_sidecars(out: Location, manifest: Manifest) -> None:
     """Writes them, and removes those that this build does not have."""
     contents = sidecar_files(manifest)
     for name in SIDECAR_NAMES:
@@ -48,7 +47,7 @@ def write_sidecars(out: Path, manifest: Manifest) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def changed_sidecars(out: Path, manifest: Manifest) -> list[str]:
+def changed_sidecars(out: Location, manifest: Manifest) -> list[str]:
     """Those that are missing or not what the manifest gives.
 
     None are looked at in a build of another version, which may have written others.
@@ -59,7 +58,7 @@ def changed_sidecars(out: Path, manifest: Manifest) -> list[str]:
     return [name for name in contents if _read(out / name) != contents[name]]
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Location) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError:

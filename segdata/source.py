@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import overload
 
+from segdata import locations
 from segdata.arrays import ArrayOptions, ArraySource, MaskArrays, Transform
 from segdata.errors import CorruptionError, OptionError
 from segdata.manifest import read_manifest
 from segdata.receipt import read_receipt
 from segdata.record import Record
 from segdata.record_parser import parse_record
+from segdata.remote_path import Address, locate
 from segdata.shards import read_record_at
 
 
@@ -30,14 +30,14 @@ class RecordSource(Sequence[Record]):
       keys: Key of every record, in the order of the shards.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], split: str) -> None:
+    def __init__(self, directory: Address, split: str) -> None:
         """Opens a split.
 
         Raises:
           OutputError: If `directory` holds no finished build.
           OptionError: If the split is unknown.
         """
-        self._directory = Path(directory)
+        self._directory = locate(directory)
         self.manifest = read_manifest(self._directory)
         if split not in self.manifest.splits:
             raise OptionError(
@@ -45,9 +45,12 @@ class RecordSource(Sequence[Record]):
                 f"{', '.join(self.manifest.splits)}."
             )
         shards = self.manifest.splits[split].shards
-        receipts = [read_receipt(self._directory, shard.name) for shard in shards]
+        receipts = locations.each(
+            self._directory, lambda s: read_receipt(self._directory, s.name), shards
+        )
         self._names = [receipt.name for receipt in receipts]
         self._offsets = [[e.offset for e in receipt.records] for receipt in receipts]
+        self._sizes = [[e.size for e in receipt.records] for receipt in receipts]
         self._starts = [0, *itertools.accumulate(map(len, self._offsets))]
         self.keys = [entry.key for receipt in receipts for entry in receipt.records]
 
@@ -74,8 +77,8 @@ class RecordSource(Sequence[Record]):
         within = position - self._starts[shard]
         path = self._directory / self._names[shard]
         try:
-            with open(path, "rb") as file:
-                offset = self._offsets[shard][within]
+            offset, size = self._offsets[shard][within], self._sizes[shard][within]
+            with locations.open_at(path, offset, size) as file:
                 data = read_record_at(file, offset, path, within)
         except OSError as error:
             raise CorruptionError(

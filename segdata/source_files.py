@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from segdata import files
+from segdata import files, locations
 from segdata.errors import AnnotationError
+from segdata.remote_path import Address
 
 
 def source_files(data: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -24,9 +24,9 @@ def source_files(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def source_states(
-    data: Mapping[str, Any], source: str | os.PathLike[str], *, is_strict: bool = False
-) -> list[tuple[int, int]]:
-    """Size in bytes and time of change in ns of each of a record's files.
+    data: Mapping[str, Any], source: Address, *, is_strict: bool = False
+) -> list[locations.State]:
+    """The state of each of a record's files: its size in bytes and what tells versions.
 
     Args:
       data: The annotation dict.
@@ -37,7 +37,7 @@ def source_states(
       ImageError: If a file is missing.
       AnnotationError: If a path leaves the folder.
     """
-    states = []
+    states: list[locations.State] = []
     for what, path in source_files(data):
         try:
             state = files.file_state(source, path)

@@ -7,10 +7,8 @@ options give the same bytes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import orjson
@@ -21,6 +19,7 @@ from segdata.identity import key_hash
 from segdata.label_map import LabelMap
 from segdata.manifest import STATS_NAME, Manifest, read_manifest
 from segdata.receipt import read_receipt
+from segdata.remote_path import Address, Location, locate
 from segdata.split_summary import summarize_split
 from segdata.tally import SIZE_EDGES, SplitTally
 
@@ -63,7 +62,7 @@ def num_ids(label_map: LabelMap) -> int:
 
 
 def finish(
-    directory: Path, tallies: Mapping[str, SplitTally], options: StatsOptions
+    directory: Location, tallies: Mapping[str, SplitTally], options: StatsOptions
 ) -> bytes:
     """Makes `stats.json` of what was counted.
 
@@ -99,20 +98,20 @@ def finish(
 
 
 def write_stats(
-    directory: Path, tallies: Mapping[str, SplitTally], options: StatsOptions
+    directory: Location, tallies: Mapping[str, SplitTally], options: StatsOptions
 ) -> None:
     """Writes `stats.json`, whole or not at all; see `finish`."""
     files.write_atomic(directory / STATS_NAME, finish(directory, tallies, options))
 
 
-def read_stats(directory: str | os.PathLike[str]) -> dict[str, Any]:
+def read_stats(directory: Address) -> dict[str, Any]:
     """Reads the statistics of a finished build.
 
     Raises:
       OutputError: If there are none, or they are of another build.
       CorruptionError: If they cannot be understood.
     """
-    path = Path(directory, STATS_NAME)
+    path = locate(directory) / STATS_NAME
     advice = f"Run `segdata stats {directory}`."
     try:
         data: dict[str, Any] = orjson.loads(path.read_bytes())
@@ -138,7 +137,7 @@ def read_stats(directory: str | os.PathLike[str]) -> dict[str, Any]:
     return data
 
 
-def _duplicates(directory: Path, manifest: Manifest) -> dict[str, Any]:
+def _duplicates(directory: Location, manifest: Manifest) -> dict[str, Any]:
     """Groups of `split/key` with the same image bytes, within a split and across."""
     owners: dict[str, list[tuple[str, str]]] = {}
     for name, split in manifest.splits.items():

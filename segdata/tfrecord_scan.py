@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import IO, cast
 
 import google_crc32c
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError
+from segdata.remote_path import Location
 from segdata.shards import masked_crc
 
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
@@ -45,14 +45,14 @@ class ScannedRecord:
     """What is wrong with it; empty for an intact record."""
 
 
-def scan_records(path: Path) -> Iterator[ScannedRecord]:
+def scan_records(path: Location) -> Iterator[ScannedRecord]:
     """Reads every record of a TFRecord file, plain, gzip or zlib.
 
     Raises:
       CorruptionError: If the file cannot be read at all.
     """
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             compression = _compression(file)
             if compression == "gzip":
                 with gzip.open(file, "rb") as stream:
@@ -68,14 +68,14 @@ def scan_records(path: Path) -> Iterator[ScannedRecord]:
         ) from error
 
 
-def compression_of(path: Path) -> str:
+def compression_of(path: Location) -> str:
     """`none`, `gzip` or `zlib`, by content.
 
     Raises:
       CorruptionError: If the file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             return _compression(file)
     except OSError as error:
         raise CorruptionError(

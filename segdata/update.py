@@ -14,24 +14,24 @@ from run to run, and without it the source files are hashed.
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import orjson
 
-from segdata import build_state, files
+from segdata import build_state, files, locations
 from segdata.build_state import NOTES_NAME, STAGING_DIR
 from segdata.errors import CorruptionError, OutputError
+from segdata.locations import sorted_glob
 from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
 from segdata.plan import Plan, PlannedShard, parse_plan_line
 from segdata.progress import display
 from segdata.receipt import INDEX_DIR, ShardReceipt, dali_index_path, read_receipt
+from segdata.remote_path import Location
 from segdata.sidecars import sidecar_files
 from segdata.source_files import source_digest
 
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 def outdated(
-    out: Path, plan: Plan, settings: str, source: Path
+    out: Location, plan: Plan, settings: str, source: Location
 ) -> tuple[PlannedShard, ...]:
     """Finds the shards that a finished build lacks or has from another source.
 
@@ -64,11 +64,16 @@ def outdated(
     noted = _read_notes(out)
     doubtful = []
     current = set()
-    for shard in plan.shards:
-        receipt = _receipt_of(out, shard)
+    receipts = locations.each(out, lambda shard: _receipt_of(out, shard), plan.shards)
+    found = [s for s, r in zip(plan.shards, receipts, strict=True) if r is not None]
+    notes = locations.each(out, lambda shard: _note(out, shard), found)
+    is_noted = {
+        s.name: n == noted.get(s.name) for s, n in zip(found, notes, strict=True)
+    }
+    for shard, receipt in zip(plan.shards, receipts, strict=True):
         if receipt is None:
             continue
-        if _note(out, shard) == noted.get(shard.name):
+        if is_noted[shard.name]:
             current.add(shard.name)
         else:
             doubtful.append((shard, receipt))
@@ -76,7 +81,7 @@ def outdated(
     return tuple(shard for shard in plan.shards if shard.name not in current)
 
 
-def staging_folder(out: Path, settings: str) -> Path:
+def staging_folder(out: Location, settings: str) -> Location:
     """Where an update is built; what is left there of one of other settings goes.
 
     Raises:
@@ -85,7 +90,7 @@ def staging_folder(out: Path, settings: str) -> Path:
     staging = out / STAGING_DIR
     if staging.exists() and build_state.recognize(staging).settings != settings:
         try:
-            shutil.rmtree(staging)
+            locations.remove_tree(staging)
         except OSError as error:
             raise OutputError(
                 f"cannot remove {staging}: {error.strerror}.", reason="unwritable"
@@ -93,14 +98,15 @@ def staging_folder(out: Path, settings: str) -> Path:
     return staging
 
 
-def note_sources(out: Path, plan: Plan) -> None:
+def note_sources(out: Location, plan: Plan) -> None:
     """Notes the states of source files and shards for the next update."""
-    notes = {shard.name: _note(out, shard) for shard in plan.shards}
+    noted = locations.each(out, lambda shard: _note(out, shard), plan.shards)
+    notes = {shard.name: note for shard, note in zip(plan.shards, noted, strict=True)}
     with suppress(OutputError):  # the build is complete without it
         files.write_atomic(_notes_path(out), orjson.dumps(notes), durable=False)
 
 
-def complete(out: Path) -> None:
+def complete(out: Location) -> None:
     """Moves the shards of a finished update in, where there is one.
 
     Can be called again after it was interrupted at any point.
@@ -112,7 +118,7 @@ def complete(out: Path) -> None:
     if not (staging / MANIFEST_NAME).exists():
         return
     if _changes_nothing(out, staging):
-        shutil.rmtree(staging, ignore_errors=True)
+        locations.remove_tree(staging, ignore_errors=True)
         return
     new = read_manifest(staging)
     names = {shard.name for split in new.splits.values() for shard in split.shards}
@@ -120,14 +126,14 @@ def complete(out: Path) -> None:
         (out / MANIFEST_NAME).unlink(missing_ok=True)
         files.sync_folder(out)  # it must be gone before anything else changes
         build_state.remove_other_shards(out, names)
-        for path in _to_move(staging):
-            os.replace(path, out / path.relative_to(staging))
+        for folder, paths in _to_move(staging):
+            locations.each(out, functools.partial(_move_into, out / folder), paths)
         beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
         for name in set(build_state.SIDE_FILES) - beside:
             (out / name).unlink(missing_ok=True)
-        os.replace(staging / MANIFEST_NAME, out / MANIFEST_NAME)
+        locations.move(staging / MANIFEST_NAME, out / MANIFEST_NAME)
         files.sync_folder(out)
-        shutil.rmtree(staging)
+        locations.remove_tree(staging)
     except OSError as error:
         raise OutputError(
             f"cannot update {out}: {error.strerror}. Check the permissions, then run "
@@ -136,7 +142,7 @@ def complete(out: Path) -> None:
         ) from error
 
 
-def _changes_nothing(out: Path, staging: Path) -> bool:
+def _changes_nothing(out: Location, staging: Location) -> bool:
     """Whether a finished update wrote no shard and the manifest that is there."""
     with suppress(OSError):
         old, new = ((f / MANIFEST_NAME).read_bytes() for f in (out, staging))
@@ -144,12 +150,15 @@ def _changes_nothing(out: Path, staging: Path) -> bool:
     return False
 
 
-def _to_move(staging: Path) -> Iterator[Path]:
-    """Every file of a finished update but the manifest, receipts last."""
+def _move_into(folder: Location, path: Location) -> None:
+    locations.move(path, folder / path.name)
+
+
+def _to_move(staging: Location) -> Iterator[tuple[str, list[Location]]]:
+    """Folder, and files in it: all of an update but the manifest, receipts last."""
     for folder, pattern in ((".", "*"), (INDEX_DIR, "*.idx"), (INDEX_DIR, "*.json")):
-        for path in sorted((staging / folder).glob(pattern)):
-            if path.is_file() and path.name != MANIFEST_NAME:
-                yield path
+        paths = sorted_glob(staging / folder, pattern)
+        yield folder, [p for p in paths if p.is_file() and p.name != MANIFEST_NAME]
 
 
 def _tell_new_numbers(old: Manifest, plan: Plan) -> None:
@@ -165,7 +174,7 @@ def _tell_new_numbers(old: Manifest, plan: Plan) -> None:
             )
 
 
-def _receipt_of(out: Path, shard: PlannedShard) -> ShardReceipt | None:
+def _receipt_of(out: Location, shard: PlannedShard) -> ShardReceipt | None:
     """The receipt of a shard that has the plan and size it should have."""
     try:
         receipt = read_receipt(out, shard.name)
@@ -179,9 +188,9 @@ def _receipt_of(out: Path, shard: PlannedShard) -> ShardReceipt | None:
 
 
 def _unchanged(
-    out: Path,
+    out: Location,
     plan: Plan,
-    source: Path,
+    source: Location,
     doubtful: list[tuple[PlannedShard, ShardReceipt]],
 ) -> Iterator[str]:
     """Names of those shards whose bytes and source files are what they were."""
@@ -203,7 +212,9 @@ def _unchanged(
                 yield shard.name
 
 
-def _is_unchanged(out: Path, lines: bytes, source: Path, receipt: ShardReceipt) -> bool:
+def _is_unchanged(
+    out: Location, lines: bytes, source: Location, receipt: ShardReceipt
+) -> bool:
     folder = files.SourceFolder(source)
     known = receipt.sources()
     for line in lines.splitlines():
@@ -212,17 +223,15 @@ def _is_unchanged(out: Path, lines: bytes, source: Path, receipt: ShardReceipt) 
         folder.forget()
         if known.get(planned.data["key"]) != digest:
             return False
-    with open(out / receipt.name, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == receipt.sha256
+    return build_state.file_sha256(out / receipt.name) == receipt.sha256
 
 
-def _note(out: Path, shard: PlannedShard) -> list[int | str]:
+def _note(out: Location, shard: PlannedShard) -> list[int | str]:
     """The state of a shard and of its source files."""
-    found = (out / shard.name).stat()
-    return [found.st_size, found.st_mtime_ns, shard.state_sha256]
+    return [*locations.state_of(out / shard.name), shard.state_sha256]
 
 
-def _read_notes(out: Path) -> dict[str, list[int | str]]:
+def _read_notes(out: Location) -> dict[str, list[int | str]]:
     try:
         notes = orjson.loads(_notes_path(out).read_bytes())
     except (OSError, ValueError):
@@ -230,5 +239,5 @@ def _read_notes(out: Path) -> dict[str, list[int | str]]:
     return notes if isinstance(notes, dict) else {}
 
 
-def _notes_path(out: Path) -> Path:
+def _notes_path(out: Location) -> Location:
     return out / INDEX_DIR / NOTES_NAME

@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -29,6 +28,7 @@ from segdata.receipt import (
 )
 from segdata.record import Record
 from segdata.record_parser import parse_record
+from segdata.remote_path import Location
 from segdata.shards import read_record_at, read_size_at
 
 
@@ -43,7 +43,7 @@ class Problem:
 
 
 def verify_shard(
-    directory: Path,
+    directory: Location,
     shard: ShardSummary,
     label_map: LabelMap,
     on_record: Callable[[int], None],
@@ -86,7 +86,7 @@ def verify_shard(
             yield Problem(shard=shard.name, message=message)
 
 
-def stray_files(directory: Path, manifest: Manifest) -> list[str]:
+def stray_files(directory: Location, manifest: Manifest) -> list[str]:
     """Files that look like shards of this dataset but are not in its manifest.
 
     A reader that globs for shards would read them.
@@ -97,14 +97,14 @@ def stray_files(directory: Path, manifest: Manifest) -> list[str]:
 
 
 def _check_file(
-    directory: Path, shard: ShardSummary, receipt: ShardReceipt, *, is_fast: bool
+    directory: Location, shard: ShardSummary, receipt: ShardReceipt, *, is_fast: bool
 ) -> Iterator[str]:
     text = receipt_path(directory, shard.name).read_bytes()
     if hashlib.sha256(text).hexdigest() != shard.receipt_sha256:
         yield f"{shard.name}: its receipt in index/ is not the manifest's"
     path = directory / shard.name
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             num_bytes = file.seek(0, os.SEEK_END)
             file.seek(0)
             digest = shard.sha256
@@ -123,7 +123,7 @@ def _check_file(
 
 
 def _check_records(
-    path: Path,
+    path: Location,
     receipt: ShardReceipt,
     check: Callable[[IO[bytes], int, IndexEntry], None],
     on_record: Callable[[int], None],
@@ -133,7 +133,7 @@ def _check_records(
     So one damaged record does not hide the others.
     """
     end = 0
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         for index, entry in enumerate(receipt.records):
             try:
                 check(file, index, entry)
@@ -147,11 +147,11 @@ def _check_records(
             yield f"{path.name}: {file.tell() - end} bytes follow the last record"
 
 
-def _named(path: Path, index: int, entry: IndexEntry) -> str:
+def _named(path: Location, index: int, entry: IndexEntry) -> str:
     return f"{path.name}: record {index} ({entry.key!r})"
 
 
-def _without_name(error: Exception, path: Path, index: int) -> str:
+def _without_name(error: Exception, path: Location, index: int) -> str:
     text = str(error).removeprefix(f"{path.name}: record {index} ")
     return text.removeprefix("is ").rstrip(".")
 

@@ -6,6 +6,7 @@
 - `real_build`: builds a dataset of `shared_data` by its format's name, once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
 - `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
+- `s3`: an S3 server on loopback, reached through the environment.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
 """
 
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -108,6 +110,28 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
         }
 
     return hashes
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[Any]:
+    from s3_server import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(_s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same server for all tests: each uses names of its own."""
+    from s3_server import KEY, SECRET
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    _s3_server.requests.clear()
+    return _s3_server
 
 
 @pytest.fixture(scope="session")

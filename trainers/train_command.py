@@ -13,7 +13,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 from click.core import ParameterSource
 
+from segdata.commands.location import LocationType
 from segdata.errors import MissingDependencyError, OptionError
+from segdata.remote_path import Location
 from segdata.trainers.models import MODELS
 from segdata.trainers.presets import PRESETS, preset
 from segdata.trainers.train_options import TrainOptions
@@ -89,7 +91,11 @@ _FIELDS = [item for item in dataclasses.fields(TrainOptions) if "help" in item.m
 
 
 def train_options(
-    ctx: click.Context, model: str, data: Path, name: str | None, given: dict[str, Any]
+    ctx: click.Context,
+    model: str,
+    data: Location,
+    name: str | None,
+    given: dict[str, Any],
 ) -> TrainOptions:
     """Options from the command line, before those of a preset, before the defaults."""
     if name:
@@ -101,7 +107,7 @@ def train_options(
 
 @click.command()
 @click.argument("model", type=click.Choice(list(MODELS)))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=LocationType())
 @click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
@@ -124,7 +130,7 @@ def train(
     ctx: click.Context,
     /,
     model: str,
-    data: Path,
+    data: Location,
     run_dir: Path,
     preset_name: str | None,
     backend: str | None,

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from segdata.commands.location import LocationType
 from segdata.difference import BuildDifference, RecordDifference, compare_builds
 from segdata.errors import OptionError, SegdataError, short_repr
 from segdata.manifest import read_manifest
 from segdata.progress import display
+from segdata.remote_path import Location
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 
 
 @click.command()
-@click.argument("out_a", type=click.Path(path_type=Path))
-@click.argument("out_b", type=click.Path(path_type=Path))
+@click.argument("out_a", type=LocationType())
+@click.argument("out_b", type=LocationType())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
     "--limit",
@@ -30,7 +31,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 )
 @click.pass_context
 def diff(
-    ctx: click.Context, out_a: Path, out_b: Path, as_json: bool, limit: int
+    ctx: click.Context, out_a: Location, out_b: Location, as_json: bool, limit: int
 ) -> None:
     """Tell exactly what differs between two finished builds.
 
@@ -51,7 +52,7 @@ def diff(
     ctx.exit(0 if found.is_empty else 1)
 
 
-def _compare(out_a: Path, out_b: Path) -> BuildDifference:
+def _compare(out_a: Location, out_b: Location) -> BuildDifference:
     splits = [s for out in (out_a, out_b) for s in read_manifest(out).splits.values()]
     with display(sum(s.num_records for s in splits) // 2, "comparing") as advance:
         return compare_builds(out_a, out_b, advance)

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError
+from segdata.remote_path import Location
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.argument("dest", type=click.Path(path_type=Path))
+@click.argument("out", type=LocationType())
+@click.argument("dest", type=LocalPathType())
 @click.option(
     "--to",
     "target",
@@ -25,7 +27,7 @@ from segdata.errors import OptionError
     is_flag=True,
     help="coco: polygons in place of RLE, wherever they decode to the same mask.",
 )
-def export(out: Path, dest: Path, target: str, polygons: bool) -> None:
+def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
     """Write a build as files again: images byte by byte, annotations in another layout.
 
     DEST appears when it is whole. What the target has no place for is counted and told.

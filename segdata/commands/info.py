@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from pathlib import Path
 
 import click
 
+from segdata.commands.location import LocationType
 from segdata.commands.reading_lines import reading_snippets, shard_glob
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.label_map import LabelClass
 from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
+from segdata.remote_path import Location
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=LocationType())
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def info(out: Path, as_json: bool) -> None:
+def info(out: Location, as_json: bool) -> None:
     """Tell what a finished build holds: splits, classes, sizes, shards."""
     result = read_manifest(out)
     if as_json:
@@ -36,7 +37,7 @@ def info(out: Path, as_json: bool) -> None:
     _print_reading(result, out)
 
 
-def print_summary(result: Manifest, out: Path) -> None:
+def print_summary(result: Manifest, out: Location) -> None:
     """Prints splits and everything a person should know of a build."""
     rows = [("split", "images", "objects", "shards", "size", "image size")]
     for name, split in result.splits.items():
@@ -101,7 +102,7 @@ def _print_shares(
     print_table(rows)
 
 
-def _print_reading(result: Manifest, out: Path) -> None:
+def _print_reading(result: Manifest, out: Location) -> None:
     click.echo("\nshards")
     for split in result.splits.values():
         click.echo(f"  {shard_glob(out, split)}")

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from segdata.commands.location import LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.errors import CorruptionError, OptionError
 from segdata.inspection import FileSummary, KeySummary, read_values, summarize
+from segdata.remote_path import Location
 from segdata.tfrecord_scan import ScannedRecord, compression_of, scan_records
 
 _MAX_SHOWN = 20
 
 
 @click.command()
-@click.argument("shard", type=click.Path(path_type=Path))
+@click.argument("shard", type=LocationType())
 @click.argument("index", type=click.IntRange(min=0), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every record.")
-def inspect(shard: Path, index: int | None, as_json: bool) -> None:
+def inspect(shard: Location, index: int | None, as_json: bool) -> None:
     """Tell what a TFRecord file holds, ours or not: keys, kinds, lengths, values.
 
     With INDEX, one record: its values in short. A damaged record is named, and reading
@@ -46,7 +47,7 @@ def inspect(shard: Path, index: int | None, as_json: bool) -> None:
         )
 
 
-def _show_file(shard: Path, as_json: bool) -> list[ScannedRecord]:
+def _show_file(shard: Location, as_json: bool) -> list[ScannedRecord]:
     compression = compression_of(shard)
     summary = summarize(scan_records(shard))
     if as_json:
@@ -75,7 +76,7 @@ def _show_file(shard: Path, as_json: bool) -> list[ScannedRecord]:
     return summary.damages
 
 
-def _show_record(shard: Path, index: int, as_json: bool) -> list[ScannedRecord]:
+def _show_record(shard: Location, index: int, as_json: bool) -> list[ScannedRecord]:
     last = -1
     for record in scan_records(shard):
         last = record.index
@@ -133,7 +134,9 @@ def _record_row(record: ScannedRecord) -> tuple[str, ...]:
     return f"{record.index}", f"{record.offset}", format_bytes(record.size), state
 
 
-def _file_json(shard: Path, compression: str, summary: FileSummary) -> dict[str, Any]:
+def _file_json(
+    shard: Location, compression: str, summary: FileSummary
+) -> dict[str, Any]:
     return {
         "file": str(shard),
         "compression": compression,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from segdata import features
 from segdata.features import Feature
 from segdata.manifest import Manifest, SplitSummary
 from segdata.receipt import INDEX_DIR
+from segdata.remote_path import Location
 from segdata.sidecars import PBTXT_NAME
 
 _TYPES = {"bytes": "string", "int64": "int64", "float": "float32"}
@@ -26,13 +27,13 @@ class Snippet:
     """Whether the lines are a program that stands on its own."""
 
 
-def shard_glob(out: Path, split: SplitSummary) -> str:
+def shard_glob(out: Location, split: SplitSummary) -> str:
     """A pattern that matches the shards of a split and nothing else."""
     stem, _, numbers = split.shards[0].name.partition(".tfrecord-")
     return f"{out / stem}.tfrecord-*-of-{numbers.rpartition('-of-')[2]}"
 
 
-def reading_snippets(manifest: Manifest, out: Path) -> list[Snippet]:
+def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
     """What to paste to read the first split of a build.
 
     Args:
@@ -84,7 +85,7 @@ def reading_snippets(manifest: Manifest, out: Path) -> list[Snippet]:
     return snippets
 
 
-def _streams(manifest: Manifest, out: Path, split: str) -> list[Snippet]:
+def _streams(manifest: Manifest, out: Location, split: str) -> list[Snippet]:
     """Our own `tf.data` streams."""
     label_map = manifest.label_map
     wanted = (
@@ -142,8 +143,8 @@ def _spec(feature: Feature) -> str:
     return f"tf.io.FixedLenFeature([], {dtype})"
 
 
-def _dali(out: Path, shards: str) -> Snippet:
-    index = f"{out / INDEX_DIR / Path(shards).name}.idx"
+def _dali(out: Location, shards: str) -> Snippet:
+    index = f"{out / INDEX_DIR / PurePosixPath(shards).name}.idx"
     image = f"{features.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
     return Snippet(
         title="DALI (nvidia-dali-cuda120), in a pipeline",
@@ -159,7 +160,7 @@ def _dali(out: Path, shards: str) -> Snippet:
     )
 
 
-def _tf_models(manifest: Manifest, out: Path, shards: str) -> list[Snippet]:
+def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
     """TF Model Garden and the Object Detection API, which want PNG masks."""
     found = []
     read = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from segdata.commands.location import LocalPathType
 from segdata.errors import OutputError
 
 SAMPLES = {
@@ -20,7 +21,7 @@ SAMPLES = {
 
 @click.command()
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(list(SAMPLES)))
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=LocalPathType())
 @click.option(
     "--train",
     type=click.IntRange(min=0),

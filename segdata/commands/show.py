@@ -10,15 +10,17 @@ from pathlib import Path
 import click
 import numpy as np
 
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError, OutputError
 from segdata.manifest import read_manifest
 from segdata.record_picture import picture_of
+from segdata.remote_path import Location
 from segdata.sheet import grid
 from segdata.source import RecordSource
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=LocationType())
 @click.option("--split", help="Split to draw from. [default: the first]")
 @click.option(
     "--count",
@@ -44,13 +46,13 @@ from segdata.source import RecordSource
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=LocalPathType(),
     default=Path("grid.jpg"),
     show_default=True,
     help="Picture to write, JPEG or PNG by its suffix.",
 )
 def show(
-    out: Path,
+    out: Location,
     split: str | None,
     count: int,
     keys: tuple[str, ...],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
 from segdata.label_map import LabelMap
+from segdata.remote_path import Location
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Format(Protocol):
     summary: ClassVar[str]
     """One line for `segdata build --help`."""
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Location) -> Scan:
         """Finds the images and annotations below `source`.
 
         Raises:

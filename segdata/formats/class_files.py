@@ -18,10 +18,11 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from segdata.errors import SourceError, short_repr
 from segdata.label_map import RGB, rgb
+from segdata.locations import read_start
+from segdata.remote_path import Location
 
 _MAX_BYTES = 1 << 20  # the longest real ones have some thousand lines
 _MAX_LINE = 1000
@@ -80,7 +81,7 @@ class ClassFile:
         return self.rows[0].color is not None
 
 
-def read_class_file(path: Path, *, needs_colors: bool = False) -> ClassFile:
+def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
     """Reads a class file in any of the forms above.
 
     Stray blanks, repeated tabs, empty lines, a byte-order mark and a missing final
@@ -116,10 +117,9 @@ _Lines = Sequence[tuple[int, str]]
 _Fields = Iterator[tuple[int, str, Mapping[str, str]]]
 
 
-def _text(path: Path) -> str:
+def _text(path: Location) -> str:
     try:
-        with open(path, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_start(path, _MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise SourceError(
                 f"class file {path.name} has more than {_MAX_BYTES} bytes: expected "

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from segdata.errors import OptionError
@@ -29,6 +28,7 @@ from segdata.formats.coco_layout import Kind
 from segdata.formats.coco_panoptic import check_panoptic, png_names
 from segdata.formats.coco_part import CocoPart
 from segdata.label_map import LabelMap
+from segdata.remote_path import Location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Coco:
         },
     )
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         paths = coco_layout.find_json(source, self.annotations, self.kind)
         files = [read_coco(path) for path in paths]
@@ -132,7 +132,7 @@ class Coco:
         )
 
     def _part(
-        self, source: Path, file: CocoFile, num_files: int, *, is_panoptic: bool
+        self, source: Location, file: CocoFile, num_files: int, *, is_panoptic: bool
     ) -> CocoPart:
         path = file.path
         keypoints: RowsByImage | None = None

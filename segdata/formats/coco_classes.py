@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from segdata.label_map import (
     LabelMap,
     distinct_colors,
 )
+from segdata.remote_path import Location
 
 _OWN_FIELDS = ("id", "name", "supercategory", "isthing", "keypoints", "skeleton")
 _MAX_KEYPOINTS = 1000
@@ -28,7 +28,7 @@ Categories = Mapping[Id, Mapping[str, Any]]
 
 
 def merge_categories(
-    files: Iterable[tuple[Path, Sequence[Mapping[str, Any]]]],
+    files: Iterable[tuple[Location, Sequence[Mapping[str, Any]]]],
 ) -> dict[Id, Mapping[str, Any]]:
     """Category id -> category, of all files; what one lacks comes from another.
 
@@ -112,7 +112,7 @@ def painted_label_map(classes: tuple[LabelClass, ...], *, has_void: bool) -> Lab
 
 
 def _checked(
-    rows: Sequence[Mapping[str, Any]], path: Path
+    rows: Sequence[Mapping[str, Any]], path: Location
 ) -> dict[Id, Mapping[str, Any]]:
     categories: dict[Id, Mapping[str, Any]] = {}
     for row in rows:
@@ -141,7 +141,7 @@ def _checked(
     return categories
 
 
-def _check_keypoints(row: Mapping[str, Any], called: str, path: Path) -> None:
+def _check_keypoints(row: Mapping[str, Any], called: str, path: Location) -> None:
     names = row.get("keypoints") or []
     if (
         not isinstance(names, list)
@@ -166,7 +166,7 @@ def _is_pair(bone: Any) -> bool:
     return isinstance(bone, list) and [type(end) for end in bone] == [int, int]
 
 
-def _bad(path: Path, message: str) -> SourceError:
+def _bad(path: Location, message: str) -> SourceError:
     return SourceError(f"{path.name}: {message}", reason="bad-category")
 
 

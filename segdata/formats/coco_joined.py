@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from segdata.errors import AnnotationError, short_repr
@@ -21,10 +20,11 @@ from segdata.formats.coco_json import (
     sort_rows,
 )
 from segdata.formats.json_tables import Row, parse_rows, read_tables
+from segdata.remote_path import Location
 
 
 def read_keypoints_file(
-    path: Path, file: CocoFile
+    path: Location, file: CocoFile
 ) -> tuple[RowsByImage, list[dict[str, Any]]]:
     """Reads keypoints that belong to the images of another file.
 
@@ -70,7 +70,7 @@ def join_keypoints(
     return joined
 
 
-def read_captions_file(path: Path, images: Mapping[Id, Row]) -> RowsByImage:
+def read_captions_file(path: Location, images: Mapping[Id, Row]) -> RowsByImage:
     """Reads captions; one that is no text is a problem and left out.
 
     Raises:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -25,6 +24,7 @@ from segdata.formats.json_tables import (
     read_tables,
     row_keys,
 )
+from segdata.remote_path import Location
 
 Id = int | str
 
@@ -35,7 +35,7 @@ _MAX_INFO_BYTES = 1 << 20
 class RowsByImage:
     """The annotations of one file, handed to the images they belong to."""
 
-    path: Path
+    path: Location
     """Where they were read."""
     rows: Mapping[Id, Sequence[Row]]
     """Image id -> its annotations, in the file's order; only images that have some."""
@@ -59,7 +59,7 @@ class RowsByImage:
 class CocoFile:
     """The parts of one JSON that make a dataset."""
 
-    path: Path
+    path: Location
     """Where it was read."""
     images: Mapping[Id, Row]
     """Image id -> image, ids and file names checked."""
@@ -91,7 +91,7 @@ class CocoFile:
             yield image_id, parse_row(row, self.path)
 
 
-def read_coco(path: Path) -> CocoFile:
+def read_coco(path: Location) -> CocoFile:
     """Reads a file of instances or of panoptic segments.
 
     Raises:
@@ -133,7 +133,7 @@ def read_coco(path: Path) -> CocoFile:
 
 
 def rows_by_image(
-    rows: Sequence[Row], images: Mapping[Id, Row], path: Path
+    rows: Sequence[Row], images: Mapping[Id, Row], path: Location
 ) -> RowsByImage:
     """Hands each row of annotations to its image.
 
@@ -178,7 +178,7 @@ def sort_rows(rows: list[dict[str, Any]]) -> None:
         rows.sort(key=_place)
 
 
-def checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
+def checked_id(row: Mapping[str, Any], what: str, path: Location) -> Id:
     """The id of an image or category.
 
     Raises:
@@ -195,14 +195,14 @@ def checked_id(row: Mapping[str, Any], what: str, path: Path) -> Id:
     return value
 
 
-def _parsed_object(row: Row, path: Path, table: str) -> dict[str, Any]:
+def _parsed_object(row: Row, path: Location, table: str) -> dict[str, Any]:
     parsed = parse_row(row, path)
     if not isinstance(parsed, dict):
         raise no_table(path, table)
     return parsed
 
 
-def _unknown_image(row: Row, num_images: int, path: Path) -> AnnotationError:
+def _unknown_image(row: Row, num_images: int, path: Location) -> AnnotationError:
     parsed = parse_row(row, path)
     return AnnotationError(
         f"{path.name}: annotation {short_repr(parsed.get('id'))} is of the unknown "
@@ -222,7 +222,7 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
 
 
 def _checked_info(
-    fields: Mapping[str, Any], path: Path
+    fields: Mapping[str, Any], path: Location
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """What the manifest can hold of it."""
     try:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 from segdata.errors import OptionError, SourceError
+from segdata.locations import path_below, sorted_glob
+from segdata.remote_path import Location
 
 Kind = Literal["auto", "instances", "panoptic"]
 
@@ -25,7 +27,7 @@ _ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
 _PROBED_FILES = 20
 
 
-def find_json(source: Path, given: str, kind: Kind) -> list[Path]:
+def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
     """The files that list images.
 
     Args:
@@ -41,12 +43,12 @@ def find_json(source: Path, given: str, kind: Kind) -> list[Path]:
         path = source / given
         if not path.is_dir():
             return [path]
-        found = sorted(path.glob("*.json"))
+        found = sorted_glob(path, "*.json")
     else:
         found = (
-            sorted((source / "annotations").glob("*.json"))
-            or sorted(source.glob("*.json"))
-            or sorted(source.glob("*/*.json"))
+            sorted_glob(source / "annotations", "*.json")
+            or sorted_glob(source, "*.json")
+            or sorted_glob(source, "*/*.json")
         )
     found = [path for path in found if not path.name.startswith("._")]  # macOS's
     plain = [path for path in found if not _OTHER_FILES.match(path.name)]
@@ -72,8 +74,8 @@ def find_json(source: Path, given: str, kind: Kind) -> list[Path]:
 
 
 def companion(
-    main: Path, prefix: str, given: str, source: Path, *, num_files: int
-) -> Path | None:
+    main: Location, prefix: str, given: str, source: Location, *, num_files: int
+) -> Location | None:
     """The file that says more of the same images, such as captions.
 
     Args:
@@ -97,7 +99,9 @@ def companion(
     return source / given
 
 
-def image_folder(source: Path, main: Path, names: Iterable[str], given: str) -> str:
+def image_folder(
+    source: Location, main: Location, names: Iterable[str], given: str
+) -> str:
     """Folder below the source in which the images of a JSON are; empty for itself.
 
     Args:
@@ -120,7 +124,9 @@ def image_folder(source: Path, main: Path, names: Iterable[str], given: str) -> 
     )
 
 
-def png_folder(source: Path, main: Path, names: Iterable[str], given: str) -> str:
+def png_folder(
+    source: Location, main: Location, names: Iterable[str], given: str
+) -> str:
     """Likewise the folder of the PNGs of a panoptic JSON."""
     beside = _beside(source, main)
     usual = [f"{beside}/{main.stem}", main.stem, f"panoptic/{plain_stem(main)}"]
@@ -143,13 +149,13 @@ def below(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder and not leads_away(name) else name
 
 
-def plain_stem(path: Path) -> str:
+def plain_stem(path: Location) -> str:
     """`instances_train2017.json` -> `train2017`."""
     stem = _OTHER_FILES.sub("", path.stem, count=1)
     return stem.removeprefix("instances").strip("_")
 
 
-def file_titles(paths: Sequence[Path]) -> list[str]:
+def file_titles(paths: Sequence[Location]) -> list[str]:
     """A name for each file; those of one name get their folders' before it."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
@@ -157,7 +163,7 @@ def file_titles(paths: Sequence[Path]) -> list[str]:
     return [f"{path.parent.name}/{path.name}" for path in paths]
 
 
-def split_names(paths: Sequence[Path]) -> list[str | None]:
+def split_names(paths: Sequence[Location]) -> list[str | None]:
     """A split for each file: its name without `instances` and the year.
 
     Files of one name are told apart by their folders.
@@ -174,10 +180,10 @@ def split_names(paths: Sequence[Path]) -> list[str | None]:
 
 
 def _folder(
-    source: Path,
+    source: Location,
     option: tuple[str, str, str],
     usual: Sequence[str],
-    main: Path,
+    main: Location,
     names: Iterable[str],
 ) -> str:
     what, flag, given = option
@@ -206,13 +212,12 @@ def _checked_folder(folder: str, flag: str) -> str:
     return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
 
 
-def _beside(source: Path, main: Path) -> str:
-    if main.is_relative_to(source):
-        return main.parent.relative_to(source).as_posix()
-    return "."  # --annotations led out of it
+def _beside(source: Location, main: Location) -> str:
+    # None where --annotations led out of it.
+    return path_below(main.parent, source) or "."
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(path: Location) -> bool:
     try:
         return path.is_file()
     except OSError:  # such as a name that is too long

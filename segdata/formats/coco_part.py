@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from segdata.annotations import Annotation
@@ -14,6 +13,7 @@ from segdata.formats.coco_json import CocoFile, RowsByImage
 from segdata.formats.coco_layout import below
 from segdata.formats.coco_objects import instance_object
 from segdata.formats.coco_panoptic import add_segments
+from segdata.remote_path import Location
 
 _IMAGE_FIELDS = ("id", "file_name", "height", "width")
 _CAPTION_FIELDS = ("image_id", "caption")
@@ -49,7 +49,7 @@ class CocoPart:
         return f"{files} with {told}"
 
     @property
-    def categories(self) -> list[tuple[Path, Sequence[Mapping[str, Any]]]]:
+    def categories(self) -> list[tuple[Location, Sequence[Mapping[str, Any]]]]:
         """Files and the categories in them."""
         found = [(self.file.path, self.file.categories)]
         if self.keypoints is not None:

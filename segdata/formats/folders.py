@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segdata.errors import SourceError
+from segdata.remote_path import Location, RemotePath
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -48,13 +49,16 @@ class Listing:
         return {stem: paths[0] for stem, paths in self.by_stem.items()}
 
 
-def subfolders(source: Path) -> list[str]:
+def subfolders(source: Location) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones."""
+    if isinstance(source, RemotePath):
+        found = source.entries()
+        return [e.name for e in found if e.is_dir and not e.name.startswith(".")]
     with os.scandir(source) as entries:
         return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
 
 
-def image_files(source: Path, folder: str) -> Files:
+def image_files(source: Location, folder: str) -> Files:
     """Image files of one folder, without those below it.
 
     Raises:
@@ -64,7 +68,7 @@ def image_files(source: Path, folder: str) -> Files:
 
 
 def list_folder(
-    source: Path,
+    source: Location,
     folder: str,
     *,
     recursive: bool = False,
@@ -98,8 +102,17 @@ def list_folder(
     return listing
 
 
-def _walk(folder: Path, inner: str, recursive: bool) -> Iterator[tuple[str, str, bool]]:
+def _walk(
+    folder: Location, inner: str, recursive: bool
+) -> Iterator[tuple[str, str, bool]]:
     """Folder below the first one (empty or with a slash), name, if it is a link."""
+    if isinstance(folder, RemotePath):
+        for item in folder.entries():
+            if not item.is_dir:
+                yield inner, item.name, False
+            elif recursive and not item.name.startswith("."):
+                yield from _walk(folder / item.name, f"{inner}{item.name}/", True)
+        return
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
     for entry in ordered:

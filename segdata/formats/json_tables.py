@@ -11,13 +11,13 @@ import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 
 from segdata.errors import SourceError
+from segdata.remote_path import Location
 
 Row = msgspec.Raw
 """The bytes of one row, a view of its file's. A JSON value; what its texts and numbers
@@ -45,7 +45,7 @@ _decode_keys = msgspec.json.Decoder(RowKeys).decode
 class JsonTables:
     """One file, cut into rows."""
 
-    path: Path
+    path: Location
     """Where it was read."""
     tables: Mapping[str, list[Row]]
     """Key -> rows, in the file's order."""
@@ -54,7 +54,7 @@ class JsonTables:
 
 
 def read_tables(
-    path: Path, tables: Sequence[str], fields: Sequence[str] = ()
+    path: Location, tables: Sequence[str], fields: Sequence[str] = ()
 ) -> JsonTables:
     """Reads a JSON object and cuts its tables into rows.
 
@@ -93,7 +93,7 @@ def read_tables(
     )
 
 
-def parse_row(row: Row, path: Path) -> Any:
+def parse_row(row: Row, path: Location) -> Any:
     """Parses one row.
 
     Raises:
@@ -108,7 +108,7 @@ def parse_row(row: Row, path: Path) -> Any:
         ) from error
 
 
-def parse_rows(rows: Sequence[Row], path: Path) -> list[dict[str, Any]]:
+def parse_rows(rows: Sequence[Row], path: Location) -> list[dict[str, Any]]:
     """Parses rows that are objects: what `parse_row` does, faster.
 
     Raises:
@@ -124,7 +124,7 @@ def parse_rows(rows: Sequence[Row], path: Path) -> list[dict[str, Any]]:
     return parsed
 
 
-def row_keys(row: Row, path: Path, table: str) -> RowKeys:
+def row_keys(row: Row, path: Location, table: str) -> RowKeys:
     """The ids of a row, of whatever type they are.
 
     Raises:
@@ -139,7 +139,7 @@ def row_keys(row: Row, path: Path, table: str) -> RowKeys:
     return RowKeys(*map(parsed.get, RowKeys.__struct_fields__))
 
 
-def no_table(path: Path, name: str) -> SourceError:
+def no_table(path: Location, name: str) -> SourceError:
     """The error for a key that does not hold a list of objects."""
     return SourceError(
         f"{path.name} is not COCO-style JSON: expected the key {name!r} with a list of "
@@ -148,7 +148,7 @@ def no_table(path: Path, name: str) -> SourceError:
 
 
 def _cut(
-    text: bytes, path: Path, tables: Sequence[str], fields: Sequence[str]
+    text: bytes, path: Location, tables: Sequence[str], fields: Sequence[str]
 ) -> msgspec.Struct:
     members: list[tuple[str, Any, None]] = [
         *((name, list[Row], None) for name in tables),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image
 
@@ -12,6 +11,7 @@ from segdata.annotations import LabelEncoding
 from segdata.errors import OptionError, SourceError
 from segdata.formats.class_files import ClassFile, ClassRow
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap, distinct_colors
+from segdata.remote_path import Location
 
 _PROBED_MASKS = 16
 _MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
@@ -64,7 +64,7 @@ def mask_label_map(
     )
 
 
-def recognise_encoding(classes: ClassFile, masks: Sequence[Path]) -> LabelEncoding:
+def recognise_encoding(classes: ClassFile, masks: Sequence[Location]) -> LabelEncoding:
     """How masks spell classes, by the headers of a few of them; no pixels are read.
 
     Colours, where the class file has them and the masks are RGB; where it has no ids,
@@ -79,7 +79,7 @@ def recognise_encoding(classes: ClassFile, masks: Sequence[Path]) -> LabelEncodi
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # over its size: the worker refuses it
-                with Image.open(path) as image:
+                with path.open("rb") as file, Image.open(file) as image:
                     mode, palette = image.mode, image.getpalette("RGB") or []
         except Exception:  # damaged: the worker that reads it says so
             continue

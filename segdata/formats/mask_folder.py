@@ -10,7 +10,7 @@ or the same pair of folders once for each split: `train/images/ train/masks/`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
 from segdata.annotations import LabelEncoding
@@ -20,6 +20,7 @@ from segdata.formats.class_files import ClassFile, read_class_file
 from segdata.formats.folders import subfolders
 from segdata.formats.mask_classes import mask_label_map, recognise_encoding
 from segdata.formats.mask_pairs import FolderPair
+from segdata.remote_path import Location, locate
 
 _DEFAULT_CLASSES = ("classes.txt", "classes.csv", "class_dict.csv", "label_colors.txt")
 
@@ -99,7 +100,7 @@ class MaskFolder:
                 "folders."
             )
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         pairs = [
             FolderPair(source, prefix, self.images, self.mask_folder, self.mask_suffix)
@@ -128,7 +129,7 @@ class MaskFolder:
             problems=tuple(p for pair in pairs for p in pair.problems),
         )
 
-    def _prefixes(self, source: Path) -> list[str]:
+    def _prefixes(self, source: Location) -> list[str]:
         """Where the pairs of folders are: in the source, or in each split's folder."""
 
         def has_both(prefix: str) -> bool:
@@ -148,10 +149,10 @@ class MaskFolder:
             )
         return found
 
-    def _read_classes(self, source: Path) -> ClassFile:
+    def _read_classes(self, source: Location) -> ClassFile:
         if self.classes:
             inside = source / self.classes
-            return read_class_file(inside if inside.is_file() else Path(self.classes))
+            return read_class_file(inside if inside.is_file() else locate(self.classes))
         for name in _DEFAULT_CLASSES:
             if (source / name).is_file():
                 return read_class_file(source / name)

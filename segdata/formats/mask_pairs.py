@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from segdata.annotations import Annotation, LabelEncoding
 from segdata.errors import AnnotationError
 from segdata.formats.folders import Listing, count_of, list_folder
+from segdata.remote_path import Location
 
 _SPLITS = {"train", "training", "trainval", "val", "valid", "validation", "dev"}
 _SPLITS |= {"test", "testing"}
@@ -26,7 +27,7 @@ class FolderPair:
     """
 
     def __init__(
-        self, source: Path, prefix: str, images: str, masks: str, suffix: str
+        self, source: Location, prefix: str, images: str, masks: str, suffix: str
     ) -> None:
         self._folders = tuple(f"{prefix}{PurePosixPath(f)}" for f in (images, masks))
         self._listings = [

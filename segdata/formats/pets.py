@@ -25,6 +25,8 @@ from segdata.formats.folders import Listing, count_of, list_folder
 from segdata.formats.pets_lists import BreedTable, ListedImage, read_list
 from segdata.formats.voc_xml import VocFile, read_voc
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
+from segdata.locations import read_start
+from segdata.remote_path import Location
 
 _IMAGES, _TRIMAPS, _XMLS = "images", "annotations/trimaps", "annotations/xmls"
 _SPLITS = ("trainval", "test")
@@ -48,7 +50,7 @@ class Pets:
         },
     )
 
-    def scan(self, source: Path) -> Scan:
+    def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         breeds = BreedTable()
         lists, problems = _read_lists(source, breeds)
@@ -87,7 +89,7 @@ class Pets:
 
 
 def _read_lists(
-    source: Path, breeds: BreedTable
+    source: Location, breeds: BreedTable
 ) -> tuple[dict[str, list[ListedImage]], list[AnnotationError]]:
     """The lists of the splits that are there; without any, the list of all images."""
     folder = source / "annotations"
@@ -109,7 +111,7 @@ def _read_lists(
 
 
 def _listed_in_vain(
-    source: Path,
+    source: Location,
     lists: dict[str, list[ListedImage]],
     breeds: BreedTable,
     problems: list[AnnotationError],
@@ -132,7 +134,7 @@ def _listed_in_vain(
 class _Folders:
     """What lies in the folders, and which of it the lists name."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Location) -> None:
         self._source = source
         self._listings = {
             _IMAGES: list_folder(source, _IMAGES),
@@ -248,11 +250,10 @@ class _Folders:
             )
 
 
-def _png_size(path: Path) -> tuple[int, int] | None:
+def _png_size(path: Location) -> tuple[int, int] | None:
     """Height and width in a PNG's header; None if it is none: its worker says so."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(24)
+        head = read_start(path, 24)
     except OSError:
         return None
     if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):

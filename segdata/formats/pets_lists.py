@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.label_map import LabelClass, distinct_colors
+from segdata.remote_path import Location
 
 SPECIES: Mapping[int, str] = {1: "cat", 2: "dog"}
 """What the third column means."""
@@ -105,7 +105,7 @@ class BreedTable:
 
 
 def read_list(
-    path: Path, breeds: BreedTable, earlier: Mapping[str, str]
+    path: Location, breeds: BreedTable, earlier: Mapping[str, str]
 ) -> tuple[list[ListedImage], list[AnnotationError]]:
     """Reads one list.
 
@@ -144,7 +144,7 @@ def read_list(
     return list(found.values()), problems
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Location) -> Iterator[tuple[int, str]]:
     """Numbers and texts of the lines that are neither empty nor comments."""
     try:
         text = path.read_text("utf-8-sig")

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from segdata import files
+from segdata import files, locations
 from segdata.errors import AnnotationError, short_repr
+from segdata.remote_path import Location
 
 _MAX_BYTES = 1 << 20  # real ones have a kilobyte or two
 _MAX_DEPTH = 16
@@ -61,12 +61,12 @@ class VocFile:
     """Objects whose box is none."""
 
 
-def read_voc(root: Path, relative: str) -> VocFile:
+def read_voc(root: Location, relative: str) -> VocFile:
     """Reads one file.
 
     Args:
       root: Folder of the source.
-      relative: Path below it.
+      relative: Location below it.
 
     Raises:
       AnnotationError: If it cannot be read, is no XML, has a document type, or is too
@@ -97,10 +97,9 @@ def read_voc(root: Path, relative: str) -> VocFile:
     )
 
 
-def _read(root: Path, relative: str) -> bytes:
+def _read(root: Location, relative: str) -> bytes:
     try:
-        with open(files.join_inside(root, relative), "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = locations.read_start(files.join(root, relative), _MAX_BYTES + 1)
     except OSError as error:
         raise _bad(relative, f"it cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:

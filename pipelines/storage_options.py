@@ -1,0 +1,61 @@
+"""Beam's own options for stores, handed to the packages that segdata reaches them with.
+
+So `-- --s3_endpoint_url=...` means to a build what it means to any other pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    S3Options,
+)
+
+from segdata.remote_path import Location, RemotePath
+
+
+def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
+    """The same place, reached as Beam's options say; they travel to workers with it.
+
+    What they do not say is found where the store's own tools look, on each worker: the
+    environment, files in the home directory, the role of the machine.
+    """
+    if not isinstance(location, RemotePath):
+        return location
+    options = PipelineOptions(list(beam_args))
+    read = {"s3": _s3_options, "gs": _gs_options}[location.scheme]
+    return location.with_options(read(options))
+
+
+def _s3_options(options: PipelineOptions) -> dict[str, Any]:
+    """Options of `s3fs.S3FileSystem`."""
+    given = options.view_as(S3Options)
+    client = {
+        "region_name": given.s3_region_name,
+        "api_version": given.s3_api_version,
+        "verify": _truth(given.s3_verify),
+    }
+    client = {name: value for name, value in client.items() if value is not None}
+    found = {
+        "key": given.s3_access_key_id,
+        "secret": given.s3_secret_access_key,
+        "token": given.s3_session_token,
+        "endpoint_url": given.s3_endpoint_url,
+        "use_ssl": False if given.s3_disable_ssl else None,
+        "client_kwargs": client or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _gs_options(options: PipelineOptions) -> dict[str, Any]:
+    """Options of `gcsfs.GCSFileSystem`."""
+    given = options.view_as(GoogleCloudOptions)
+    return {"token": "anon"} if given.no_auth else {}
+
+
+def _truth(value: str | None) -> bool | str | None:
+    """`False` and `true` as such; anything else is the path of a bundle of CAs."""
+    return {"false": False, "true": True}.get(str(value).lower(), value)

@@ -1,0 +1,402 @@
+"""Builds whose source or output lies in a store: a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import segdata as segdata_package
+from segdata.cli import cli
+from segdata.errors import (
+    ImageError,
+    OptionError,
+    OutputError,
+    SourceError,
+    StorageError,
+)
+from segdata.remote_path import locate
+
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
+
+
+@pytest.fixture
+def expected(
+    source: Path, tmp_path: Path, run_build: Any, file_hashes: Any
+) -> dict[str, str]:
+    """The hashes of a build from `source` on this machine to itself."""
+    run_build(source, tmp_path / "expected")
+    hashes: dict[str, str] = file_hashes(tmp_path / "expected")
+    return hashes
+
+
+@pytest.fixture
+def build(s3: Any, run_build: Any) -> Callable[..., Any]:
+    """A build that takes addresses."""
+
+    def run(source: object, out: object, **options: Any) -> Any:
+        return run_build(locate(str(source)), locate(str(out)), **options)
+
+    return run
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def change(path: Path) -> bytes:
+    """Writes an image of fewer bytes in the place of one; returns its bytes."""
+    pixels = np.random.default_rng(7).integers(0, 4, (24, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path.read_bytes()
+
+
+# --- The same bytes from anywhere to anywhere.
+
+
+def test_source_and_output_may_lie_anywhere(
+    s3: Any, source: Path, tmp_path: Path, build: Any, expected: Any, file_hashes: Any
+) -> None:
+    remote = s3.upload(source, "anywhere/source")
+    build(source, s3.address("anywhere/up"))
+    build(remote, tmp_path / "down")
+    build(remote, s3.address("anywhere/across"))
+    assert s3.hashes("anywhere/up") == expected
+    assert file_hashes(tmp_path / "down") == expected
+    assert s3.hashes("anywhere/across") == expected
+
+
+def test_workers_get_beams_options(
+    s3: Any, source: Path, segdata: Any, expected: Any, monkeypatch: Any
+) -> None:
+    """Two processes, to which nothing else tells how to reach the store."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name)
+    remote = s3.upload(source, "workers/source")
+    out = s3.address("workers/out")
+    command = segdata(
+        *("build", "camvid", remote, out, "--shards=2", "--workers=2"),
+        *("--", *s3.beam_args),
+    )
+    done = command.end(timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert s3.hashes("workers/out") == expected
+    again = segdata("verify", out, "--workers=2", "--", *s3.beam_args).end(200)
+    assert again.returncode == 0, again.stderr
+    assert "9 records in 4 shards are whole" in again.stdout
+
+
+def test_requests_do_not_grow_with_files_but_by_one_each(
+    s3: Any, source: Path, build: Any
+) -> None:
+    """Files are listed together: none is asked for its size or whether it exists."""
+    remote = s3.upload(source, "requests/source")
+    s3.requests.clear()
+    build(remote, s3.address("requests/out"))
+    of_files = [r for r in s3.requests if "/requests/source/" in r]
+    assert len(of_files) == len(set(of_files)) == 2 * 9 + 2  # two lists of images
+    assert all(r.startswith("GET ") for r in of_files)
+    listings = [r for r in s3.requests if "prefix=requests%2Fsource" in r]
+    assert len(listings) == 1
+
+
+# --- Interrupted builds.
+
+
+def test_killed_between_a_shard_and_its_receipt_it_goes_on(
+    s3: Any, source: Path, segdata: Any, expected: Any
+) -> None:
+    out = s3.address("killed/out")
+    command = ("build", "camvid", source, out, "--shards=2", "--workers=1")
+    with s3.holding("PUT /data/killed/out/index/camvid-val.*01-of-00002.json") as held:
+        running = segdata(*command)
+        assert held.came.wait(60)
+        os.kill(running.process.pid, signal.SIGKILL)
+        running.end()
+        left = s3.keys("killed/out")
+        held.let_go()
+    assert "manifest.json" not in left
+    shards = {name for name in left if "/" not in name}
+    done = {
+        name.removeprefix("index/").removesuffix(".json")
+        for name in left
+        if name.startswith("index/") and name.endswith(".json")
+    }
+    assert shards - done == {"camvid-val.tfrecord-00001-of-00002"}
+    s3.client.delete_object(  # moto wrote it after all, when it was let go
+        Bucket="data", Key="killed/out/index/camvid-val.tfrecord-00001-of-00002.json"
+    )
+    s3.requests.clear()
+    again = segdata(*command).end()
+    assert again.returncode == 0, again.stderr
+    assert f"continuing: {len(done)} of 4 shards are done" in again.stderr
+    # What is there is known by its ETag: neither read back nor written again.
+    moved = {r for r in s3.requests if "/out/camvid" in r and not r.startswith("HEAD")}
+    assert s3.hashes("killed/out") == expected
+    names = {name for name in expected if name.startswith("camvid-")}
+    assert moved == {f"PUT /data/killed/out/{name}" for name in names - done}
+
+
+def test_shard_that_was_changed_meanwhile_is_built_anew(
+    s3: Any, source: Path, build: Any, expected: Any
+) -> None:
+    out = s3.address("meddled/out")
+    with (
+        s3.refusing("PUT /data/meddled/out/manifest.json", 403),
+        pytest.raises(OutputError, match=r"cannot write s3://data/meddled/out/manif"),
+    ):
+        build(source, out)
+    name = "meddled/out/camvid-train.tfrecord-00000-of-00002"
+    data = bytearray(s3.get(name))
+    data[-1] ^= 1
+    s3.put(name, bytes(data))
+    build(source, out)
+    assert s3.hashes("meddled/out") == expected
+
+
+def test_without_the_note_of_what_is_stored_shards_are_hashed(
+    s3: Any, source: Path, build: Any, expected: Any
+) -> None:
+    out = s3.address("noteless/out")
+    with (
+        s3.refusing("PUT /data/noteless/out/manifest.json", 403),
+        pytest.raises(OutputError),
+    ):
+        build(source, out)
+    for name in s3.keys("noteless/out"):
+        if name.endswith(".stored"):
+            s3.client.delete_object(Bucket="data", Key=f"noteless/out/{name}")
+    s3.requests.clear()
+    build(source, out)
+    assert s3.hashes("noteless/out") == expected
+    assert not [r for r in s3.requests if r.startswith("PUT") and "/out/camvid" in r]
+
+
+def test_source_object_that_changes_midway_ends_the_build(
+    s3: Any, source: Path, build: Any, file_hashes: Any, tmp_path: Path, segdata: Any
+) -> None:
+    remote = s3.upload(source, "changing/source")
+    out = s3.address("changing/out")
+    name = "train/train_003.png"
+    command = ("build", "camvid", remote, out, "--shards=2", "--workers=1")
+    with s3.holding(f"GET /data/changing/source/{name}") as held:
+        running = segdata(*command)
+        assert held.came.wait(60)
+        s3.put(f"changing/source/{name}", change(source / name))
+        held.let_go()
+        done = running.end()
+    assert done.returncode == 1
+    assert "the source of record 'train/train_003' changed during the build" in (
+        done.stderr
+    )
+    again = segdata(*command).end()
+    assert again.returncode == 0, again.stderr
+    build(source, tmp_path / "fresh")
+    assert s3.hashes("changing/out") == file_hashes(tmp_path / "fresh")
+
+
+def test_source_object_that_vanishes_is_missing(
+    s3: Any, source: Path, build: Any
+) -> None:
+    remote = s3.upload(source, "vanishing/source")
+    key = "vanishing/source/train/train_003.png"
+    with s3.refusing(f"GET /data/{key}", 404), pytest.raises(ImageError) as caught:
+        build(remote, s3.address("vanishing/out"))
+    assert f"missing: expected a file at {s3.address(key)}" in str(caught.value)
+
+
+def test_refused_source_object_is_not_left_out(
+    s3: Any, source: Path, build: Any
+) -> None:
+    remote = s3.upload(source, "refused/source")
+    with (
+        s3.refusing("GET /data/refused/source/train/train_003.png", 403),
+        pytest.raises(
+            StorageError, match=r"s3://data/refused/source/train/train_003.png"
+        ),
+    ):
+        build(remote, s3.address("refused/out"), on_error="skip", max_reject_share=1.0)
+    assert "manifest.json" not in s3.keys("refused/out")
+
+
+# --- Updates.
+
+
+def test_update_writes_what_changed(
+    s3: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
+) -> None:
+    s3.upload(source, "update/source")
+    remote, out = s3.address("update/source"), s3.address("update/out")
+    build(remote, out)
+    s3.requests.clear()
+    build(remote, out, update=True)
+    assert not [r for r in s3.requests if ".tfrecord-" in r and "PUT" in r]
+    name = "val/val_001.png"
+    s3.put(f"update/source/{name}", change(source / name))
+    s3.requests.clear()
+    build(remote, out, update=True)
+    written = {r for r in s3.requests if r.startswith("PUT /data/update/out/camvid")}
+    assert len(written) == 1
+    build(source, tmp_path / "fresh")
+    assert s3.hashes("update/out") == file_hashes(tmp_path / "fresh")
+
+
+def test_update_that_was_cut_off_while_moving_is_completed(
+    s3: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
+) -> None:
+    out = s3.address("moving/out")
+    build(source, out)
+    change(source / "val/val_001.png")
+    with (
+        s3.refusing("PUT /data/moving/out/index/camvid-val.*json", 403),
+        pytest.raises(OutputError, match="cannot update s3://data/moving/out"),
+    ):
+        build(source, out, update=True)
+    assert "manifest.json" not in s3.keys("moving/out")
+    build(source, out, update=True)
+    build(source, tmp_path / "fresh")
+    assert s3.hashes("moving/out") == file_hashes(tmp_path / "fresh")
+
+
+# --- What a prefix may hold.
+
+
+def test_prefix_of_others_is_refused_and_kept(
+    s3: Any, source: Path, build: Any
+) -> None:
+    s3.put("foreign/out/thesis.txt", b"")
+    with pytest.raises(OutputError, match=r"did not write, e.g. 'thesis.txt'"):
+        build(source, s3.address("foreign/out"), overwrite=True)
+    assert s3.keys("foreign/out") == ["thesis.txt"]
+
+
+def test_finished_build_is_replaced_only_when_asked_to(
+    s3: Any, source: Path, build: Any, expected: Any
+) -> None:
+    out = s3.address("finished/out")
+    build(source, out, num_shards=3)
+    s3.put("finished/out/notes.txt", b"mine")
+    with pytest.raises(OutputError, match="already holds a finished build"):
+        build(source, out)
+    build(source, out, overwrite=True)
+    assert s3.get("finished/out/notes.txt") == b"mine"
+    found = s3.hashes("finished/out")
+    del found["notes.txt"]
+    assert found == expected
+
+
+@pytest.mark.parametrize("where", ["source", "out"])
+def test_no_such_bucket_is_one_line(
+    where: str, s3: Any, source: Path, build: Any
+) -> None:
+    places = {"source": source, "out": s3.address("x"), where: "s3://no-such-bucket/x"}
+    with pytest.raises(StorageError, match=r"^s3://no-such-bucket: .*does not exist"):
+        build(places["source"], places["out"])
+
+
+def test_source_that_is_nowhere_is_told(s3: Any, build: Any) -> None:
+    with pytest.raises(SourceError, match="s3://data/nowhere is not a folder"):
+        build(s3.address("nowhere"), s3.address("nowhere-out"))
+
+
+# --- What reads a build.
+
+
+def test_everything_reads_a_build_in_a_store(
+    s3: Any, source: Path, build: Any, tmp_path: Path
+) -> None:
+    out = s3.address("read/out")
+    build(source, out)
+    build(source, tmp_path / "local")
+    result = run("verify", out)
+    assert "9 records in 4 shards are whole" in result.output, result.output
+    assert "have their sizes" in run("verify", "--fast", out).output
+    result = run("diff", out, tmp_path / "local")
+    assert (result.exit_code, "are equal" in result.output) == (0, True)
+    result = run("stats", out, "--pixels=all", f"--html={tmp_path / 'report.html'}")
+    assert result.exit_code == 0, result.output
+    run("stats", tmp_path / "local", "--pixels=all")
+    assert s3.get("read/out/stats.json") == (tmp_path / "local/stats.json").read_bytes()
+    for command in ("info", "inspect", "show", "export"):
+        shard = f"{out}/camvid-train.tfrecord-00000-of-00002"
+        rest = {
+            "info": (out,),
+            "inspect": (shard,),
+            "show": (out, "--output", tmp_path / "grid.png"),
+            "export": (out, tmp_path / "exported", "--to=png"),
+        }[command]
+        result = run(command, *rest)
+        assert result.exit_code == 0, (command, result.output, result.exception)
+    local = segdata_package.open(tmp_path / "local")
+    remote = segdata_package.open(out)
+    assert len(remote) == len(local) == 9
+    assert remote[5].encoded == local[5].encoded
+    assert remote.stats == local.stats
+
+
+def test_damage_in_a_store_is_found_and_named(
+    s3: Any, source: Path, build: Any
+) -> None:
+    out = s3.address("damaged/out")
+    build(source, out)
+    name = "camvid-train.tfrecord-00000-of-00002"
+    data = bytearray(s3.get(f"damaged/out/{name}"))
+    data[100] ^= 1
+    s3.put(f"damaged/out/{name}", bytes(data))
+    s3.put("damaged/out/camvid-train.tfrecord-00007-of-00008", b"")
+    result = run("verify", out)
+    assert f"{name}: record 0" in result.output
+    assert "camvid-train.tfrecord-00007-of-00008: not in the manifest" in result.output
+    s3.client.delete_object(Bucket="data", Key=f"damaged/out/{name}")
+    result = run("verify", out)
+    assert f"{name}: cannot be read: No such object" in result.output
+
+
+def test_one_record_is_read_by_one_request(s3: Any, source: Path, build: Any) -> None:
+    build(source, s3.address("record/out"))
+    records = segdata_package.RecordSource(s3.address("record/out"), "train")
+    s3.requests.clear()
+    assert records[3].key == records.keys[3]
+    assert len(s3.requests) == 1
+
+
+def test_streams_refuse_stores_that_tensorflow_cannot_read(
+    s3: Any, source: Path, build: Any
+) -> None:
+    build(source, s3.address("stream/out"))
+    with pytest.raises(OptionError, match=r"knows .*gs:// only. Copy .*RecordSource"):
+        segdata_package.read_semantic(s3.address("stream/out"), "train", batch_size=2)
+
+
+# --- Real data.
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", ["camvid", "pets", "coco"])
+def test_real_data_from_store_to_store_are_the_same_to_the_byte(
+    name: str, s3: Any, shared_data: Path, real_build: Any, file_hashes: Any
+) -> None:
+    from segdata.formats import format_class
+    from segdata.pipelines.build import BuildRequest
+    from segdata.pipelines.build import build as build_dataset
+    from segdata.pipelines.runner_options import RunnerOptions
+
+    remote = s3.upload(shared_data / name, f"real/{name}")
+    out = s3.address(f"real/{name}-out")
+    build_dataset(
+        BuildRequest(
+            format=format_class(name)(),
+            source=locate(remote),
+            out=locate(out),
+            runner=RunnerOptions(workers=2, beam_args=s3.beam_args),
+        )
+    )
+    assert s3.hashes(f"real/{name}-out") == file_hashes(real_build(name))

@@ -1,0 +1,317 @@
+"""Paths in a store, against a real S3 server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import os
+import pickle
+import sys
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from segdata import files, locations, storage
+from segdata.errors import (
+    AnnotationError,
+    ImageError,
+    MissingDependencyError,
+    OptionError,
+    OutputError,
+    StorageError,
+)
+from segdata.remote_path import RemotePath, locate
+
+
+def remote(address: str) -> RemotePath:
+    path = locate(address)
+    assert isinstance(path, RemotePath)
+    return path
+
+
+# --- Names.
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("s3://bucket/a/b.json", "s3://bucket/a/b.json"),
+        ("S3://bucket/a/", "s3://bucket/a"),
+        ("s3a://bucket/a", "s3://bucket/a"),
+        ("gcs://bucket", "gs://bucket"),
+    ],
+)
+def test_address_is_a_path_in_a_store(address, expected):
+    assert str(remote(address)) == expected
+
+
+@pytest.mark.parametrize("address", ["a/b", "/a/b", "file:///a/b", "C:/a", "a:/b"])
+def test_anything_else_is_a_path_of_this_machine(address):
+    assert locate(address) == Path(address.removeprefix("file://"))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("abfs://container/a", "abfs:// is not supported: expected .* s3:// or gs://"),
+        ("s3://", "names no bucket and folder: expected s3://BUCKET/FOLDER"),
+        ("s3:///a", "names no bucket"),
+        ("s3://bucket/../other", "names no bucket"),
+        (Path("s3://bucket/a"), "s3:/bucket/a lost a slash: pass an address"),
+    ],
+)
+def test_address_that_cannot_be_one_is_refused(address, message):
+    with pytest.raises(OptionError, match=message):
+        locate(address)
+
+
+def test_parts_of_a_path_are_those_of_pathlib():
+    path = remote("s3://bucket/a") / "b/c.tar.gz"
+    assert (path.name, path.stem, path.suffix) == ("c.tar.gz", "c.tar", ".gz")
+    assert path.parent == remote("s3://bucket/a/b")
+    assert path.with_name("d") == remote("s3://bucket/a/b/d")
+    assert path / "." == path
+    assert locations.path_below(path, remote("s3://bucket/a")) == "b/c.tar.gz"
+    assert locations.path_below(path, remote("gs://bucket/a")) is None
+    assert locations.path_below(path, Path("a")) is None
+    with pytest.raises(OptionError, match="/x is not below s3://bucket/a/b"):
+        _ = path.parent / "/x"
+
+
+def test_options_travel_with_a_path_and_are_not_shown():
+    path = remote("s3://bucket/a").with_options({"secret": "x1y2"}) / "b"
+    copy = pickle.loads(pickle.dumps(path))
+    assert copy == path
+    assert copy._options == {"secret": "x1y2"}
+    assert "x1y2" not in f"{path} {path!r} {copy!r}"
+
+
+# --- Objects.
+
+
+def test_object_is_written_read_listed_and_removed(s3: Any):
+    folder = remote(s3.address("objects"))
+    path = folder / "a/b.bin"
+    assert not path.exists()
+    assert not folder.is_dir()
+    path.write_bytes(b"0123456789")
+    (folder / "a/c.txt").write_bytes(b"")
+    s3.put("objects/marker/", b"")  # as consoles make folders
+    assert path.is_file()
+    assert not path.is_dir()
+    assert folder.is_dir()
+    assert (folder / "a").is_dir()
+    assert path.read_bytes() == b"0123456789"
+    assert path.read_range(3, 4) == b"3456"
+    assert (folder / "a/c.txt").read_bytes() == b""
+    assert locations.read_start(path, 3) == b"012"
+    assert locations.read_start(folder / "a/c.txt", 3) == b""
+    assert [entry.name for entry in folder.entries()] == ["a", "marker"]
+    assert [p.name for p in locations.sorted_glob(folder, "*/*.bin")] == ["b.bin"]
+    assert locations.state_of(path)[0] == 10
+    locations.move(path, folder / "d.bin")
+    assert (folder / "d.bin").read_bytes() == b"0123456789"
+    assert not path.exists()
+    locations.remove_tree(folder)
+    assert s3.keys("objects") == ["marker/"]
+    locations.remove_tree(folder / "a")  # where there is nothing
+    path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_listing_says_what_the_store_says(s3: Any, is_listed):
+    for name in ("x.txt", "train/1.png", "train/deep/2.png", "val/3.png"):
+        s3.put(f"listed/{name}", name.encode())
+    s3.put("listed-beside/4.png", b"")
+    s3.put("listed/marker/", b"")
+    folder = remote(s3.address("listed"))
+    if is_listed:
+        folder = folder.listed()
+        s3.requests.clear()
+    names = ["train", "val", "x.txt"]
+    assert [e.name for e in folder.entries() if e.name != "marker"] == names
+    assert (folder / "train").is_dir()
+    assert (folder / "train/deep").is_dir()
+    assert (folder / "train/deep/2.png").is_file()
+    assert not (folder / "train/2.png").exists()
+    assert (folder / "val/3.png").stat().st_size == 9
+    assert folder.is_dir()
+    assert not (folder / "x.txt").is_dir()
+    with pytest.raises(FileNotFoundError):
+        (folder / "val").stat()
+    assert bool(s3.requests) != is_listed
+
+
+def test_state_is_the_same_for_the_same_bytes_and_another_for_others(s3: Any):
+    path = remote(s3.address("states/a"))
+    states = []
+    for data in (b"one", b"one", b"two"):
+        path.write_bytes(data)
+        states.append(locations.state_of(path))
+    assert states[0] == states[1] != states[2]
+    assert [size for size, _ in states] == [3, 3, 3]
+
+
+def test_reader_is_a_file(s3: Any):
+    data = os.urandom(5 << 20)
+    s3.put("reader/a", data)
+    path = remote(s3.address("reader/a"))
+    with path.open("rb") as file:
+        expected = hashlib.sha256(data).hexdigest()
+        assert hashlib.file_digest(file, "sha256").hexdigest() == expected
+        assert file.seek(-5, os.SEEK_END) == len(data) - 5
+        assert file.read() == data[-5:]
+        assert file.read(1) == b""
+        file.seek(4_000_000)
+        assert file.read(500_000) == data[4_000_000:4_500_000]
+    s3.requests.clear()
+    with path.open("rb") as file:
+        for place in range(0, 1 << 20, 1 << 14):  # lies in one buffer
+            file.seek(place)
+            file.read(12)
+    assert len(s3.requests) == 2  # its size, and one range
+    with locations.open_at(path, 100, 10) as file:
+        file.seek(104)
+        assert (file.tell(), file.read()) == (10 - 6, data[104:110])
+
+
+@pytest.fixture
+def _small_parts(monkeypatch):
+    options = storage.store_of("s3").upload_options
+    monkeypatch.setitem(options, "chunksize", 5 << 20)  # S3's smallest
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_large_object_goes_up_in_parts_and_is_whole(s3: Any):
+    data = os.urandom(11 << 20)
+    path = remote(s3.address("large/a"))
+    with files.atomic_file(path) as file:
+        file.write(data)
+        assert s3.keys("large") == []
+    assert sum("partNumber" in request for request in s3.requests) == 3
+    assert s3.get("large/a") == data
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_upload_that_fails_midway_leaves_what_was_there(s3: Any):
+    path = remote(s3.address("torn/a"))
+    path.write_bytes(b"before")
+    with (
+        s3.refusing("PUT /data/torn/a.*partNumber=2", 403),
+        pytest.raises(OutputError, match=r"cannot write s3://data/torn/a: .*Check b"),
+        files.atomic_file(path) as file,
+    ):
+        file.write(bytes(11 << 20))
+    assert s3.get("torn/a") == b"before"
+    assert not s3.client.list_multipart_uploads(Bucket="data").get("Uploads")
+
+
+def test_error_while_writing_leaves_nothing(s3: Any):
+    with (  # noqa: PT012
+        pytest.raises(KeyError),
+        files.atomic_file(remote(s3.address("error/a"))) as file,
+    ):
+        file.write(b"half")
+        raise KeyError
+    assert s3.keys("error") == []
+
+
+# --- What goes wrong.
+
+
+def test_no_such_object_is_no_such_file(s3: Any):
+    path = remote(s3.address("missing/a"))
+    for call in (path.read_bytes, path.stat, path.open, path.unlink):
+        if call == path.unlink:
+            call()  # S3 does not tell
+        else:
+            with pytest.raises(FileNotFoundError, match="No such object"):
+                call()
+
+
+def test_no_such_bucket_is_named(s3: Any):
+    path = remote("s3://no-such-bucket/a/b")
+    for call in (path.read_bytes, path.listed, lambda: path.write_bytes(b"")):
+        with pytest.raises(StorageError, match=r"^s3://no-such-bucket: .*not exist\.$"):
+            call()
+
+
+def test_refusal_is_told_with_its_path(s3: Any):
+    path = remote(s3.address("secret/a"))
+    with (
+        s3.refusing("GET /data/secret", 403),
+        pytest.raises(StorageError, match=r"^s3://data/secret/a: "),
+    ):
+        path.read_bytes()
+
+
+def test_missing_credentials_are_told(s3: Any, monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = remote(s3.address("a")).with_options({"skip_instance_cache": True})
+    with pytest.raises(StorageError, match=r"^s3://data: .*redentials.*docs/storage"):
+        path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "package", "extra"),
+    [("s3://b/a", "s3fs", "s3"), ("gs://b/a", "gcsfs", "gcs")],
+)
+def test_missing_package_is_told_with_its_extra(address, package, extra, monkeypatch):
+    known = importlib.import_module("fsspec.registry")._registry
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in ("s3", "gs"):
+        monkeypatch.delitem(known, name, raising=False)
+    words = rf"needs the package {package}: .*segdata\[{extra}"
+    with pytest.raises(MissingDependencyError, match=words):
+        remote(address).exists()
+
+
+def test_missing_fsspec_is_told_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'segdata\[s3\]'"):
+        storage.filesystem("s3", {})
+
+
+# --- As the source of records.
+
+
+def test_source_files_are_read_by_path_or_address(s3: Any):
+    s3.put("images/a b/\N{SNOWMAN}[1].png", b"image")
+    name = "a b/\N{SNOWMAN}[1].png"
+    for root in (s3.address("images"), files.SourceFolder(s3.address("images"))):
+        assert files.read_bytes(root, name, what="image") == b"image"
+        assert files.file_state(root, name) == (5, files.file_state(root, name)[1])
+        assert files.file_state(root, "missing.png") is None
+    with pytest.raises(ImageError, match=r"expected a file at s3://data/images/b\.png"):
+        files.read_bytes(s3.address("images"), "b.png", what="image")
+    with pytest.raises(AnnotationError, match="may leave the image folder"):
+        files.read_bytes(s3.address("images"), "../secret.png", what="image")
+
+
+def test_store_that_fails_is_no_fault_of_the_record(s3: Any):
+    s3.put("flaky/a.png", b"image")
+    with s3.refusing("GET /data/flaky", 403), pytest.raises(StorageError):
+        files.read_bytes(s3.address("flaky"), "a.png", what="image")
+
+
+def test_text_is_read_as_python_reads_it(s3: Any):
+    data = "\ufeffone\r\ntwo\n".encode()
+    s3.put("text/a.txt", data)
+    expected = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig").read()
+    assert remote(s3.address("text/a.txt")).read_text("utf-8-sig") == expected
+
+
+def test_listing_leaves_out_what_no_path_leads_to():
+    from segdata.listing import Listing
+
+    info = {"type": "file", "size": 1}
+    keys = ("b/root//x.png", "b/root/", "b/root", "b/root/a.png")
+    found = {key: {"name": key, **info} for key in keys}
+    listing = Listing(PurePosixPath("b/root"), found)
+    [entry] = listing.entries(PurePosixPath("b/root"))
+    assert entry.name == "a.png"
