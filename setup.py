@@ -64,6 +64,8 @@ setup(
         "jax": ["jax>=0.6", "keras>=3.10"],
         # Compiles for TPUs without one: `benchmarks/tpu_step.py`.
         "tpu-compile": ["jax>=0.10", "keras>=3.10", "libtpu>=0.0.42"],
+        # `segdata predict --export onnx`, and what runs such a file.
+        "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17"],
         # Packages that read our builds, for the slow tests.
         "interop": [
             TENSORFLOW,
