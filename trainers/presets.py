@@ -40,6 +40,32 @@ _CAMVID: Mapping[str, Any] = {
     "epochs": 28,
 }
 
+_PETS: Mapping[str, Any] = {
+    "width": 16,
+    "dropout": 0.2,
+    "batch_norm_momentum": 0.98,
+    "image_size": (128, 128),
+    "scale": (0.8, 1.5),
+    "flip": 0.5,
+    "brightness": 0.15,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "hue": 0.03,
+    "train_split": "trainval",
+    "val_split": "test",
+    "loss": "both",
+    "optimizer": "adamw",
+    "learning_rate": 1.5e-3,
+    "weight_decay": 1e-2,
+    "schedule": "cosine",
+    "warmup_epochs": 0.5,
+    "precision": "mixed-bfloat16",
+    "batch_size": 4,
+    # Three passes over the 300 images of trainval.
+    "steps_per_epoch": 225,
+    "epochs": 20,
+}
+
 PRESETS: dict[str, Mapping[str, Any]] = {
     "camvid": _CAMVID,
     # Goes on from `camvid`, with --initial-weights: rare classes weigh more.
@@ -49,30 +75,18 @@ PRESETS: dict[str, Mapping[str, Any]] = {
         "learning_rate": 1e-3,
         "epochs": 8,
     },
-    "pets": {
-        "width": 16,
-        "dropout": 0.2,
-        "batch_norm_momentum": 0.98,
-        "image_size": (128, 128),
-        "scale": (0.8, 1.5),
-        "flip": 0.5,
-        "brightness": 0.15,
-        "contrast": 0.3,
-        "saturation": 0.3,
-        "hue": 0.03,
-        "train_split": "trainval",
-        "val_split": "test",
-        "loss": "both",
-        "optimizer": "adamw",
-        "learning_rate": 1.5e-3,
-        "weight_decay": 1e-2,
-        "schedule": "cosine",
-        "warmup_epochs": 0.5,
-        "precision": "mixed-bfloat16",
-        "batch_size": 4,
-        # Three passes over the 300 images of trainval.
-        "steps_per_epoch": 225,
-        "epochs": 20,
+    "pets": _PETS,
+    # Goes on from `pets`, with --initial-weights: images vary more.
+    "pets-tune": {
+        **_PETS,
+        "scale": (0.7, 1.8),
+        "brightness": 0.2,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.05,
+        "weight_decay": 3e-2,
+        "learning_rate": 1e-3,
+        "epochs": 16,
     },
 }
 """Name -> values of `TrainOptions` fields."""

@@ -136,6 +136,24 @@ def test_run_killed_and_resumed_on_jax_ends_in_the_same_weights(
     assert rows_of(killed) == rows_of(whole)
 
 
+def test_run_begins_with_the_weights_of_another(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    path = str(undisturbed / "last.weights.h5")
+    more = options(camvid_build, initial_weights=path, epochs=1, learning_rate=1e-6)
+    [row] = train(more, str(tmp_path / "run")).rows
+    first, *_, last = (float(row["loss"]) for row in rows_of(undisturbed))
+    assert abs(row["loss"] - last) < abs(row["loss"] - first)
+    for missing in ("nowhere.weights.h5", str(tmp_path)):
+        with pytest.raises(
+            OptionError, match=r"initial_weights is .*, which is no file: expected the"
+        ):
+            train(options(camvid_build, initial_weights=missing), str(tmp_path / "no"))
+    other = options(camvid_build, initial_weights=path, width=5)
+    with pytest.raises(CorruptionError, match="are damaged or of another model"):
+        train(other, str(tmp_path / "other"))
+
+
 def test_finished_run_is_left_as_it_is(
     camvid_build: Path, undisturbed: Path, file_hashes: Any
 ) -> None:
