@@ -56,6 +56,12 @@ def train(options: TrainOptions, run_dir: str) -> History:
             "logs for TensorBoard need tensorboard, which is not installed: "
             "pip install tensorboard, or leave --tensorboard out."
         )
+    initial = options.initial_weights
+    if initial and not Path(initial).is_file():
+        raise OptionError(
+            f"initial_weights is {initial!r}, which is no file: expected the "
+            "best.weights.h5 or last.weights.h5 of a run."
+        )
     data = open_data(options)
     directory = RunDirectory(run_dir)
     policy = set_precision(options.precision)
@@ -79,7 +85,7 @@ def _train(
         directory.begin(describe_run(options, model_options, data, backend))
     model = build_model(options.model, model_options)
     if options.initial_weights:
-        load_weights(model, _existing(options.initial_weights))
+        load_weights(model, Path(options.initial_weights))
     steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
     outputs = list(model.output) if isinstance(model.output, dict) else []
     _compile(model, options, data, placement, steps)
@@ -135,15 +141,6 @@ def _model_to_measure(
     model = build_model(options.model, without_weights)
     _compile(model, options, data, placement, 1)
     return model
-
-
-def _existing(path: str) -> Path:
-    if not Path(path).is_file():
-        raise OptionError(
-            f"initial_weights is {path!r}, which is no file: expected the "
-            "best.weights.h5 or last.weights.h5 of a run."
-        )
-    return Path(path)
 
 
 def _model_options(

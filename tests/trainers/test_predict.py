@@ -167,6 +167,7 @@ def test_exported_models_give_the_same_logits(trained: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(loaded.serve(tf.constant(pixels)), expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:In the future .np.:FutureWarning")  # tf2onnx
 def test_exported_onnx_gives_the_same_logits(trained: Path, tmp_path: Path) -> None:
     pytest.importorskip("tf2onnx", reason="needs the extra 'onnx'")
     onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported")
