@@ -67,6 +67,8 @@ setup(
         # Sources and outputs in stores. fsspec's packages, see `segdata/storage.py`.
         "s3": ["s3fs>=2024.6"],
         "gcs": ["gcsfs>=2024.6"],
+        # `segdata predict --export onnx`, and what runs such a file.
+        "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17"],
         # Packages that read our builds, for the slow tests.
         "interop": [
             TENSORFLOW,

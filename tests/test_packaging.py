@@ -368,6 +368,7 @@ def test_core_requires_the_building_half_and_no_tensorflow(metadata):
         ("tpu", {"tensorflow-tpu"}),
         ("train", {"tensorflow", "keras", "tensorboard"}),
         ("jax", {"jax", "keras"}),
+        ("onnx", {"onnxruntime", "tf2onnx"}),
     ],
 )
 def test_extra_brings_exactly_its_distributions(extra, wanted, metadata):

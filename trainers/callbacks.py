@@ -38,13 +38,41 @@ class Progress(keras.callbacks.Callback):
         self._done = batch + 1
 
 
+class Validation(keras.callbacks.Callback):
+    """Measures at another size than the model learns at, by a model of that size.
+
+    Must come first: it adds to the logs what later callbacks keep, and brings the
+    other model's weights up to date.
+    """
+
+    def __init__(self, other: Any, stream: Any) -> None:
+        super().__init__()
+        self._other, self._stream = other, stream
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Copies the weights, and measures if there is something to measure on."""
+        self._other.set_weights(self.model.get_weights())
+        if self._stream is not None and logs is not None:
+            found = self._other.evaluate(self._stream, return_dict=True, verbose=0)
+            logs.update({f"val_{name}": value for name, value in found.items()})
+
+
 class Pictures(keras.callbacks.Callback):
-    """Draws predictions of the first images of a split, every few epochs."""
+    """Draws predictions of the first images of a split, every few epochs.
+
+    `predicting` is the model to predict by, if it is not the one that learns.
+    """
 
     def __init__(
-        self, directory: RunDirectory, data: TrainingData, split: str, every: int
+        self,
+        directory: RunDirectory,
+        data: TrainingData,
+        split: str,
+        every: int,
+        predicting: Any = None,
     ) -> None:
         super().__init__()
+        self._predicting = predicting
         self._folder, self._every = directory.file("pictures"), every
         self._classes, self._epochs = data.classes, 0
         source = RecordSource(data.directory, split)
@@ -64,7 +92,8 @@ class Pictures(keras.callbacks.Callback):
 
     def _draw(self, number: int) -> None:
         images = [record.image() for record in self._records]
-        found = Predictor(self.model, self._batch_size).predict(images)
+        model = self._predicting or self.model
+        found = Predictor(model, self._batch_size).predict(images)
         predictions = []
         for record, image, predicted in zip(self._records, images, found, strict=True):
             labels = record.label_map()

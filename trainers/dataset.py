@@ -87,7 +87,9 @@ class TrainingData:
     manifest: Manifest
     classes: Classes
     image_size: tuple[int, int]
-    """Height and width that images are read at."""
+    """Height and width that images to learn from are read at."""
+    eval_image_size: tuple[int, int]
+    """Height and width that images to measure on are read at."""
     num_records: int
     """Records of the split to learn from."""
     val_split: str | None
@@ -123,11 +125,13 @@ def open_data(options: TrainOptions) -> TrainingData:
     if not split.num_records:
         raise OptionError(f"split {options.train_split!r} has no records.")
     classes = Classes(label_map=manifest.label_map, void=options.void)
+    image_size = options.image_size or _stored_size(manifest, options)
     return TrainingData(
         directory=options.data,
         manifest=manifest,
         classes=classes,
-        image_size=options.image_size or _stored_size(manifest, options),
+        image_size=image_size,
+        eval_image_size=options.eval_image_size or image_size,
         num_records=split.num_records,
         val_split=options.val_split if options.val_split in manifest.splits else None,
         class_weights=_class_weights(manifest, classes, options),

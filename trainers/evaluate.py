@@ -30,6 +30,8 @@ class EvaluateOptions:
     """Those of the best epoch, or of the last."""
     batch_size: int = 8
     """Images per call of the device."""
+    flip_average: bool = False
+    """Whether to average the logits of each image and of its mirror image."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -39,9 +41,9 @@ class EvaluateOptions:
 def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Scores:
     """Scores a run.
 
-    Every image is stretched to the model's size as in training; its logits are brought
-    back to the image's own size, and every labelled pixel is counted there. Only the
-    counts are kept, so memory does not grow with the split.
+    Every image is stretched to the size that the run measures at; its logits are
+    brought back to the image's own size, and every labelled pixel is counted there.
+    Only the counts are kept, so memory does not grow with the split.
 
     Returns:
       What `scores.summarize` returns, with `split`, `num_records` and `weights`.
@@ -54,7 +56,13 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
     run = directory.load()
     split = options.split or run.options.val_split
     source = open_split(run, split, options.data)
-    predictor = load_predictor(directory, run, options.weights, options.batch_size)
+    predictor = load_predictor(
+        directory,
+        run,
+        options.weights,
+        options.batch_size,
+        flip_average=options.flip_average,
+    )
     confusion = Confusion(num_classes=run.classes.num_classes)
     with display(len(source), "evaluating") as advance:
         for records in batches(source, options.batch_size):
@@ -65,6 +73,7 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
         "num_records": len(source),
         "weights": options.weights,
         "image_size": list(predictor.image_size),
+        "flip_average": options.flip_average,
         **summarize(confusion, run.classes.names, run.classes.void_id),
     }
 

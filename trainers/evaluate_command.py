@@ -35,6 +35,11 @@ from segdata.trainers.train_command import use_backend
     help="Images per call of the device.",
 )
 @click.option(
+    "--flip-average",
+    is_flag=True,
+    help="Average the logits of each image and its mirror image; takes twice as long.",
+)
+@click.option(
     "--backend",
     type=click.Choice(["tensorflow", "jax"]),
     help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
@@ -46,6 +51,7 @@ def evaluate(
     data: str | None,
     use: Literal["best", "last"],
     batch_size: int,
+    flip_average: bool,
     backend: str | None,
     as_json: bool,
 ) -> None:
@@ -59,7 +65,11 @@ def evaluate(
     from segdata.trainers.evaluate import evaluate as run_evaluation
 
     options = EvaluateOptions(
-        split=split, data=data, weights=use, batch_size=batch_size
+        split=split,
+        data=data,
+        weights=use,
+        batch_size=batch_size,
+        flip_average=flip_average,
     )
     scores = run_evaluation(run_dir, options)
     text = orjson.dumps(scores, option=orjson.OPT_INDENT_2).decode()

@@ -51,6 +51,8 @@ class PredictOptions:
     """Those of the best epoch, or of the last."""
     batch_size: int = 8
     """Images per call of the device."""
+    flip_average: bool = False
+    """Whether to average the logits of each image and of its mirror image."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -92,7 +94,13 @@ def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
     directory = RunDirectory(run_dir)
     run = directory.load()
     given, total = _given(run, options)
-    predictor = load_predictor(directory, run, options.weights, options.batch_size)
+    predictor = load_predictor(
+        directory,
+        run,
+        options.weights,
+        options.batch_size,
+        flip_average=options.flip_average,
+    )
     done = 0
     with display(total, "predicting") as advance:
         for batch in _batched(given, options.batch_size):
@@ -151,7 +159,10 @@ def export_model(
       MissingDependencyError: If the exporter's own packages are missing.
     """
     directory = RunDirectory(run_dir)
-    model = load_predictor(directory, directory.load(), weights, 1).model
+    predictor = load_predictor(directory, directory.load(), weights, 1)
+    model = predictor.model
+    if to == "onnx":  # Keras refuses what has never been called
+        model(np.zeros((1, *predictor.image_size, 3), np.uint8), training=False)
     try:
         if to == "keras":
             model.save(output)
@@ -161,7 +172,7 @@ def export_model(
     except ImportError as error:
         raise MissingDependencyError(
             f"exporting to {to} needs a package that is not installed: {error}. For "
-            "ONNX: pip install onnx tf2onnx."
+            "ONNX: pip install 'segdata[onnx]'."
         ) from error
     except (OSError, ValueError) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

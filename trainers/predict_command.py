@@ -42,6 +42,11 @@ from segdata.trainers.train_command import use_backend
     help="Images per call of the device.",
 )
 @click.option(
+    "--flip-average",
+    is_flag=True,
+    help="Average the logits of each image and its mirror image; takes twice as long.",
+)
+@click.option(
     "--export",
     type=click.Choice(["keras", "saved-model", "onnx"]),
     help="Write the model in a format of its own, to --output; predict nothing.",
@@ -60,6 +65,7 @@ def predict(
     data: str | None,
     use: Literal["best", "last"],
     batch_size: int,
+    flip_average: bool,
     export: Literal["keras", "saved-model", "onnx"] | None,
     backend: str | None,
 ) -> None:
@@ -92,6 +98,7 @@ def predict(
         data=data,
         weights=use,
         batch_size=batch_size,
+        flip_average=flip_average,
     )
     count = run_prediction(run_dir, options)
     click.echo(f"wrote {folder}: {count} images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from segdata.errors import CorruptionError, OutputError
 from segdata.preprocessing import resize_image
 from segdata.trainers.models import build_model, inference_model
+from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.run_directory import Run, RunDirectory
 
 UInt8Array = NDArray[np.uint8]
@@ -23,18 +25,23 @@ _STRIP_BYTES = 64 << 20  # of logits that are brought to the image's size at a t
 
 
 class Predictor:
-    """Labels images: stretched to the model's size as in training, and back.
+    """Labels images: stretched to the model's size as in validation, and back.
 
     Attributes:
       model: A `keras.Model` that gives logits.
       image_size: Height and width of its input.
       batch_size: Images per call; fewer are filled up, so that shapes stay static.
+      flip_average: Whether every image is looked at mirrored as well, and the logits
+        averaged: twice the time, for a little more accuracy.
     """
 
-    def __init__(self, model: Any, batch_size: int) -> None:
+    def __init__(
+        self, model: Any, batch_size: int, *, flip_average: bool = False
+    ) -> None:
         self.model = inference_model(model)
         self.image_size = tuple(self.model.inputs[0].shape[1:3])
         self.batch_size = batch_size
+        self.flip_average = flip_average
 
     def predict(self, images: Sequence[UInt8Array]) -> list[UInt8Array]:
         """Labels every pixel.
@@ -68,13 +75,25 @@ class Predictor:
                 if image.shape[:2] == self.image_size
                 else resize_image(image, self.image_size).numpy()
             )
+        logits = self._call(batch)
+        if self.flip_average:
+            mirrored = self._call(batch[:, :, ::-1])[:, :, ::-1]
+            logits = np.mean([logits, mirrored], axis=0, dtype=np.float32)
+        return logits[: len(images)]
+
+    def _call(self, batch: UInt8Array) -> FloatArray:
         logits = self.model.predict(batch, batch_size=self.batch_size, verbose=0)
-        found: FloatArray = np.asarray(logits)[: len(images)]
+        found: FloatArray = np.asarray(logits)
         return found
 
 
 def load_predictor(
-    directory: RunDirectory, run: Run, which: WhichWeights, batch_size: int
+    directory: RunDirectory,
+    run: Run,
+    which: WhichWeights,
+    batch_size: int,
+    *,
+    flip_average: bool = False,
 ) -> Predictor:
     """Builds a run's model with its trained weights, in float32.
 
@@ -89,18 +108,16 @@ def load_predictor(
             "`segdata train` finish an epoch.",
             reason="no-weights",
         )
-    model = build_model(run.options.model, without_pretraining(run))
+    options = without_pretraining(run)
+    size = run.options.eval_image_size or options.image_size
+    model = build_model(run.options.model, replace(options, image_size=size))
     load_weights(model, path)
-    return Predictor(model, batch_size)
+    return Predictor(model, batch_size, flip_average=flip_average)
 
 
-def without_pretraining(run: Run) -> Any:
+def without_pretraining(run: Run) -> ModelOptions:
     """Model options that fetch no weights: trained ones are to follow."""
-    options = {
-        name: getattr(run.model_options, name)
-        for name in run.model_options.__dataclass_fields__
-    }
-    return type(run.model_options)(**{**options, "weights": None})
+    return replace(run.model_options, weights=None)
 
 
 def load_weights(model: Any, path: Path) -> None:

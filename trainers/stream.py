@@ -56,9 +56,10 @@ def validation_stream(
     placement: Placement,
     outputs: Sequence[str],
 ) -> Any:
-    """One pass over the split to measure on; as many full batches on every host.
+    """One pass over the split to measure on, at the size to measure at.
 
-    The last batches are filled up with images whose labels are ignored.
+    Every host gets as many full batches. The last batches are filled up with images
+    whose labels are ignored.
     """
     assert data.val_split is not None
     batch_size = options.batch_size // placement.num_hosts
@@ -66,7 +67,7 @@ def validation_stream(
         data.directory,
         data.val_split,
         batch_size=batch_size,
-        image_size=data.image_size,
+        image_size=data.eval_image_size,
         num_shards=placement.num_hosts,
         shard_index=placement.host_index,
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from segdata.errors import MissingDependencyError
+from segdata.errors import MissingDependencyError, OptionError
 from segdata.progress import display
-from segdata.trainers.callbacks import Pictures, Progress
+from segdata.trainers.callbacks import Pictures, Progress, Validation
 from segdata.trainers.checkpoint import (
     STATE_NAME,
     Checkpoint,
@@ -25,7 +27,7 @@ from segdata.trainers.metrics import segmentation_metrics
 from segdata.trainers.models import build_model
 from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.placement import Placement, place
-from segdata.trainers.predictor import set_precision
+from segdata.trainers.predictor import load_weights, set_precision
 from segdata.trainers.run_directory import RunDirectory, describe_run
 from segdata.trainers.schedule import build_optimizer
 from segdata.trainers.stream import training_stream, validation_stream
@@ -54,6 +56,12 @@ def train(options: TrainOptions, run_dir: str) -> History:
             "logs for TensorBoard need tensorboard, which is not installed: "
             "pip install tensorboard, or leave --tensorboard out."
         )
+    initial = options.initial_weights
+    if initial and not Path(initial).is_file():
+        raise OptionError(
+            f"initial_weights is {initial!r}, which is no file: expected the "
+            "best.weights.h5 or last.weights.h5 of a run."
+        )
     data = open_data(options)
     directory = RunDirectory(run_dir)
     policy = set_precision(options.precision)
@@ -71,11 +79,13 @@ def _train(
     placement: Placement,
 ) -> History:
     keras.utils.set_random_seed(options.seed % 2**32)
-    model_options = _model_options(options, data)
+    model_options = _model_options(options, data, data.image_size)
     if placement.is_first:
         backend = keras.backend.backend()
         directory.begin(describe_run(options, model_options, data, backend))
     model = build_model(options.model, model_options)
+    if options.initial_weights:
+        load_weights(model, Path(options.initial_weights))
     steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
     outputs = list(model.output) if isinstance(model.output, dict) else []
     _compile(model, options, data, placement, steps)
@@ -98,6 +108,10 @@ def _train(
     validation = None
     if data.val_split:
         validation = validation_stream(options, data, placement, outputs)
+    other, measuring = None, []
+    if data.eval_image_size != data.image_size:
+        other = _model_to_measure(options, data, placement)
+        measuring, validation = [Validation(other, validation)], None
     num_images = (options.epochs - done) * steps * options.batch_size
     with display(num_images, "training") as advance:
         model.fit(
@@ -109,18 +123,32 @@ def _train(
             shuffle=False,
             verbose=0,
             callbacks=[
+                *measuring,
                 Progress(advance, options.batch_size),
                 _checkpoint(options, directory, history, placement),
-                *_pictures(options, data, directory, placement),
+                *_pictures(options, data, directory, placement, other),
             ],
         )
     return history
 
 
-def _model_options(options: TrainOptions, data: TrainingData) -> ModelOptions:
+def _model_to_measure(
+    options: TrainOptions, data: TrainingData, placement: Placement
+) -> Any:
+    """A model of the other size, whose weights are those of the one that learns."""
+    size = data.eval_image_size
+    without_weights = replace(_model_options(options, data, size), weights=None)
+    model = build_model(options.model, without_weights)
+    _compile(model, options, data, placement, 1)
+    return model
+
+
+def _model_options(
+    options: TrainOptions, data: TrainingData, image_size: tuple[int, int]
+) -> ModelOptions:
     return ModelOptions(
         num_classes=data.classes.num_classes,
-        image_size=data.image_size,
+        image_size=image_size,
         encoder=options.encoder,
         weights=options.weights,
         upsampling=options.upsampling,
@@ -195,12 +223,14 @@ def _pictures(
     data: TrainingData,
     directory: RunDirectory,
     placement: Placement,
+    other: Any,
 ) -> list[Any]:
     """Callbacks that draw. Not on several hosts: all would have to predict together."""
     found: list[Any] = []
     if options.pictures_every and placement.num_hosts == 1:
         split = data.val_split or options.train_split
-        pictures = Pictures(directory, data, split, options.pictures_every)
+        every = options.pictures_every
+        pictures = Pictures(directory, data, split, every, other)
         pictures.set_batch_size(placement.num_devices)
         found.append(pictures)
     if options.tensorboard and placement.is_first:

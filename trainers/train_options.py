@@ -40,6 +40,12 @@ class TrainOptions:
             "help": "Weights of the encoder: imagenet, or a file of keras.applications."
         },
     )
+    initial_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "Weights of the whole model to begin with: those of another run."
+        },
+    )
     upsampling: Upsampling | None = field(
         default=None,
         metadata={"help": "How maps grow. [default: as in the model's paper]"},
@@ -69,6 +75,12 @@ class TrainOptions:
         default=None,
         metadata={
             "help": "HEIGHTxWIDTH that images are stretched to. [default: as stored]"
+        },
+    )
+    eval_image_size: tuple[int, int] | None = field(
+        default=None,
+        metadata={
+            "help": "HEIGHTxWIDTH to measure and predict at. [default: --image-size]"
         },
     )
     void: Literal["ignore", "learn"] = field(
@@ -188,12 +200,13 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         check_model(self.model)
-        size = self.image_size
-        if size is not None and (len(size) != 2 or min(size) < MIN_SIZE):
-            raise OptionError(
-                f"image_size is {size}: expected (height, width), both at least "
-                f"{MIN_SIZE}."
-            )
+        for name in ("image_size", "eval_image_size"):
+            size = getattr(self, name)
+            if size is not None and (len(size) != 2 or min(size) < MIN_SIZE):
+                raise OptionError(
+                    f"{name} is {size}: expected (height, width), both at least "
+                    f"{MIN_SIZE}."
+                )
         for name in ("epochs", "batch_size", "steps_per_execution", "num_hosts"):
             _check(name, getattr(self, name), 1, None)
         for name in ("pictures_every", "patience", "weight_decay", "auxiliary_weight"):

@@ -71,6 +71,39 @@ def test_scores_at_the_models_size_are_those_of_validation(
     assert row["val_mean_iou"] <= scores["mean_iou"] + 1e-5
 
 
+def test_run_is_measured_and_scored_at_the_size_asked_for(
+    tmp_path: Path, make_segnet: Any
+) -> None:
+    # What training counts at another size than the model's is what evaluation counts,
+    # where that is the stored size.
+    from segdata.formats.camvid import CamVid
+    from segdata.pipelines.build import BuildRequest, build
+    from segdata.trainers.train import train
+    from segdata.trainers.train_options import TrainOptions
+
+    source = make_segnet(tmp_path / "source", num_train=6, num_val=5, height=66)
+    out = tmp_path / "out"
+    build(BuildRequest(format=CamVid(), source=source, out=out))
+    [stored] = {r.image().shape[:2] for r in segdata.RecordSource(out, "val")}
+    options = TrainOptions(
+        model="unet-small",
+        data=str(out),
+        width=2,
+        batch_size=2,
+        epochs=2,
+        image_size=(32, 48),
+        eval_image_size=stored,
+        scale=(1.0, 2.0),
+        pictures_every=2,
+    )
+    rows = train(options, str(tmp_path / "run")).rows
+    assert (tmp_path / "run/pictures/epoch-0002.png").is_file()
+    scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last"))
+    assert scores["image_size"] == list(stored)
+    assert scores["pixel_accuracy"] == pytest.approx(rows[-1]["val_pixel_accuracy"])
+    assert rows[0]["val_loss"] != rows[1]["val_loss"]
+
+
 def test_table_has_a_line_for_each_class_and_the_means() -> None:
     scores = {
         "classes": [
@@ -122,6 +155,25 @@ def test_logits_are_interpolated_as_tensorflow_does(size: tuple[int, int]) -> No
     logits = np.random.default_rng(0).normal(size=(5, 7, 4)).astype(np.float32)
     expected = tf.image.resize(logits, size).numpy().argmax(-1)
     np.testing.assert_array_equal(label_pixels(logits, size), expected)
+
+
+def test_averaging_over_mirror_images_makes_left_and_right_alike(
+    trained: Path,
+) -> None:
+    directory = RunDirectory(trained)
+    run = directory.load()
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    both = np.stack([image, image[:, ::-1]])
+    once = load_predictor(directory, run, "best", 2)
+    twice = load_predictor(directory, run, "best", 2, flip_average=True)
+    plain, mirrored = once.logits(both)
+    found, found_mirrored = twice.logits(both)
+    np.testing.assert_allclose(found, (plain + mirrored[:, ::-1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(found, found_mirrored[:, ::-1], atol=1e-5)
+    assert np.abs(found - plain).max() > 1e-3
+    scores = evaluate(trained, EvaluateOptions(flip_average=True))
+    assert scores["flip_average"] is True
+    assert scores["confusion"] != evaluate(trained, EvaluateOptions())["confusion"]
 
 
 def test_large_images_are_labelled_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,21 @@ def test_exported_models_give_the_same_logits(trained: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(loaded.serve(tf.constant(pixels)), expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:In the future .np.:FutureWarning")  # tf2onnx
+def test_exported_onnx_gives_the_same_logits(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx", reason="needs the extra 'onnx'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    expected = np.asarray(predictor_of(trained).model(pixels, training=False))
+    file = tmp_path / "model.onnx"
+    export_model(trained, "onnx", str(file))
+    session = onnxruntime.InferenceSession(file)
+    [given] = session.get_inputs()
+    assert (given.type, given.shape[1:]) == ("tensor(uint8)", [32, 48, 3])
+    [found] = session.run(None, {given.name: pixels})
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 def test_command_predicts_and_says_how_many(trained: Path, camvid_source: Path) -> None:
     image = sorted((camvid_source / "val").iterdir())[0]
     result = CliRunner().invoke(command, [str(trained), str(image)])

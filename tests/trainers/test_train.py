@@ -47,6 +47,39 @@ def assert_same_state(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
+TRAIN = """
+import sys, json
+from segdata.trainers.train import train
+from segdata.trainers.train_options import TrainOptions
+train(TrainOptions.from_json(json.loads(sys.argv[1])), sys.argv[2])
+"""
+
+
+def start(given: TrainOptions, run: Path, backend: str) -> subprocess.Popen[bytes]:
+    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", TRAIN, json.dumps(given.to_json()), str(run)],
+        stderr=subprocess.DEVNULL,
+        env=os.environ | environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def kill_in_second_epoch(given: TrainOptions, run: Path, backend: str) -> None:
+    process = start(given, run, backend)
+    try:
+        deadline = time.monotonic() + 400
+        while not (run / STATE_NAME).is_file():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    done = len(json.loads(state_of(run)["history"].tobytes()))
+    assert 1 <= done < given.epochs
+
+
 def rows_of(run: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
 
@@ -81,34 +114,44 @@ def test_run_killed_and_resumed_ends_in_the_same_weights(
     camvid_build: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    code = (
-        "import sys, json\n"
-        "from segdata.trainers.train import train\n"
-        "from segdata.trainers.train_options import TrainOptions\n"
-        "train(TrainOptions.from_json(json.loads(sys.argv[1])), sys.argv[2])\n"
-    )
-    given = json.dumps(options(camvid_build).to_json())
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code, given, str(run)],
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    try:
-        deadline = time.monotonic() + 200
-        while not (run / STATE_NAME).is_file():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    done = len(json.loads(state_of(run)["history"].tobytes()))
-    assert 1 <= done < 3
+    kill_in_second_epoch(options(camvid_build), run, "tensorflow")
     history = train(options(camvid_build), str(run))
     assert len(history.rows) == 3
     assert_same_state(run, undisturbed)
     assert rows_of(run) == rows_of(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_run_killed_and_resumed_on_jax_ends_in_the_same_weights(
+    camvid_build: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax", reason="needs the extra 'jax'")
+    given = options(camvid_build)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(given, whole, "jax").wait() == 0
+    kill_in_second_epoch(given, killed, "jax")
+    assert start(given, killed, "jax").wait() == 0
+    assert_same_state(killed, whole)
+    assert rows_of(killed) == rows_of(whole)
+
+
+def test_run_begins_with_the_weights_of_another(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    path = str(undisturbed / "last.weights.h5")
+    more = options(camvid_build, initial_weights=path, epochs=1, learning_rate=1e-6)
+    [row] = train(more, str(tmp_path / "run")).rows
+    first, *_, last = (float(row["loss"]) for row in rows_of(undisturbed))
+    assert abs(row["loss"] - last) < abs(row["loss"] - first)
+    for missing in ("nowhere.weights.h5", str(tmp_path)):
+        with pytest.raises(
+            OptionError, match=r"initial_weights is .*, which is no file: expected the"
+        ):
+            train(options(camvid_build, initial_weights=missing), str(tmp_path / "no"))
+    other = options(camvid_build, initial_weights=path, width=5)
+    with pytest.raises(CorruptionError, match="are damaged or of another model"):
+        train(other, str(tmp_path / "other"))
 
 
 def test_finished_run_is_left_as_it_is(

@@ -23,6 +23,7 @@ def options(**changes: Any) -> TrainOptions:
     [
         ({"model": "unet3"}, "model 'unet3' is unknown"),
         ({"image_size": (16, 64)}, r"image_size is \(16, 64\)"),
+        ({"eval_image_size": (64, 31)}, r"eval_image_size is \(64, 31\): expected"),
         ({"epochs": 0}, "epochs is 0: expected at least 1"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),

@@ -71,6 +71,10 @@ def logits_of(model: Any, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(inference_model(model)(pixels, training=False))
 
 
+def shapes_of(model: Any) -> list[tuple[str, Any]]:
+    return [(weight.path, tuple(weight.shape)) for weight in model.weights]
+
+
 def first(losses: Any) -> float:
     """The total, of a model with several outputs too."""
     return float(np.ravel(losses)[0])
@@ -121,6 +125,9 @@ def test_model_contract(case: Case, tmp_path: Path) -> None:
 def test_odd_sizes_give_logits_of_their_size(model: str, size: tuple[int, int]) -> None:
     built = Case(model, "vgg-16").build(image_size=size)
     assert logits_of(built, patch_images(1, size)).shape == (1, *size, CLASSES)
+    # One model can be measured by another of its weights.
+    usual = Case(model, "vgg-16").build()
+    assert shapes_of(built) == shapes_of(usual)
 
 
 @pytest.mark.parametrize("model", ["fcn-8", "segnet", "unet", "pspnet"])
