@@ -28,7 +28,7 @@ def paste_masks(
 
     Args:
       masks: `[d, m, n]` probabilities.
-      boxes: `[d, 4]` `ymin, xmin, ymax, xmax` in pixels of the image, may reach outside.
+      boxes: `[d, 4]` `ymin, xmin, ymax, xmax` in pixels, may reach outside.
       height: Of the image, in pixels.
       width: Of the image, in pixels.
       threshold: 0 to 1.
