@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from segdata.errors import MissingDependencyError, OptionError
-from segdata.trainers.models import MODELS
+from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.presets import PRESETS, preset
 from segdata.trainers.train_options import TrainOptions
 
@@ -68,6 +68,8 @@ def _kind(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint))
     if get_origin(hint) is tuple:
+        if Ellipsis in get_args(hint):
+            return get_args(hint)[0]
         return ImageSize() if get_args(hint)[0] is int else click.Tuple([float, float])
     return hint
 
@@ -81,6 +83,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
         default=field.default,
         show_default=field.default is not None,
         help=field.metadata["help"],
+        multiple=Ellipsis in get_args(hint),
     )
 
 
@@ -100,7 +103,7 @@ def train_options(
 
 
 @click.command()
-@click.argument("model", type=click.Choice(list(MODELS)))
+@click.argument("model", type=click.Choice(list(ALL_MODELS)))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--run-dir",
@@ -130,7 +133,7 @@ def train(
     backend: str | None,
     **given: Any,
 ) -> None:
-    """Train a segmentation model on a finished build.
+    """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
 
     DATA is the output of `segdata build`. A run that was stopped goes on, and ends in
     the same weights, when the same command is run again.
