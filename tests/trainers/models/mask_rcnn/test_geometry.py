@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -39,20 +41,30 @@ def truth_of(
     crowd = np.zeros_like(valid) if crowd is None else np.asarray(crowd, bool)
     if masks is None:
         masks = np.ones((*valid.shape, 8, 8), np.uint8)
-    return Truth.of(
-        {
-            "boxes": boxes,
-            "classes": np.tile(np.arange(1, valid.shape[1] + 1), (len(valid), 1)),
-            "valid": valid,
-            "crowd": crowd,
-            "has_mask": valid,
-            "masks": keras.ops.convert_to_tensor(masks),
-        }
+    return Truth(
+        boxes=boxes,
+        classes=np.tile(
+            np.arange(1, valid.shape[1] + 1, dtype=np.int32), (len(valid), 1)
+        ),
+        valid=valid,
+        crowd=crowd,
+        has_mask=valid,
+        masks=masks,
     )
 
 
-def array(tensor: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
+def run(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Calls with tensors, gives arrays. Traced whole: op by op, JAX takes minutes."""
+    function = functools.partial(function, **options)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        function = jax.jit(function)
+    arguments = keras.tree.map_structure(keras.ops.convert_to_tensor, arguments)
+    return keras.tree.map_structure(
+        lambda tensor: np.asarray(keras.ops.convert_to_numpy(tensor)),
+        function(*arguments),
+    )
 
 
 # --- Boxes.
@@ -64,42 +76,42 @@ def test_iou_and_cover_are_those_of_one_pair_after_the_other() -> None:
     boxes[0, 1] = [3, 4, 4, 5]  # one pixel
     boxes[0, 2] = [9, 9, 9, 20]  # empty
     others[1, 3] = 0  # a free slot
-    iou, covered = array(box_ops.iou(boxes, others)), box_ops.covered(boxes, others)
-    covered = array(covered)
+    iou, covered = (run(f, boxes, others) for f in (box_ops.iou, box_ops.covered))
     for b, i, j in np.ndindex(iou.shape):
         pair = boxes[b, i], others[b, j]
         assert iou[b, i, j] == pytest.approx(reference.iou(*pair), abs=1e-5)
         assert covered[b, i, j] == pytest.approx(reference.covered(*pair), abs=1e-5)
     assert iou[0, 0, 0] == pytest.approx(1)
-    shared = array(box_ops.iou(boxes[0], others))
+    shared = run(box_ops.iou, boxes[0], others)
     np.testing.assert_array_equal(shared[0], iou[0])
 
 
 @pytest.mark.parametrize("weights", [(1, 1, 1, 1), (10, 10, 5, 5)])
 def test_coding_is_the_papers_and_decoding_undoes_it(weights: Any) -> None:
     anchors, boxes = random_boxes(30), random_boxes(2, 30, seed=1)
-    deltas = array(box_ops.encode(anchors, boxes, weights))
+    deltas = run(box_ops.encode, anchors, boxes, weights=weights)
     for b, i in np.ndindex(2, 30):
         expected = reference.encode(anchors[i], boxes[b, i], np.asarray(weights))
         np.testing.assert_allclose(deltas[b, i], expected, rtol=1e-3, atol=1e-3)
-    decoded = array(box_ops.decode(anchors, deltas, weights))
+    decoded = run(box_ops.decode, anchors, deltas, weights=weights)
     np.testing.assert_allclose(decoded, boxes, atol=1e-3)
 
 
 def test_decoding_limits_growth_and_encoding_an_empty_box_is_finite() -> None:
     anchor = np.asarray([[0, 0, 16, 16]], np.float32)
     huge = np.asarray([[0, 0, 5000, 5000]], np.float32)
-    decoded = array(box_ops.decode(anchor, huge, (10, 10, 5, 5)))
+    decoded = run(box_ops.decode, anchor, huge, weights=(10, 10, 5, 5))
     assert decoded[0, 2] - decoded[0, 0] == pytest.approx(1000, rel=1e-4)
     empty = np.zeros((1, 4), np.float32)
-    assert np.isfinite(array(box_ops.encode(anchor, empty, (1, 1, 1, 1)))).all()
-    assert np.isfinite(array(box_ops.encode(empty, anchor, (1, 1, 1, 1)))).all()
+    for pair in ((anchor, empty), (empty, anchor)):
+        deltas = run(box_ops.encode, *pair, weights=(1, 1, 1, 1))
+        assert np.isfinite(deltas).all()
 
 
 def test_boxes_are_cut_to_the_window_of_their_image() -> None:
     boxes = np.asarray([[[-5, -5, 70, 70], [2, 3, 4, 5]]] * 2, np.float32)
     window = np.asarray([[0, 0, 64, 64], [10, 20, 30, 40]], np.float32)
-    found = array(box_ops.clip(boxes, window))
+    found = run(box_ops.clip, boxes, window)
     np.testing.assert_array_equal(found[0], [[0, 0, 64, 64], [2, 3, 4, 5]])
     # A box outside becomes one without area.
     np.testing.assert_array_equal(found[1], [[10, 20, 30, 40], [10, 20, 10, 20]])
@@ -113,10 +125,10 @@ def test_windows_are_where_images_lie_on_the_canvas() -> None:
         "scale": np.asarray([[0.64, 0.64], [0.64, -0.64], [20, 20]], np.float32),
         "offset": np.asarray([[0, 32], [0, 64], [-40, -50]], np.float32),
     }
-    found = array(box_ops.windows(batch, (64, 96)))
+    found = run(box_ops.windows, batch, size=(64, 96))
     expected = [[0, 32, 64, 64], [0, 32, 64, 64], [0, 0, 64, 96]]
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    alone = array(box_ops.windows({"image": batch["image"]}, (64, 96)))
+    alone = run(box_ops.windows, {"image": batch["image"]}, size=(64, 96))
     np.testing.assert_array_equal(alone, [[0, 0, 64, 96]] * 3)
 
 
@@ -155,7 +167,7 @@ def test_anchors_match_as_one_after_the_other() -> None:
     boxes[~(valid | crowd).astype(bool)] = 0
     boxes[0, 1] = boxes[0, 0]  # identical objects
     boxes[0, 2] = [10, 10, 11, 11]  # one pixel: its best anchors have a small IoU
-    found = match_anchors(anchors, truth_of(boxes, valid, crowd))
+    found = run(match_anchors, anchors, truth_of(boxes, valid, crowd))
     for b in range(3):
         expected = reference.match_anchors(
             anchors, boxes[b], valid[b].astype(bool), crowd[b].astype(bool)
@@ -164,12 +176,12 @@ def test_anchors_match_as_one_after_the_other() -> None:
             ("index", "positive", "negative"), expected, strict=True
         ):
             np.testing.assert_array_equal(
-                array(getattr(found, name))[b], values, err_msg=f"{name} of image {b}"
+                getattr(found, name)[b], values, err_msg=f"{name} of image {b}"
             )
-    positive = array(found.positive)
+    positive = found.positive
     assert all(positive.any(axis=1))
     # The small one is matched too, by the anchors that are best for it.
-    assert (array(found.index)[0][positive[0]] == 2).any()
+    assert (found.index[0][positive[0]] == 2).any()
 
 
 def test_rois_match_as_one_after_the_other() -> None:
@@ -178,7 +190,9 @@ def test_rois_match_as_one_after_the_other() -> None:
     crowd = np.asarray([[0, 0, 0, 1, 0], [0, 0, 0, 0, 1]], bool)
     rois[:, :5] = boxes
     roi_valid = np.random.default_rng(0).random((2, 60)) > 0.2
-    found = match_rois(rois, roi_valid, truth_of(boxes, valid, crowd), 0.5)
+    found = run(
+        match_rois, rois, roi_valid, truth_of(boxes, valid, crowd), threshold=0.5
+    )
     for b in range(2):
         expected = reference.match_rois(
             rois[b], roi_valid[b], boxes[b], valid[b], crowd[b]
@@ -186,7 +200,7 @@ def test_rois_match_as_one_after_the_other() -> None:
         for name, values in zip(
             ("index", "positive", "negative"), expected, strict=True
         ):
-            np.testing.assert_array_equal(array(getattr(found, name))[b], values)
+            np.testing.assert_array_equal(getattr(found, name)[b], values)
 
 
 def test_without_objects_all_is_negative_but_over_crowds() -> None:
@@ -195,24 +209,31 @@ def test_without_objects_all_is_negative_but_over_crowds() -> None:
     boxes[1, 0] = [0, 0, 32, 64]  # the upper half
     crowd = np.asarray([[0, 0, 0], [1, 0, 0]], bool)
     truth = truth_of(boxes, np.zeros((2, 3)), crowd)
+    rois = np.stack([anchors] * 2), np.ones((2, 16), bool)
     for found in (
-        match_anchors(anchors, truth),
-        match_rois(np.stack([anchors] * 2), np.ones((2, 16), bool), truth, 0.5),
+        run(match_anchors, anchors, truth),
+        run(match_rois, *rois, truth, threshold=0.5),
     ):
-        assert not array(found.positive).any()
+        assert not found.positive.any()
         np.testing.assert_array_equal(
-            array(found.negative), [[True] * 16, [False] * 8 + [True] * 8]
+            found.negative, [[True] * 16, [False] * 8 + [True] * 8]
         )
 
 
 def test_an_object_outside_of_all_anchors_matches_none() -> None:
     anchors = level_anchors((2, 2), 8, 1.0, (1.0,))
-    found = match_anchors(anchors, truth_of([[[40, 40, 50, 50]]], [[True]]))
-    assert not array(found.positive).any()
-    assert array(found.negative).all()
+    found = run(match_anchors, anchors, truth_of([[[40, 40, 50, 50]]], [[True]]))
+    assert not found.positive.any()
+    assert found.negative.all()
 
 
 # --- Suppression.
+
+
+def _suppress(
+    boxes: Any, valid: Any, groups: Any = None, *, threshold: float = 0.5
+) -> Any:
+    return suppress(boxes, valid, threshold, groups)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
@@ -224,8 +245,8 @@ def test_suppression_is_the_greedy_one(threshold: float, with_groups: bool) -> N
     boxes[2] = np.asarray([0, 0, 10, 10]) + 3 * np.arange(80)[:, None]  # a long chain
     valid = np.random.default_rng(0).random((3, 80)) > 0.1
     groups = np.random.default_rng(1).integers(1, 4, (3, 80)).astype(np.int32)
-    given = groups if with_groups else None
-    found = array(suppress(keras.ops.convert_to_tensor(boxes), valid, threshold, given))
+    given = (boxes, valid, groups) if with_groups else (boxes, valid)
+    found = run(_suppress, *given, threshold=threshold)
     for b in range(3):
         expected = reference.greedy_nms(
             boxes[b], valid[b], threshold, groups[b] if with_groups else None
@@ -236,9 +257,9 @@ def test_suppression_is_the_greedy_one(threshold: float, with_groups: bool) -> N
 
 
 def test_suppression_of_nothing_keeps_nothing() -> None:
-    boxes = keras.ops.convert_to_tensor(random_boxes(2, 5))
-    assert not array(suppress(boxes, np.zeros((2, 5), bool), 0.5)).any()
-    assert array(suppress(boxes[:, :1], np.ones((2, 1), bool), 0.5)).all()
+    boxes = random_boxes(2, 5)
+    assert not run(_suppress, boxes, np.zeros((2, 5), bool)).any()
+    assert run(_suppress, boxes[:, :1], np.ones((2, 1), bool)).all()
 
 
 # --- ROIAlign.
@@ -247,9 +268,9 @@ def test_suppression_of_nothing_keeps_nothing() -> None:
 def test_rois_go_to_the_level_of_their_size() -> None:
     sides = np.asarray([1, 55, 57, 111, 113, 223, 225, 449, 5000], np.float32)
     boxes = np.stack([0 * sides, 0 * sides, sides, sides], -1)
-    found = array(roi_levels(boxes, 2, 5))
+    found = run(roi_levels, boxes, lowest=2, highest=5)
     np.testing.assert_array_equal(found, [2, 2, 2, 2, 3, 3, 4, 5, 5])
-    assert array(roi_levels(np.zeros((1, 4), np.float32), 2, 5)) == [2]
+    assert run(roi_levels, np.zeros((1, 4), np.float32), lowest=2, highest=5) == [2]
 
 
 @pytest.mark.parametrize(("size", "points"), [(7, 2), (4, 1), (3, 3)])
@@ -272,8 +293,7 @@ def test_roi_align_is_that_of_one_sample_after_the_other(
     boxes[0, 5] = [20.5, 30.25, 160, 190]
     boxes[1, 1] = [3, 200, 120, 499]
     boxes[1, 2] = [290, 490, 330, 560]
-    tensors = {k: keras.ops.convert_to_tensor(v) for k, v in features.items()}
-    found = array(roi_align(tensors, boxes, size, points))
+    found = run(roi_align, features, boxes, size=size, points=points)
     assert found.shape == (2, 9, size, size, 3)
     for b, r in np.ndindex(2, 9):
         levels = {level: feature[b] for level, feature in features.items()}
@@ -284,9 +304,9 @@ def test_roi_align_is_that_of_one_sample_after_the_other(
 def test_roi_align_of_a_ramp_is_the_ramp_at_the_cells_centres() -> None:
     ramp = np.arange(64, dtype=np.float32) + 0.5  # the value is the place, in cells
     plane = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None]), -1)[None]
-    features = {2: keras.ops.convert_to_tensor(np.ascontiguousarray(plane))}
+    features = {2: plane}
     box = np.asarray([[[40, 60, 96, 200]]], np.float32)
-    found = array(roi_align(features, box, 7, 2))[0, 0]
+    found = run(roi_align, features, box, size=7, points=2)[0, 0]
     rows, columns = (
         40 + 56 * (np.arange(7) + 0.5) / 7,
         60 + 140 * (np.arange(7) + 0.5) / 7,
@@ -308,8 +328,7 @@ def test_mask_targets_are_bilinear_samples_of_the_crop() -> None:
     index = rng.integers(0, 4, (2, 9)).astype(np.int32)
     index[0, :2] = [0, 3]
     masks = (rng.random((2, 4, 16, 16)) > 0.5).astype(np.uint8)
-    given = (keras.ops.convert_to_tensor(x) for x in (masks, boxes, index, rois))
-    found = array(mask_targets(*given, 28))
+    found = run(mask_targets, masks, boxes, index, rois, size=28)
     assert found.shape == (2, 9, 28, 28)
     assert set(np.unique(found)) <= {0.0, 1.0}
     for b, r in np.ndindex(2, 9):
@@ -326,7 +345,6 @@ def test_a_roi_of_the_objects_box_shows_the_crop_and_one_beside_it_nothing() -> 
     boxes = np.asarray([[[10, 10, 30, 50]]], np.float32)
     rois = np.asarray([[[10, 10, 30, 50], [30, 50, 60, 60], [30, 10, 50, 50]]], "f4")
     index = np.zeros((1, 3), np.int32)
-    given = (keras.ops.convert_to_tensor(x) for x in (masks, boxes, index, rois))
-    found = array(mask_targets(*given, 28))[0]
+    found = run(mask_targets, masks, boxes, index, rois, size=28)[0]
     np.testing.assert_array_equal(found[0], masks[0, 0])
     assert not found[1:].any()

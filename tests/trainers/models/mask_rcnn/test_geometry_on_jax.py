@@ -9,7 +9,7 @@ import pytest
 
 RUN = """
 import sys
-import keras, pytest
+import keras, pytest, segdata  # segdata now: later tests/segdata would be found
 assert keras.backend.backend() == "jax"
 sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n0", *sys.argv[1:]]))
 """
