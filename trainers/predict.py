@@ -96,7 +96,7 @@ def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
     done = 0
     with display(total, "predicting") as advance:
         for batch in _batched(given, options.batch_size):
-            predict_batch(predictor, run.classes, batch, Path(options.output))
+            predict_batch(predictor, run.pixel_classes, batch, Path(options.output))
             done += len(batch)
             advance(len(batch))
     return done
@@ -172,7 +172,7 @@ def _given(run: Run, options: PredictOptions) -> tuple[Iterator[Given], int]:
     """The images and how many there are."""
     if options.split is None:
         paths = find_images(options.images)
-        return _from_files(paths, run.classes, options.labels), len(paths)
+        return _from_files(paths, run.pixel_classes, options.labels), len(paths)
     source = open_split(run, options.split, options.data)
 
     def records() -> Iterator[Given]:
@@ -181,7 +181,7 @@ def _given(run: Run, options: PredictOptions) -> tuple[Iterator[Given], int]:
             yield Given(
                 name=record.key,
                 image=record.image(),
-                labels=None if labels is None else run.classes.valid_labels(labels),
+                labels=None if labels is None else run.pixel_classes.valid_labels(labels),
             )
 
     return records(), len(source)

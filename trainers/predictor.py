@@ -82,6 +82,18 @@ def load_predictor(
       OutputError: If there are no weights yet.
       CorruptionError: If they do not fit.
     """
+    path = weights_file(directory, which)
+    model = build_model(run.options.model, without_pretraining(run))
+    load_weights(model, path)
+    return Predictor(model, batch_size)
+
+
+def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
+    """The file of a run's trained weights.
+
+    Raises:
+      OutputError: If there are none yet.
+    """
     path = directory.file(f"{which}.weights.h5")
     if not path.is_file():
         raise OutputError(
@@ -89,9 +101,7 @@ def load_predictor(
             "`segdata train` finish an epoch.",
             reason="no-weights",
         )
-    model = build_model(run.options.model, without_pretraining(run))
-    load_weights(model, path)
-    return Predictor(model, batch_size)
+    return path
 
 
 def without_pretraining(run: Run) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,6 +21,7 @@ from segdata.trainers.checkpoint import (
     restore_state,
 )
 from segdata.trainers.dataset import TrainingData, open_data
+from segdata.trainers.instances import training as instances
 from segdata.trainers.losses import SegmentationLoss
 from segdata.trainers.metrics import segmentation_metrics
 from segdata.trainers.models import build_model
@@ -71,16 +73,17 @@ def _train(
     placement: Placement,
 ) -> History:
     keras.utils.set_random_seed(options.seed % 2**32)
-    model_options = _model_options(options, data)
+    task = TASKS[options.task]
+    model_options = task.model_options(options, data)
     if placement.is_first:
         backend = keras.backend.backend()
         directory.begin(describe_run(options, model_options, data, backend))
     model = build_model(options.model, model_options)
     steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
-    outputs = list(model.output) if isinstance(model.output, dict) else []
-    _compile(model, options, data, placement, steps)
+    outputs = task.outputs(model)
+    task.compile(model, options, data, placement, steps)
 
-    history = History(goal="val_mean_iou" if data.val_split else "loss")
+    history = History(goal=task.goal(options, data, placement))
     model.optimizer.build(model.trainable_variables)
     if restore_state(directory.file(STATE_NAME), model, history):
         logger.info(
@@ -97,11 +100,11 @@ def _train(
     _say(options, data, placement, model, steps)
     validation = None
     if data.val_split:
-        validation = validation_stream(options, data, placement, outputs)
+        validation = task.validation_stream(options, data, placement, outputs)
     num_images = (options.epochs - done) * steps * options.batch_size
     with display(num_images, "training") as advance:
         model.fit(
-            training_stream(options, data, placement, outputs, done * steps),
+            task.training_stream(options, data, placement, outputs, done * steps),
             validation_data=validation,
             initial_epoch=done,
             epochs=options.epochs,
@@ -109,9 +112,10 @@ def _train(
             shuffle=False,
             verbose=0,
             callbacks=[
+                *task.measuring(options, data, placement),
                 Progress(advance, options.batch_size),
                 _checkpoint(options, directory, history, placement),
-                *_pictures(options, data, directory, placement),
+                *_pictures(options, data, directory, placement, task.pictures),
             ],
         )
     return history
@@ -130,6 +134,15 @@ def _model_options(options: TrainOptions, data: TrainingData) -> ModelOptions:
         dropout=options.dropout,
         seed=options.seed,
     )
+
+
+def _outputs(model: Any) -> list[str]:
+    """Names of the outputs that labels go to, if there are several."""
+    return list(model.output) if isinstance(model.output, dict) else []
+
+
+def _goal(options: TrainOptions, data: TrainingData, placement: Placement) -> str:
+    return "val_mean_iou" if data.val_split else "loss"
 
 
 def _compile(
@@ -195,12 +208,13 @@ def _pictures(
     data: TrainingData,
     directory: RunDirectory,
     placement: Placement,
+    kind: type[Pictures],
 ) -> list[Any]:
     """Callbacks that draw. Not on several hosts: all would have to predict together."""
     found: list[Any] = []
     if options.pictures_every and placement.num_hosts == 1:
         split = data.val_split or options.train_split
-        pictures = Pictures(directory, data, split, options.pictures_every)
+        pictures = kind(directory, data, split, options.pictures_every)
         pictures.set_batch_size(placement.num_devices)
         found.append(pictures)
     if options.tensorboard and placement.is_first:
@@ -232,3 +246,43 @@ def _say(
         placement.num_devices,
         placement.num_hosts,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What differs between models of pixels and of objects."""
+
+    model_options: Callable[[TrainOptions, TrainingData], Any]
+    compile: Callable[[Any, TrainOptions, TrainingData, Placement, int], None]
+    outputs: Callable[[Any], list[str]]
+    training_stream: Callable[..., Any]
+    validation_stream: Callable[..., Any]
+    goal: Callable[[TrainOptions, TrainingData, Placement], str]
+    measuring: Callable[[TrainOptions, TrainingData, Placement], list[Any]]
+    """Callbacks that add to an epoch's metrics, before it is kept."""
+    pictures: type[Pictures]
+
+
+TASKS = {
+    "semantic": _Task(
+        model_options=_model_options,
+        compile=_compile,
+        outputs=_outputs,
+        training_stream=training_stream,
+        validation_stream=validation_stream,
+        goal=_goal,
+        measuring=lambda options, data, placement: [],
+        pictures=Pictures,
+    ),
+    "instances": _Task(
+        model_options=instances.model_options,
+        compile=instances.compile_model,
+        outputs=lambda model: [],
+        training_stream=instances.training_stream,
+        validation_stream=instances.validation_stream,
+        goal=instances.goal,
+        measuring=instances.measuring,
+        pictures=instances.InstancePictures,
+    ),
+}
+"""By `TrainOptions.task`."""
