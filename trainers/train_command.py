@@ -61,6 +61,32 @@ def use_backend(backend: str | None) -> None:
         )
 
 
+def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
+    """Whether a run finds objects; refuses options that mean nothing to it.
+
+    Args:
+      ctx: Of the command.
+      run_dir: The run's directory.
+      **foreign: `semantic` and `instances`: options of those runs alone.
+
+    Raises:
+      OptionError: If an option was given that is of the other kind of run.
+      OutputError: If there is no run.
+    """
+    from segdata.trainers.run_directory import RunDirectory
+
+    options = RunDirectory(run_dir).load().options
+    other = "semantic" if options.task == "instances" else "instances"
+    for name in foreign[other]:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kind = "labels pixels" if other == "semantic" else "finds objects"
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for runs whose model {kind}, and "
+                f"{run_dir} is one of {options.model}: leave it out."
+            )
+    return options.task == "instances"
+
+
 def _kind(hint: Any) -> Any:
     """The click type of a field."""
     if get_origin(hint) in (Union, types.UnionType):

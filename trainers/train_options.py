@@ -272,8 +272,8 @@ class TrainOptions:
     score_every: int = field(
         default=5,
         metadata={
-            "help": "Mask R-CNN: epochs between scores (AP) on the validation split; 0: "
-            "none, and the best epoch is that of the smallest loss."
+            "help": "Mask R-CNN: epochs between scores (AP) on the validation split; "
+            "0: none, and the best epoch is that of the smallest loss."
         },
     )
     tensorboard: bool = field(

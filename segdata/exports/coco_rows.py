@@ -20,7 +20,7 @@ def category_ids(classes: Sequence[LabelClass]) -> dict[int, int | str]:
 def object_rows(
     record: Record, ids: CocoIds, category_of: Mapping[int, int | str]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each object of a record, with its mask as compressed RLE, if it has one.
+    """A row for each object of a record; masks are compressed RLE.
 
     What the source says of an object is given as it is; what it leaves out follows from
     the mask, or the box.

@@ -105,7 +105,9 @@ class GroundTruth:
           `classes`: `name`, `objects`, `box_AP` and `mask_AP` of each.
         """
         category_of = category_ids(self._classes.drawn)
-        counted = [row["category_id"] for row in self._annotations if not row["iscrowd"]]
+        counted = [
+            row["category_id"] for row in self._annotations if not row["iscrowd"]
+        ]
         classes = [
             {"name": item.name, "objects": counted.count(category_of[item.id])}
             for item in self._classes.drawn
@@ -139,6 +141,7 @@ class GroundTruth:
         each = [_mean(precision[:, :, k]) for k in range(len(category_of))]
         values = (None if v < 0 else float(v) for v in run.stats)
         return dict(zip(NAMES, values, strict=True)), each
+
 
 def table(scores: Mapping[str, Any]) -> str:
     """The scores as text: COCO's numbers, then AP of each class."""

@@ -151,7 +151,7 @@ def goal(options: TrainOptions, data: TrainingData, placement: Placement) -> str
 def measuring(
     options: TrainOptions, data: TrainingData, placement: Placement
 ) -> list[Any]:
-    """Callbacks that score. Not on several hosts: all would have to predict together."""
+    """Callbacks that score. Not on several hosts, which would have to do it together."""
     if goal(options, data, placement) != GOAL:
         return []
     return [Scores(options, data)]
@@ -170,7 +170,9 @@ class Scores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Scores the whole split, at each image's own size."""
         is_last = epoch + 1 == self._options.epochs
-        if logs is None or not (is_last or (epoch + 1) % self._options.score_every == 0):
+        if logs is None or not (
+            is_last or (epoch + 1) % self._options.score_every == 0
+        ):
             return
         detector = Detector(self.model, self._options.batch_size)
         scores, _ = score(detector, self._source, self._classes)
