@@ -216,7 +216,7 @@ class RunDirectory:
 
 
 def _model_options(model: str, data: Mapping[str, Any]) -> AnyModelOptions:
-    given = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in data.items()
     }

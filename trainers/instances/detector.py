@@ -105,8 +105,9 @@ class Detector:
             "offset": np.zeros((count, 2), np.float32),
         }
         for index, image in enumerate(images):
+            height, width = image.shape[:2]
             geometry = choose_geometry(
-                *image.shape[:2], self.image_size, RESIZE, Augmentation(), None
+                height, width, self.image_size, RESIZE, Augmentation(), None
             )
             batch["image"][index] = move_image(image, geometry).numpy()
             batch["image_size"][index] = image.shape[:2]

@@ -151,7 +151,7 @@ def goal(options: TrainOptions, data: TrainingData, placement: Placement) -> str
 def measuring(
     options: TrainOptions, data: TrainingData, placement: Placement
 ) -> list[Any]:
-    """Callbacks that score. Not on several hosts, which would have to do it together."""
+    """Callbacks that score. Not on several hosts: all would have to predict."""
     if goal(options, data, placement) != GOAL:
         return []
     return [Scores(options, data)]
