@@ -29,7 +29,7 @@ Precision = Literal["float32", "mixed-bfloat16"]
 Switch = Literal["auto", "on", "off"]
 Distribute = Literal["auto", "none", "mirrored", "tpu"]
 
-SEMANTIC_OPTIONS = (
+SEMANTIC_OPTIONS: tuple[str, ...] = (
     "upsampling",
     "batch_norm",
     "dropout",
@@ -42,7 +42,7 @@ SEMANTIC_OPTIONS = (
     "auxiliary_weight",
 )
 """Fields that mean something to models that label pixels only."""
-INSTANCE_OPTIONS = (
+INSTANCE_OPTIONS: tuple[str, ...] = (
     "freeze_batch_norm",
     "pyramid_batch_norm",
     "anchor_scale",

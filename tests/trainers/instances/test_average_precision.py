@@ -135,10 +135,8 @@ def test_nothing_found_scores_zero(coco: Truth) -> None:
     lines = table(scores).splitlines()
     assert lines[1].split() == ["AP", "0.000", "0.000"]
     assert len(lines) == 1 + len(NAMES) + 2 + len(scores["classes"])
-    assert [line.split() for line in lines if line.startswith("person ")][0][1:3] == [
-        "0.000",
-        "0.000",
-    ]
+    [person] = [line for line in lines if line.startswith("person ")]
+    assert person.split()[1:3] == ["0.000", "0.000"]
 
 
 def test_results_are_in_cocos_format(coco: Truth) -> None:

@@ -98,7 +98,8 @@ def propose(
     width = min(limit, max(level.shape[1] for level in logits))
     boxes, scores = [], []
     for level in zip(logits, deltas, anchors, strict=True):
-        best, found = _best(*map(ops.stop_gradient, level), window, width)
+        score, delta, anchor = map(ops.stop_gradient, level)
+        best, found = _best(score, delta, anchor, window, width)
         rest = width - best.shape[1]
         scores.append(ops.pad(best, ((0, 0), (0, rest)), constant_values=NONE))
         boxes.append(ops.pad(found, ((0, 0), (0, rest), (0, 0))))
