@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from segdata.errors import OutputError
+from segdata.record import Record
 from segdata.source import RecordSource
 from segdata.trainers.dataset import TrainingData
 from segdata.trainers.pictures import Prediction, predictions_sheet
@@ -74,7 +76,7 @@ class Pictures(keras.callbacks.Callback):
         super().__init__()
         self._predicting = predicting
         self._folder, self._every = directory.file("pictures"), every
-        self._classes, self._epochs = data.classes, 0
+        self._data, self._epochs = data, 0
         source = RecordSource(data.directory, split)
         # Spread over the split: neighbours may be frames of one film.
         step = max(1, len(source) // NUM_PICTURES)
@@ -90,14 +92,16 @@ class Pictures(keras.callbacks.Callback):
         if (epoch + 1) % self._every == 0:
             self._draw(epoch + 1)
 
-    def _draw(self, number: int) -> None:
-        images = [record.image() for record in self._records]
+    def sheet(self, records: Sequence[Record]) -> Image.Image:
+        """Draws what the model says of some records."""
+        classes = self._data.pixel_classes
+        images = [record.image() for record in records]
         model = self._predicting or self.model
         found = Predictor(model, self._batch_size).predict(images)
         predictions = []
-        for record, image, predicted in zip(self._records, images, found, strict=True):
+        for record, image, predicted in zip(records, images, found, strict=True):
             labels = record.label_map()
-            valid = None if labels is None else self._classes.valid_labels(labels)
+            valid = None if labels is None else classes.valid_labels(labels)
             predictions.append(
                 Prediction(
                     title=record.key,
@@ -106,7 +110,10 @@ class Pictures(keras.callbacks.Callback):
                     labels=valid,
                 )
             )
-        sheet = predictions_sheet(predictions, self._classes)
+        return predictions_sheet(predictions, classes)
+
+    def _draw(self, number: int) -> None:
+        sheet = self.sheet(self._records)
         path = self._folder / f"epoch-{number:04d}.png"
         try:
             self._folder.mkdir(exist_ok=True)

@@ -54,8 +54,7 @@ class History:
 
 def training_state(model: Any) -> list[Any]:
     """Every variable that a step changes, in a fixed order."""
-    layers = [variable for layer in model.layers for variable in layer.variables]
-    return [*layers, *model.optimizer.variables]
+    return [*model.variables, *model.optimizer.variables]
 
 
 def save_state(path: Path, model: Any, history: History) -> None:

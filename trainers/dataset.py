@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,16 +10,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import OptionError
+from segdata.errors import OptionError, OutputError
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
 from segdata.manifest import Manifest, read_manifest
+from segdata.statistics import read_stats
 from segdata.trainers.losses import median_frequency_weights
 from segdata.trainers.train_options import TrainOptions
+
+logger = logging.getLogger(__name__)
+DEFAULT_OBJECTS = 100
+"""Slots for the objects of an image, where it is not known that fewer do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
-    """The classes that a model tells apart."""
+    """The classes that a model of pixels tells apart."""
 
     label_map: LabelMap
     """The dataset's classes."""
@@ -80,12 +86,41 @@ class Classes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObjectClasses:
+    """The classes that a model of objects tells apart; 0 is the background."""
+
+    label_map: LabelMap
+    """The dataset's classes."""
+
+    def __post_init__(self) -> None:
+        if not self.label_map.object_classes:
+            raise OptionError(
+                "the dataset has no objects: expected instances, such as COCO's. Its "
+                "label maps are for models like fcn-8."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Classes without the background: ids are 1 to this."""
+        return max(item.id for item in self.drawn)
+
+    @property
+    def drawn(self) -> tuple[LabelClass, ...]:
+        """The classes with their colours."""
+        return self.label_map.object_classes
+
+    def of(self, class_id: int) -> LabelClass:
+        """The class of an id."""
+        return next(item for item in self.drawn if item.id == class_id)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """A finished build, as a run uses it."""
 
     directory: str
     manifest: Manifest
-    classes: Classes
+    classes: Classes | ObjectClasses
     image_size: tuple[int, int]
     """Height and width that images to learn from are read at."""
     eval_image_size: tuple[int, int]
@@ -96,6 +131,14 @@ class TrainingData:
     """Split to measure on, if the dataset has it."""
     class_weights: list[float] | None
     """Weight of each class in cross-entropy."""
+    max_objects: int = 0
+    """Slots for the objects of an image; 0 with a model of pixels."""
+
+    @property
+    def pixel_classes(self) -> Classes:
+        """The classes of a model of pixels."""
+        assert isinstance(self.classes, Classes)
+        return self.classes
 
     def describe(self) -> dict[str, Any]:
         """What a run directory keeps of the dataset, to predict without it."""
@@ -113,7 +156,7 @@ def open_data(options: TrainOptions) -> TrainingData:
     Raises:
       OutputError: If the directory holds no finished build.
       OptionError: If a split is unknown, images differ in size and none is given, or
-        the dataset has no label maps.
+        the dataset has nothing of the kind that the model learns.
     """
     manifest = read_manifest(options.data)
     split = manifest.splits.get(options.train_split)
@@ -124,8 +167,15 @@ def open_data(options: TrainOptions) -> TrainingData:
         )
     if not split.num_records:
         raise OptionError(f"split {options.train_split!r} has no records.")
-    classes = Classes(label_map=manifest.label_map, void=options.void)
     image_size = options.image_size or _stored_size(manifest, options)
+    classes: Classes | ObjectClasses
+    weights, max_objects = None, 0
+    if options.task == "instances":
+        classes = ObjectClasses(label_map=manifest.label_map)
+        max_objects = _max_objects(options)
+    else:
+        classes = Classes(label_map=manifest.label_map, void=options.void)
+        weights = _class_weights(manifest, classes, options)
     return TrainingData(
         directory=options.data,
         manifest=manifest,
@@ -134,7 +184,8 @@ def open_data(options: TrainOptions) -> TrainingData:
         eval_image_size=options.eval_image_size or image_size,
         num_records=split.num_records,
         val_split=options.val_split if options.val_split in manifest.splits else None,
-        class_weights=_class_weights(manifest, classes, options),
+        class_weights=weights,
+        max_objects=max_objects,
     )
 
 
@@ -145,9 +196,41 @@ def _stored_size(manifest: Manifest, options: TrainOptions) -> tuple[int, int]:
         raise OptionError(
             f"images of split {options.train_split!r} differ in size (heights "
             f"{heights[0]} to {heights[1]}, widths {widths[0]} to {widths[1]}): pass "
-            "--image-size HEIGHTxWIDTH to stretch them to."
+            "--image-size HEIGHTxWIDTH to bring them to."
         )
     return heights[0], widths[0]
+
+
+def _max_objects(options: TrainOptions) -> int:
+    """Slots for the objects of an image; says where some have more."""
+    most = _most_objects(options)
+    slots = options.max_objects or min(most or DEFAULT_OBJECTS, DEFAULT_OBJECTS)
+    if most is None:
+        logger.info(
+            "%d slots for the objects of an image; `segdata stats %s` would tell "
+            "whether that is enough or too many",
+            slots,
+            options.data,
+        )
+    elif most > slots:
+        logger.warning(
+            "images of split %r have up to %d objects, and slots are for the largest "
+            "%d of each: the others are not learnt. --max-objects takes more.",
+            options.train_split,
+            most,
+            slots,
+        )
+    return slots
+
+
+def _most_objects(options: TrainOptions) -> int | None:
+    """Most objects of any image of the split; None where nobody counted."""
+    try:
+        stats = read_stats(options.data)
+    except OutputError:
+        return None
+    most = stats["splits"][options.train_split]["record_objects"]["max"]
+    return max(1, int(most))
 
 
 def _class_weights(

@@ -63,7 +63,7 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
         options.batch_size,
         flip_average=options.flip_average,
     )
-    confusion = Confusion(num_classes=run.classes.num_classes)
+    confusion = Confusion(num_classes=run.pixel_classes.num_classes)
     with display(len(source), "evaluating") as advance:
         for records in batches(source, options.batch_size):
             count(confusion, predictor, run, records)
@@ -74,7 +74,7 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
         "weights": options.weights,
         "image_size": list(predictor.image_size),
         "flip_average": options.flip_average,
-        **summarize(confusion, run.classes.names, run.classes.void_id),
+        **summarize(confusion, run.pixel_classes.names, run.pixel_classes.void_id),
     }
 
 
@@ -86,7 +86,10 @@ def open_split(run: Run, split: str, data: str | None) -> RecordSource:
     """
     source = RecordSource(data or run.dataset["directory"], split)
     known = {item.id: item.name for item in run.classes.drawn}
-    given = {c.id: c.name for c in source.manifest.label_map.semantic_classes}
+    label_map = source.manifest.label_map
+    is_semantic = run.options.task == "semantic"
+    classes = label_map.semantic_classes if is_semantic else label_map.object_classes
+    given = {item.id: item.name for item in classes}
     if given != known:
         differing = sorted(
             str(class_id)
@@ -119,7 +122,7 @@ def count(
             raise CorruptionError(
                 f"record {record.key!r} has no label map: expected one in each record."
             )
-        confusion.add(run.classes.valid_labels(labels), found)
+        confusion.add(run.pixel_classes.valid_labels(labels), found)
 
 
 def table(scores: Mapping[str, Any]) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import orjson
 
 from segdata import files
 from segdata.errors import OutputError
-from segdata.trainers.train_command import use_backend
+from segdata.trainers.train_command import is_instances, use_backend
+
+if TYPE_CHECKING:
+    from segdata.trainers.evaluate import EvaluateOptions
 
 
 @click.command()
@@ -44,8 +47,17 @@ from segdata.trainers.train_command import use_backend
     type=click.Choice(["tensorflow", "jax"]),
     help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
 )
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="File for the objects found, in COCO's results format (runs of mask-rcnn). "
+    "[default: RUN_DIR/results-SPLIT.json]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, not a table.")
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
+    /,
     run_dir: Path,
     split: str | None,
     data: str | None,
@@ -53,11 +65,13 @@ def evaluate(
     batch_size: int,
     flip_average: bool,
     backend: str | None,
+    results: Path | None,
     as_json: bool,
 ) -> None:
-    """Score a trained run: IoU and Dice of each class, means, pixel accuracy.
+    """Score a trained run: IoU and Dice of each class, or COCO's AP of objects.
 
-    Writes RUN_DIR/evaluation-SPLIT.json and the confusion matrix as .png beside it.
+    Writes RUN_DIR/evaluation-SPLIT.json, and the confusion matrix as .png beside it;
+    for a run of mask-rcnn the objects found, in COCO's results format.
     """
     use_backend(backend)
     # Not earlier: `segdata evaluate --help` needs no Keras.
@@ -71,10 +85,30 @@ def evaluate(
         batch_size=batch_size,
         flip_average=flip_average,
     )
+    if is_instances(ctx, run_dir, semantic=("flip_average",), instances=("results",)):
+        click.echo(_evaluate_instances(run_dir, options, results, as_json=as_json))
+        return
     scores = run_evaluation(run_dir, options)
     text = orjson.dumps(scores, option=orjson.OPT_INDENT_2).decode()
     _write(run_dir / f"evaluation-{scores['split']}", text, scores)
     click.echo(text if as_json else table(scores))
+
+
+def _evaluate_instances(
+    run_dir: Path, options: EvaluateOptions, results: Path | None, *, as_json: bool
+) -> str:
+    """Scores, writes, and tells how to print it."""
+    from segdata.trainers.instances.average_precision import table
+    from segdata.trainers.instances.evaluate import evaluate_instances
+    from segdata.trainers.instances.predict import write_results
+
+    scores, rows = evaluate_instances(run_dir, options)
+    split = scores["split"]
+    write_results(results or run_dir / f"results-{split}.json", rows)
+    text = orjson.dumps(scores, option=orjson.OPT_INDENT_2).decode()
+    path = run_dir / f"evaluation-{split}.json"
+    files.write_atomic(path, f"{text}\n".encode())
+    return text if as_json else table(scores)
 
 
 def _write(path: Path, text: str, scores: dict[str, Any]) -> None:

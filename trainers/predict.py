@@ -22,6 +22,7 @@ from segdata.errors import (
     SegdataError,
 )
 from segdata.progress import display
+from segdata.record import Record
 from segdata.trainers.dataset import Classes
 from segdata.trainers.evaluate import open_split
 from segdata.trainers.pictures import Prediction, predictions_sheet
@@ -35,7 +36,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PredictOptions:
-    """Which images to label, and where to put what is found."""
+    """Which images to predict, and where to put what is found."""
 
     output: str
     """Folder to write into."""
@@ -68,13 +69,15 @@ class PredictOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """One image to label."""
+    """One image to predict."""
 
     name: str
     """Where its results go, below the output: a relative path without suffix."""
     image: UInt8Array
     labels: UInt8Array | None = None
     """`[h, w]` class ids, 255 ignored, if they are known."""
+    record: Record | None = None
+    """The record that it is of."""
 
 
 def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
@@ -93,7 +96,8 @@ def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
     """
     directory = RunDirectory(run_dir)
     run = directory.load()
-    given, total = _given(run, options)
+    classes = run.pixel_classes
+    given, total = given_images(run, options)
     predictor = load_predictor(
         directory,
         run,
@@ -103,8 +107,8 @@ def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
     )
     done = 0
     with display(total, "predicting") as advance:
-        for batch in _batched(given, options.batch_size):
-            predict_batch(predictor, run.classes, batch, Path(options.output))
+        for batch in batched(given, options.batch_size):
+            predict_batch(predictor, classes, batch, Path(options.output))
             done += len(batch)
             advance(len(batch))
     return done
@@ -155,11 +159,14 @@ def export_model(
     `keras` needs segdata's layers when it is loaded; the others need nothing of it.
 
     Raises:
+      OptionError: If the run's model finds objects.
       OutputError: If it cannot be written.
       MissingDependencyError: If the exporter's own packages are missing.
     """
     directory = RunDirectory(run_dir)
-    predictor = load_predictor(directory, directory.load(), weights, 1)
+    run = directory.load()
+    _ = run.pixel_classes
+    predictor = load_predictor(directory, run, weights, 1)
     model = predictor.model
     if to == "onnx":  # Keras refuses what has never been called
         model(np.zeros((1, *predictor.image_size, 3), np.uint8), training=False)
@@ -179,20 +186,21 @@ def export_model(
         raise OutputError(f"cannot export to {output}: {line}.") from error
 
 
-def _given(run: Run, options: PredictOptions) -> tuple[Iterator[Given], int]:
-    """The images and how many there are."""
+def given_images(run: Run, options: PredictOptions) -> tuple[Iterator[Given], int]:
+    """The images and how many there are; labels only for models of pixels."""
+    classes = run.classes if isinstance(run.classes, Classes) else None
     if options.split is None:
         paths = find_images(options.images)
-        return _from_files(paths, run.classes, options.labels), len(paths)
+        return _from_files(paths, classes, options.labels), len(paths)
     source = open_split(run, options.split, options.data)
 
     def records() -> Iterator[Given]:
         for record in source:
-            labels = record.label_map()
+            labels = None if classes is None else record.label_map()
+            if classes is not None and labels is not None:
+                labels = classes.valid_labels(labels)
             yield Given(
-                name=record.key,
-                image=record.image(),
-                labels=None if labels is None else run.classes.valid_labels(labels),
+                name=record.key, image=record.image(), labels=labels, record=record
             )
 
     return records(), len(source)
@@ -213,7 +221,7 @@ def find_images(given: Sequence[str]) -> dict[str, Path]:
             name = below.with_suffix("").as_posix()
             if found.setdefault(name, file) != file:
                 raise OptionError(
-                    f"{found[name]} and {file} would both become {name}.png: predict "
+                    f"{found[name]} and {file} would both become {name}: predict "
                     "them into different outputs."
                 )
     if not found:
@@ -224,7 +232,7 @@ def find_images(given: Sequence[str]) -> dict[str, Path]:
 
 
 def _from_files(
-    paths: dict[str, Path], classes: Classes, labels: str | None
+    paths: dict[str, Path], classes: Classes | None, labels: str | None
 ) -> Iterator[Given]:
     for name, path in paths.items():
         try:
@@ -237,7 +245,7 @@ def _from_files(
         normal = image_bytes.normalize_image(data, str(path))
         image = image_bytes.decode_rgb(normal.encoded, str(path))
         known = None
-        if labels is not None:
+        if labels is not None and classes is not None:
             known = _labels(Path(labels, f"{name}.png"), image.shape[:2], classes)
         yield Given(name=name, image=image, labels=known)
 
@@ -262,7 +270,7 @@ def _labels(path: Path, size: tuple[int, ...], classes: Classes) -> UInt8Array |
     return classes.valid_labels(ids.astype(np.uint8))
 
 
-def _batched(given: Iterator[Given], size: int) -> Iterator[list[Given]]:
+def batched(given: Iterator[Given], size: int) -> Iterator[list[Given]]:
     """Lists of so many; what was read before a bad image is given before its error."""
     batch: list[Given] = []
     failure: SegdataError | None = None

@@ -1,4 +1,4 @@
-"""`segdata predict RUN_DIR IMAGES...`: label maps, overlays, and exported models."""
+"""`segdata predict RUN_DIR IMAGES...`: label maps or objects; exported models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from segdata.errors import OptionError
-from segdata.trainers.train_command import use_backend
+from segdata.trainers.train_command import is_instances, use_backend
 
 
 @click.command()
@@ -17,7 +17,7 @@ from segdata.trainers.train_command import use_backend
 @click.option(
     "--output",
     type=click.Path(),
-    help="Folder for label maps and overlays, or file of --export. "
+    help="Folder for what is found, or file of --export. "
     "[default: RUN_DIR/predictions]",
 )
 @click.option(
@@ -47,6 +47,20 @@ from segdata.trainers.train_command import use_backend
     help="Average the logits of each image and its mirror image; takes twice as long.",
 )
 @click.option(
+    "--max-boxes",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Most objects of an image (runs of mask-rcnn).",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Lowest score of an object (runs of mask-rcnn).",
+)
+@click.option(
     "--export",
     type=click.Choice(["keras", "saved-model", "onnx"]),
     help="Write the model in a format of its own, to --output; predict nothing.",
@@ -56,7 +70,10 @@ from segdata.trainers.train_command import use_backend
     type=click.Choice(["tensorflow", "jax"]),
     help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
 )
+@click.pass_context
 def predict(
+    ctx: click.Context,
+    /,
     run_dir: Path,
     images: tuple[str, ...],
     output: str | None,
@@ -66,16 +83,25 @@ def predict(
     use: Literal["best", "last"],
     batch_size: int,
     flip_average: bool,
+    max_boxes: int,
+    min_score: float,
     export: Literal["keras", "saved-model", "onnx"] | None,
     backend: str | None,
 ) -> None:
-    """Label images with a trained run.
+    """Label images with a trained run, or find objects in them.
 
     For each of IMAGES (files, or folders of them) writes NAME.png, an index PNG of
     class ids at the image's own size, NAME-overlay.jpg, and NAME-triple.png where the
-    labels are known.
+    labels are known. A run of mask-rcnn writes NAME.jpg, with boxes, masks, names and
+    scores, and results.json, the objects of all images in COCO's results format.
     """
     use_backend(backend)
+    finds_objects = is_instances(
+        ctx,
+        run_dir,
+        semantic=("labels", "export", "flip_average"),
+        instances=("max_boxes", "min_score"),
+    )
     # Not earlier: `segdata predict --help` needs no Keras.
     from segdata.trainers.predict import PredictOptions, export_model
     from segdata.trainers.predict import predict as run_prediction
@@ -100,5 +126,11 @@ def predict(
         batch_size=batch_size,
         flip_average=flip_average,
     )
+    if finds_objects:
+        from segdata.trainers.instances.predict import predict_instances
+
+        count, found = predict_instances(run_dir, options, max_boxes, min_score)
+        click.echo(f"wrote {folder}: {count} images, {found} objects")
+        return
     count = run_prediction(run_dir, options)
     click.echo(f"wrote {folder}: {count} images")

@@ -101,6 +101,20 @@ def load_predictor(
       OutputError: If there are no weights yet.
       CorruptionError: If they do not fit.
     """
+    path = weights_file(directory, which)
+    options = without_pretraining(run)
+    size = run.options.eval_image_size or options.image_size
+    model = build_model(run.options.model, replace(options, image_size=size))
+    load_weights(model, path)
+    return Predictor(model, batch_size, flip_average=flip_average)
+
+
+def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
+    """The file of a run's trained weights.
+
+    Raises:
+      OutputError: If there are none yet.
+    """
     path = directory.file(f"{which}.weights.h5")
     if not path.is_file():
         raise OutputError(
@@ -108,11 +122,7 @@ def load_predictor(
             "`segdata train` finish an epoch.",
             reason="no-weights",
         )
-    options = without_pretraining(run)
-    size = run.options.eval_image_size or options.image_size
-    model = build_model(run.options.model, replace(options, image_size=size))
-    load_weights(model, path)
-    return Predictor(model, batch_size, flip_average=flip_average)
+    return path
 
 
 def without_pretraining(run: Run) -> ModelOptions:

@@ -29,13 +29,16 @@ import orjson
 from segdata import files
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
-from segdata.trainers.dataset import Classes, TrainingData
+from segdata.trainers.dataset import Classes, ObjectClasses, TrainingData
+from segdata.trainers.models import task_of
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.train_options import TrainOptions
 from segdata.version import __version__
 
 RUN_NAME = "run.json"
 RUN_VERSION = 1
+AnyModelOptions = ModelOptions | MaskRCNNOptions
 _FREE_OPTIONS = ("host_index", "coordinator", "pictures_every", "tensorboard", "tpu")
 """May differ when a run is resumed: nothing of the result depends on them."""
 
@@ -45,14 +48,36 @@ class Run:
     """What `run.json` holds."""
 
     options: TrainOptions
-    model_options: ModelOptions
-    classes: Classes
+    model_options: AnyModelOptions
+    classes: Classes | ObjectClasses
     dataset: Mapping[str, Any]
     """Directory, name and fingerprint of the dataset."""
     backend: str
     """Backend of Keras."""
     versions: Mapping[str, str]
     """Versions of what the result depends on."""
+
+    @property
+    def pixel_classes(self) -> Classes:
+        """The classes of a run that labels pixels.
+
+        Raises:
+          OptionError: If it finds objects.
+        """
+        if not isinstance(self.classes, Classes):
+            raise _other_task(self, "pixels")
+        return self.classes
+
+    @property
+    def object_classes(self) -> ObjectClasses:
+        """The classes of a run that finds objects.
+
+        Raises:
+          OptionError: If it labels pixels.
+        """
+        if not isinstance(self.classes, ObjectClasses):
+            raise _other_task(self, "objects")
+        return self.classes
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -122,12 +147,14 @@ class RunDirectory:
         try:
             options = TrainOptions.from_json(data["options"])
             label_map = LabelMap.from_json(data["dataset"]["label_map"])
-            model = data["model_options"]
-            size = tuple(model["image_size"])
             return Run(
                 options=options,
-                model_options=ModelOptions(**{**model, "image_size": size}),
-                classes=Classes(label_map=label_map, void=options.void),
+                model_options=_model_options(options.model, data["model_options"]),
+                classes=(
+                    Classes(label_map=label_map, void=options.void)
+                    if options.task == "semantic"
+                    else ObjectClasses(label_map=label_map)
+                ),
                 dataset=data["dataset"],
                 backend=data["backend"],
                 versions=data["versions"],
@@ -188,8 +215,27 @@ class RunDirectory:
         files.write_atomic(path, text.getvalue().encode(), durable=False)
 
 
+def _model_options(model: str, data: Mapping[str, Any]) -> AnyModelOptions:
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in data.items()
+    }
+    is_semantic = task_of(model) == "semantic"
+    return ModelOptions(**given) if is_semantic else MaskRCNNOptions(**given)
+
+
+def _other_task(run: Run, wanted: str) -> OptionError:
+    return OptionError(
+        f"this is a run of {run.options.model!r}: expected one whose model is of "
+        f"{wanted}."
+    )
+
+
 def describe_run(
-    options: TrainOptions, model_options: ModelOptions, data: TrainingData, backend: str
+    options: TrainOptions,
+    model_options: AnyModelOptions,
+    data: TrainingData,
+    backend: str,
 ) -> Run:
     """The run that is about to begin."""
     return Run(

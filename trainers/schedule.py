@@ -6,6 +6,7 @@ So a resumed run goes on at the rate at which it was stopped.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -20,22 +21,29 @@ _register = keras.saving.register_keras_serializable("segdata")
 
 @_register
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises in a line from 0 to `peak`, then stays, or falls to 0 at `total_steps`.
+    """Rises in a line from 0 to `peak`, then stays, or falls until `total_steps`.
 
     Attributes:
       peak: Highest rate.
       kind: `constant`; `poly`: the share of steps that are left, to the power of 0.9;
-        `cosine`: half a wave.
+        `cosine`: half a wave; `steps`: a tenth after each of `drops`.
       total_steps: Steps of the whole run.
       warmup_steps: Steps of the rise.
+      drops: Numbers of steps.
     """
 
     def __init__(
-        self, peak: float, kind: Schedule, total_steps: int, warmup_steps: int = 0
+        self,
+        peak: float,
+        kind: Schedule,
+        total_steps: int,
+        warmup_steps: int = 0,
+        drops: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.peak, self.kind = peak, kind
         self.total_steps, self.warmup_steps = total_steps, warmup_steps
+        self.drops = tuple(drops)
 
     def __call__(self, step: Any) -> Any:
         """The rate of a step, counted from 0."""
@@ -50,6 +58,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             fall = 0.5 * (1.0 + ops.cos(math.pi * done))
         else:
             fall = ops.ones_like(done)
+            for drop in self.drops:
+                fall = ops.where(step < drop, fall, 0.1 * fall)
         return self.peak * ops.where(step < self.warmup_steps, rise, fall)
 
     def get_config(self) -> dict[str, Any]:
@@ -59,6 +69,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
             "kind": self.kind,
             "total_steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
+            "drops": list(self.drops),
         }
 
 
@@ -73,6 +84,7 @@ def build_optimizer(options: TrainOptions, steps_per_epoch: int) -> Any:
         options.schedule,
         total_steps=options.epochs * steps_per_epoch,
         warmup_steps=round(options.warmup_epochs * steps_per_epoch),
+        drops=[round(epoch * steps_per_epoch) for epoch in options.drop_at],
     )
     given: dict[str, Any] = {
         "learning_rate": rate,

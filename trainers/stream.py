@@ -47,7 +47,7 @@ def training_stream(
         shard_index=placement.host_index,
         start_step=start_step,
     )
-    return _pairs(dataset, data.classes, outputs)
+    return _pairs(dataset, data.pixel_classes, outputs)
 
 
 def validation_stream(
@@ -71,12 +71,20 @@ def validation_stream(
         num_shards=placement.num_hosts,
         shard_index=placement.host_index,
     )
-    # Keras must know the length: where it finds the end by itself, it warns and counts
-    # one batch too many for the next pass.
+    dataset = known_length(dataset, data, batch_size * placement.num_hosts)
+    return _pairs(dataset, data.pixel_classes, outputs)
+
+
+def known_length(dataset: Any, data: TrainingData, global_batch_size: int) -> Any:
+    """A pass over the split to measure on that knows how long it is.
+
+    Where Keras finds the end by itself, it warns and counts one batch too many for the
+    next pass.
+    """
+    assert data.val_split is not None
     num_records = data.manifest.splits[data.val_split].num_records
-    num_batches = -(-num_records // (batch_size * placement.num_hosts))
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return _pairs(dataset, data.classes, outputs)
+    num_batches = -(-num_records // global_batch_size)
+    return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
 def _pairs(dataset: Any, classes: Classes, outputs: Sequence[str]) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from segdata.trainers.checkpoint import (
     restore_state,
 )
 from segdata.trainers.dataset import TrainingData, open_data
+from segdata.trainers.instances import training as instances
 from segdata.trainers.losses import SegmentationLoss
 from segdata.trainers.metrics import segmentation_metrics
 from segdata.trainers.models import build_model
@@ -79,7 +80,8 @@ def _train(
     placement: Placement,
 ) -> History:
     keras.utils.set_random_seed(options.seed % 2**32)
-    model_options = _model_options(options, data, data.image_size)
+    task = TASKS[options.task]
+    model_options = task.model_options(options, data)
     if placement.is_first:
         backend = keras.backend.backend()
         directory.begin(describe_run(options, model_options, data, backend))
@@ -87,10 +89,10 @@ def _train(
     if options.initial_weights:
         load_weights(model, Path(options.initial_weights))
     steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
-    outputs = list(model.output) if isinstance(model.output, dict) else []
-    _compile(model, options, data, placement, steps)
+    outputs = task.outputs(model)
+    task.compile(model, options, data, placement, steps)
 
-    history = History(goal="val_mean_iou" if data.val_split else "loss")
+    history = History(goal=task.goal(options, data, placement))
     model.optimizer.build(model.trainable_variables)
     if restore_state(directory.file(STATE_NAME), model, history):
         logger.info(
@@ -107,15 +109,15 @@ def _train(
     _say(options, data, placement, model, steps)
     validation = None
     if data.val_split:
-        validation = validation_stream(options, data, placement, outputs)
-    other, measuring = None, []
+        validation = task.validation_stream(options, data, placement, outputs)
+    other, measuring = None, task.measuring(options, data, placement)
     if data.eval_image_size != data.image_size:
         other = _model_to_measure(options, data, placement)
         measuring, validation = [Validation(other, validation)], None
     num_images = (options.epochs - done) * steps * options.batch_size
     with display(num_images, "training") as advance:
         model.fit(
-            training_stream(options, data, placement, outputs, done * steps),
+            task.training_stream(options, data, placement, outputs, done * steps),
             validation_data=validation,
             initial_epoch=done,
             epochs=options.epochs,
@@ -136,19 +138,18 @@ def _model_to_measure(
     options: TrainOptions, data: TrainingData, placement: Placement
 ) -> Any:
     """A model of the other size, whose weights are those of the one that learns."""
-    size = data.eval_image_size
-    without_weights = replace(_model_options(options, data, size), weights=None)
+    without_weights = replace(
+        _model_options(options, data), image_size=data.eval_image_size, weights=None
+    )
     model = build_model(options.model, without_weights)
     _compile(model, options, data, placement, 1)
     return model
 
 
-def _model_options(
-    options: TrainOptions, data: TrainingData, image_size: tuple[int, int]
-) -> ModelOptions:
+def _model_options(options: TrainOptions, data: TrainingData) -> ModelOptions:
     return ModelOptions(
         num_classes=data.classes.num_classes,
-        image_size=image_size,
+        image_size=data.image_size,
         encoder=options.encoder,
         weights=options.weights,
         upsampling=options.upsampling,
@@ -158,6 +159,15 @@ def _model_options(
         dropout=options.dropout,
         seed=options.seed,
     )
+
+
+def _outputs(model: Any) -> list[str]:
+    """Names of the outputs that labels go to, if there are several."""
+    return list(model.output) if isinstance(model.output, dict) else []
+
+
+def _goal(options: TrainOptions, data: TrainingData, placement: Placement) -> str:
+    return "val_mean_iou" if data.val_split else "loss"
 
 
 def _compile(
@@ -229,8 +239,8 @@ def _pictures(
     found: list[Any] = []
     if options.pictures_every and placement.num_hosts == 1:
         split = data.val_split or options.train_split
-        every = options.pictures_every
-        pictures = Pictures(directory, data, split, every, other)
+        kind, every = TASKS[options.task].pictures, options.pictures_every
+        pictures = kind(directory, data, split, every, other)
         pictures.set_batch_size(placement.num_devices)
         found.append(pictures)
     if options.tensorboard and placement.is_first:
@@ -262,3 +272,43 @@ def _say(
         placement.num_devices,
         placement.num_hosts,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What differs between models of pixels and of objects."""
+
+    model_options: Callable[[TrainOptions, TrainingData], Any]
+    compile: Callable[[Any, TrainOptions, TrainingData, Placement, int], None]
+    outputs: Callable[[Any], list[str]]
+    training_stream: Callable[..., Any]
+    validation_stream: Callable[..., Any]
+    goal: Callable[[TrainOptions, TrainingData, Placement], str]
+    measuring: Callable[[TrainOptions, TrainingData, Placement], list[Any]]
+    """Callbacks that add to an epoch's metrics, before it is kept."""
+    pictures: type[Pictures]
+
+
+TASKS = {
+    "semantic": _Task(
+        model_options=_model_options,
+        compile=_compile,
+        outputs=_outputs,
+        training_stream=training_stream,
+        validation_stream=validation_stream,
+        goal=_goal,
+        measuring=lambda options, data, placement: [],
+        pictures=Pictures,
+    ),
+    "instances": _Task(
+        model_options=instances.model_options,
+        compile=instances.compile_model,
+        outputs=lambda model: [],
+        training_stream=instances.training_stream,
+        validation_stream=instances.validation_stream,
+        goal=instances.goal,
+        measuring=instances.measuring,
+        pictures=instances.InstancePictures,
+    ),
+}
+"""By `TrainOptions.task`."""

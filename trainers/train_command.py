@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from segdata.commands.location import LocationType
 from segdata.errors import MissingDependencyError, OptionError
 from segdata.remote_path import Location
-from segdata.trainers.models import MODELS
+from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.presets import PRESETS, preset
 from segdata.trainers.train_options import TrainOptions
 
@@ -63,6 +63,32 @@ def use_backend(backend: str | None) -> None:
         )
 
 
+def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
+    """Whether a run finds objects; refuses options that mean nothing to it.
+
+    Args:
+      ctx: Of the command.
+      run_dir: The run's directory.
+      **foreign: `semantic` and `instances`: options of those runs alone.
+
+    Raises:
+      OptionError: If an option was given that is of the other kind of run.
+      OutputError: If there is no run.
+    """
+    from segdata.trainers.run_directory import RunDirectory
+
+    options = RunDirectory(run_dir).load().options
+    other = "semantic" if options.task == "instances" else "instances"
+    for name in foreign[other]:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kind = "labels pixels" if other == "semantic" else "finds objects"
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for runs whose model {kind}, and "
+                f"{run_dir} is one of {options.model}: leave it out."
+            )
+    return options.task == "instances"
+
+
 def _kind(hint: Any) -> Any:
     """The click type of a field."""
     if get_origin(hint) in (Union, types.UnionType):
@@ -70,6 +96,8 @@ def _kind(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint))
     if get_origin(hint) is tuple:
+        if Ellipsis in get_args(hint):
+            return get_args(hint)[0]
         return ImageSize() if get_args(hint)[0] is int else click.Tuple([float, float])
     return hint
 
@@ -83,6 +111,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
         default=field.default,
         show_default=field.default is not None,
         help=field.metadata["help"],
+        multiple=Ellipsis in get_args(hint),
     )
 
 
@@ -106,7 +135,7 @@ def train_options(
 
 
 @click.command()
-@click.argument("model", type=click.Choice(list(MODELS)))
+@click.argument("model", type=click.Choice(list(ALL_MODELS)))
 @click.argument("data", type=LocationType())
 @click.option(
     "--run-dir",
@@ -136,7 +165,7 @@ def train(
     backend: str | None,
     **given: Any,
 ) -> None:
-    """Train a segmentation model on a finished build.
+    """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
 
     DATA is the output of `segdata build`. A run that was stopped goes on, and ends in
     the same weights, when the same command is run again.

@@ -11,17 +11,52 @@ from typing import Any, Literal
 
 from segdata.errors import OptionError
 from segdata.reading_options import Augmentation
-from segdata.trainers.models import check_model
+from segdata.trainers.models import (
+    INSTANCE_MODELS,
+    MODELS,
+    Task,
+    check_model,
+    task_of,
+)
 from segdata.trainers.models.options import MIN_SIZE, Upsampling
 
 EncoderName = Literal["vgg-16", "resnet-50", "mobilenet-v2"]
 LossKind = Literal["cross-entropy", "dice", "both"]
 ClassWeights = Literal["none", "median-frequency"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "poly", "cosine"]
+Schedule = Literal["constant", "poly", "cosine", "steps"]
 Precision = Literal["float32", "mixed-bfloat16"]
 Switch = Literal["auto", "on", "off"]
 Distribute = Literal["auto", "none", "mirrored", "tpu"]
+
+SEMANTIC_OPTIONS: tuple[str, ...] = (
+    "upsampling",
+    "batch_norm",
+    "dropout",
+    "eval_image_size",
+    "void",
+    "loss",
+    "class_weights",
+    "class_weight_power",
+    "class_weight_limit",
+    "auxiliary_weight",
+)
+"""Fields that mean something to models that label pixels only."""
+INSTANCE_OPTIONS: tuple[str, ...] = (
+    "freeze_batch_norm",
+    "pyramid_batch_norm",
+    "anchor_scale",
+    "candidates",
+    "proposals",
+    "rpn_samples",
+    "roi_samples",
+    "box_width",
+    "mask_width",
+    "detections",
+    "max_objects",
+    "score_every",
+)
+"""Fields that mean something to models that find objects only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +109,8 @@ class TrainOptions:
     image_size: tuple[int, int] | None = field(
         default=None,
         metadata={
-            "help": "HEIGHTxWIDTH that images are stretched to. [default: as stored]"
+            "help": "HEIGHTxWIDTH that images are stretched to, or fitted into by Mask "
+            "R-CNN. [default: as stored]"
         },
     )
     eval_image_size: tuple[int, int] | None = field(
@@ -86,6 +122,53 @@ class TrainOptions:
     void: Literal["ignore", "learn"] = field(
         default="ignore",
         metadata={"help": "Class to ignore: leave it out, or learn it like others."},
+    )
+
+    freeze_batch_norm: bool = field(
+        default=False,
+        metadata={"help": "Mask R-CNN: leave the encoder's as its --weights have it."},
+    )
+    pyramid_batch_norm: bool = field(
+        default=False,
+        metadata={"help": "Mask R-CNN: in the pyramid too, to train from scratch."},
+    )
+    anchor_scale: float = field(
+        default=8.0,
+        metadata={"help": "Mask R-CNN: side of anchors in strides, of 4 to 64 pixels."},
+    )
+    candidates: int = field(
+        default=2000,
+        metadata={
+            "help": "Mask R-CNN: boxes of each level before suppression; half of them "
+            "to predict."
+        },
+    )
+    proposals: int = field(
+        default=1000, metadata={"help": "Mask R-CNN: boxes of an image after it."}
+    )
+    rpn_samples: int = field(
+        default=256,
+        metadata={"help": "Mask R-CNN: anchors of an image to learn from."},
+    )
+    roi_samples: int = field(
+        default=512,
+        metadata={"help": "Mask R-CNN: boxes of an image to learn from."},
+    )
+    box_width: int = field(
+        default=1024, metadata={"help": "Mask R-CNN: channels of the box head."}
+    )
+    mask_width: int = field(
+        default=256, metadata={"help": "Mask R-CNN: channels of the mask head."}
+    )
+    detections: int = field(
+        default=100, metadata={"help": "Mask R-CNN: most objects found in an image."}
+    )
+    max_objects: int | None = field(
+        default=None,
+        metadata={
+            "help": "Mask R-CNN: true objects of an image, the largest. [default: the "
+            "most of any image as `segdata stats` has it, at most 100]"
+        },
     )
 
     scale: tuple[float, float] = field(
@@ -128,7 +211,11 @@ class TrainOptions:
         default=1e-3, metadata={"help": "Highest learning rate."}
     )
     schedule: Schedule = field(
-        default="poly", metadata={"help": "How the learning rate falls to 0."}
+        default="poly", metadata={"help": "How the learning rate falls."}
+    )
+    drop_at: tuple[float, ...] = field(
+        default=(),
+        metadata={"help": "Epochs after which `steps` divides the rate by 10."},
     )
     warmup_epochs: float = field(
         default=0.0, metadata={"help": "Epochs in which it rises from 0."}
@@ -194,12 +281,21 @@ class TrainOptions:
     pictures_every: int = field(
         default=5, metadata={"help": "Epochs between pictures of predictions; 0: none."}
     )
+    score_every: int = field(
+        default=5,
+        metadata={
+            "help": "Mask R-CNN: epochs between scores (AP) on the validation split; "
+            "0: none, and the best epoch is that of the smallest loss."
+        },
+    )
     tensorboard: bool = field(
         default=False, metadata={"help": "Write logs for TensorBoard."}
     )
 
     def __post_init__(self) -> None:
         check_model(self.model)
+        self._check_task()
+        self._check_schedule()
         for name in ("image_size", "eval_image_size"):
             size = getattr(self, name)
             if size is not None and (len(size) != 2 or min(size) < MIN_SIZE):
@@ -233,6 +329,42 @@ class TrainOptions:
                 f"tpu is {self.tpu!r} and distribute {self.distribute!r}: expected a "
                 "TPU's name with 'tpu', and only there."
             )
+
+    @property
+    def task(self) -> Task:
+        """Whether the model labels pixels or finds objects."""
+        return task_of(self.model)
+
+    def _check_task(self) -> None:
+        """Refuses options that mean nothing to the model."""
+        foreign, models = INSTANCE_OPTIONS, tuple(INSTANCE_MODELS)
+        if self.task == "instances":
+            foreign, models = SEMANTIC_OPTIONS, tuple(MODELS)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in foreign and value != item.default:
+                raise OptionError(
+                    f"{item.name} is {value!r} with model {self.model!r}: it is an "
+                    f"option of {', '.join(models)}. Leave it out."
+                )
+        if self.task == "semantic":
+            return
+        for name in ("candidates", "proposals", "rpn_samples", "roi_samples"):
+            _check(name, getattr(self, name), 2, None)
+        for name in ("box_width", "mask_width", "detections"):
+            _check(name, getattr(self, name), 1, None)
+        _check("score_every", self.score_every, 0, None)
+        if self.max_objects is not None:
+            _check("max_objects", self.max_objects, 1, None)
+
+    def _check_schedule(self) -> None:
+        if (self.schedule == "steps") != bool(self.drop_at):
+            raise OptionError(
+                f"drop_at is {list(self.drop_at)} with schedule {self.schedule!r}: "
+                "expected epochs with 'steps', and only there."
+            )
+        for epoch in self.drop_at:
+            _check("drop_at", epoch, 0, self.epochs)
 
     def augmentation(self) -> Augmentation:
         """What is random about the images to learn from.

@@ -21,12 +21,11 @@ from typing import IO, Any
 
 import orjson
 
-from segdata import rle
 from segdata.dataset import Dataset
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, write_image
 from segdata.exports.coco_ids import CocoIds
-from segdata.exports.coco_masks import compressed_rles
+from segdata.exports.coco_rows import category_ids, object_rows
 from segdata.label_map import LabelClass
 from segdata.record import Record, RecordObject
 
@@ -48,7 +47,7 @@ class CocoExport:
                 "coco. Its label maps go out with --to png."
             )
         report = ExportReport(build_command="coco")
-        ids = CocoIds.of(dataset)
+        ids = CocoIds.of(dataset.splits)
         (dest / "annotations").mkdir()
         for split in dataset.splits:
             _Split(self, dataset, split, ids, report).write(dest, on_records)
@@ -104,25 +103,14 @@ class _Split:
 
     def _annotations(self, record: Record) -> Iterable[dict[str, Any]]:
         size = record.height, record.width
-        with_mask = [item for item in record.objects if len(item.runs)]
-        masks = iter(compressed_rles([item.runs for item in with_mask], *size))
-        for item in record.objects:
-            row = self._row(record, item)
+        rows = object_rows(record, self.ids, self._category_ids)
+        for item, row in zip(record.objects, rows, strict=True):
             if len(item.runs):
-                row["segmentation"] = self._segmentation(next(masks), item, size)
+                encoded = row["segmentation"]
+                row["segmentation"] = self._segmentation(encoded, item, size)
             self.report.num_objects += 1
             yield row
         self.report.num_records += 1
-
-    def _row(self, record: Record, item: RecordObject) -> dict[str, Any]:
-        row = {k: v for k, v in item.source.items() if k != "category"}
-        row.setdefault("id", self.ids.next_annotation_id())
-        row.setdefault("category_id", self._category_ids[item.label])
-        row.setdefault("bbox", _bbox(item, record))
-        row.setdefault("area", rle.area(item.runs) if len(item.runs) else item.area)
-        row.setdefault("iscrowd", int(item.is_crowd))
-        row["image_id"] = self.ids.image_id(record)
-        return row
 
     def _segmentation(
         self, encoded: dict[str, Any], item: RecordObject, size: tuple[int, int]
@@ -139,8 +127,7 @@ class _Split:
 
     @cached_property
     def _category_ids(self) -> dict[int, int | str]:
-        classes = self.dataset.classes.object_classes
-        return {item.id: (*item.source_ids, item.id)[0] for item in classes}
+        return category_ids(self.dataset.classes.object_classes)
 
     def _categories(self) -> list[dict[str, Any]]:
         classes = self.dataset.classes.object_classes
@@ -177,15 +164,6 @@ def _category(
         row["keypoints"] = list(item.keypoints)
         row["skeleton"] = [list(pair) for pair in item.skeleton]
     return row
-
-
-def _bbox(item: RecordObject, record: Record) -> list[float]:
-    """`[x, y, width, height]` of an object whose source gives none: of its mask."""
-    box: tuple[float, ...] = item.box
-    if len(item.runs):
-        box = rle.bounding_box(item.runs, record.width)
-    ymin, xmin, ymax, xmax = box
-    return [xmin, ymin, xmax - xmin, ymax - ymin]
 
 
 def _image_folder(folder: str, split: str) -> str:

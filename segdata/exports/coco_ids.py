@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from segdata.dataset import Dataset
 from segdata.exports.base import common_folder
 from segdata.identity import MAX_IMAGE_ID
 from segdata.record import Record
@@ -28,11 +27,11 @@ class CocoIds:
         self._new = itertools.count(self.first_new)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> CocoIds:
-        """Looks at all records of a build."""
+    def of(cls, splits: Mapping[str, Iterable[Record]]) -> CocoIds:
+        """Looks at all records of some splits."""
         highest, are_decimal, are_kept, any_large = 0, True, True, False
         folders = {}
-        for split, source in dataset.splits.items():
+        for split, source in splits.items():
             names = set()
             for record in source:
                 names.add(f"{record.filename.rpartition('/')[0]}/")

@@ -31,6 +31,24 @@ def test_cosine_falls_by_half_a_wave_after_the_rise() -> None:
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+def test_steps_fall_to_a_tenth_at_each_drop() -> None:
+    options = TrainOptions(
+        model="unet",
+        data="records",
+        epochs=9,
+        learning_rate=2.0,
+        schedule="steps",
+        drop_at=(6.0, 8.0),
+        warmup_epochs=0.2,
+    )
+    rate = build_optimizer(options, 10)._learning_rate
+    found = [float(rate(step)) for step in (0, 1, 2, 59, 60, 79, 80, 89)]
+    expected = [1.0, 2.0, 2.0, 2.0, 0.2, 0.2, 0.02, 0.02]
+    assert found == pytest.approx(expected)
+    again = WarmupSchedule.from_config(rate.get_config())
+    assert float(again(60)) == pytest.approx(0.2)
+
+
 def test_schedule_is_rebuilt_from_its_configuration() -> None:
     schedule = WarmupSchedule(0.3, "cosine", total_steps=10, warmup_steps=2)
     again = WarmupSchedule.from_config(schedule.get_config())

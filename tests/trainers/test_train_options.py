@@ -40,6 +40,17 @@ def options(**changes: Any) -> TrainOptions:
         ({"host_index": 1}, "host_index is 1: expected 0 to 0"),
         ({"tpu": "v5e"}, "tpu is 'v5e' and distribute 'auto'"),
         ({"distribute": "tpu"}, "tpu is None and distribute 'tpu'"),
+        ({"schedule": "steps"}, r"drop_at is \[\] with schedule 'steps'"),
+        ({"drop_at": (2.0,)}, r"drop_at is \[2.0\] with schedule 'poly'"),
+        ({"schedule": "steps", "drop_at": (31.0,)}, "drop_at is 31.0: expected 0 to"),
+        ({"max_objects": 9}, "max_objects is 9 with model 'unet': .* of mask-rcnn"),
+        (
+            {"model": "mask-rcnn", "void": "learn"},
+            "void is 'learn' with model 'mask-rcnn': it is an option of fcn-32, ",
+        ),
+        ({"model": "mask-rcnn", "loss": "dice"}, "loss is 'dice' with model 'mask-"),
+        ({"model": "mask-rcnn", "proposals": 1}, "proposals is 1: expected at least 2"),
+        ({"model": "mask-rcnn", "max_objects": 0}, "max_objects is 0: expected at lea"),
     ],
 )
 def test_bad_options_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -47,7 +58,14 @@ def test_bad_options_are_refused(changes: dict[str, Any], message: str) -> None:
         options(**changes)
 
 
-@pytest.mark.parametrize("changes", [{}, {"image_size": (64, 96), "encoder": "vgg-16"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"image_size": (64, 96), "encoder": "vgg-16"},
+        {"model": "mask-rcnn", "schedule": "steps", "drop_at": (1.0, 2.5)},
+    ],
+)
 def test_options_come_back_from_json(changes: dict[str, Any]) -> None:
     given = options(**changes)
     data = json.loads(json.dumps(given.to_json()))
@@ -56,7 +74,8 @@ def test_options_come_back_from_json(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_options(name: str) -> None:
-    options(**preset(name))
+    model = "mask-rcnn" if name.startswith("mask-rcnn") else "unet"
+    options(**{"model": model, **preset(name)})
 
 
 def test_unknown_preset_lists_those_there_are() -> None:
@@ -119,6 +138,25 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         learning_rate=0.5,
         epochs=7,
     )
+
+
+def test_epochs_of_drops_are_given_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parsed(
+        *["mask-rcnn", "records", "--schedule", "steps"],
+        *["--drop-at", "6", "--drop-at", "8.5"],
+        monkeypatch=monkeypatch,
+    )
+    assert found.drop_at == (6.0, 8.5)
+    assert found.task == "instances"
+
+
+def test_coco_preset_is_the_published_schedule() -> None:
+    given = TrainOptions(model="mask-rcnn", data="records", **preset("mask-rcnn-coco"))
+    assert given.steps_per_epoch is not None
+    assert given.epochs * given.steps_per_epoch == 22_500
+    drops = [epoch * given.steps_per_epoch for epoch in given.drop_at]
+    assert drops == [15_000, 20_000]
+    assert (given.batch_size, given.learning_rate) == (64, 0.08)
 
 
 def test_what_is_given_goes_before_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,23 @@
-"""Segmentation models in pure Keras 3: one model, one file, one line in `MODELS`.
+"""Models in pure Keras 3: one model, one file, one line in `MODELS`.
 
-Every model maps `[batch, height, width, 3] uint8` RGB to `logits`
+Every semantic model maps `[batch, height, width, 3] uint8` RGB to `logits`
 `[batch, height, width, num_classes] float32`; what the pixels need beforehand is part
-of it. A model with an auxiliary loss returns a dict of `logits` and `auxiliary`.
+of it. A model with an auxiliary loss returns a dict of `logits` and `auxiliary`. Models
+of `INSTANCE_MODELS` find objects; what they take and give stands with each.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from segdata.errors import OptionError
 from segdata.trainers.models.options import ModelOptions as ModelOptions
+
+if TYPE_CHECKING:
+    from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
+
+Task = Literal["semantic", "instances"]
 
 MODELS = {
     "fcn-32": "segdata.trainers.models.fcn:fcn_32",
@@ -22,7 +28,12 @@ MODELS = {
     "unet-small": "segdata.trainers.models.unet:unet_small",
     "pspnet": "segdata.trainers.models.pspnet:pspnet",
 }
-"""Name -> module:function, imported when the model is built."""
+"""Name -> module:function, imported when the model is built: they label pixels."""
+INSTANCE_MODELS = {
+    "mask-rcnn": "segdata.trainers.models.mask_rcnn.model:build_mask_rcnn",
+}
+"""The same of models that find objects."""
+ALL_MODELS = {**MODELS, **INSTANCE_MODELS}
 
 
 def check_model(name: str) -> None:
@@ -31,18 +42,23 @@ def check_model(name: str) -> None:
     Raises:
       OptionError: If there is none of that name; it lists those there are.
     """
-    if name not in MODELS:
+    if name not in ALL_MODELS:
         raise OptionError(
-            f"model {name!r} is unknown: expected one of {', '.join(MODELS)}."
+            f"model {name!r} is unknown: expected one of {', '.join(ALL_MODELS)}."
         )
 
 
-def build_model(name: str, options: ModelOptions) -> Any:
+def task_of(name: str) -> Task:
+    """Whether a model labels pixels or finds objects."""
+    return "instances" if name in INSTANCE_MODELS else "semantic"
+
+
+def build_model(name: str, options: ModelOptions | MaskRCNNOptions) -> Any:
     """Builds a model.
 
     Args:
-      name: A name in `MODELS`.
-      options: How to build it.
+      name: A name in `ALL_MODELS`.
+      options: How to build it, of the kind that its task has.
 
     Returns:
       A `keras.Model`, not compiled.
@@ -51,7 +67,7 @@ def build_model(name: str, options: ModelOptions) -> Any:
       OptionError: If the model or its encoder is unknown, or an option does not fit.
     """
     check_model(name)
-    module, _, function = MODELS[name].partition(":")
+    module, _, function = ALL_MODELS[name].partition(":")
     return getattr(importlib.import_module(module), function)(options)
 
 

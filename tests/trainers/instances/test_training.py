@@ -1,0 +1,223 @@
+"""Runs of Mask R-CNN from the options to drawn detections, and over devices."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from segdata.errors import OptionError
+from segdata.trainers.checkpoint import STATE_NAME
+from segdata.trainers.dataset import open_data
+from segdata.trainers.evaluate_command import evaluate as evaluate_command
+from segdata.trainers.instances.training import training_stream, validation_stream
+from segdata.trainers.placement import Placement
+from segdata.trainers.predict_command import predict as predict_command
+from segdata.trainers.train_options import TrainOptions
+
+CODE = """
+import json, os, sys
+given, run, devices = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
+    import tensorflow as tf
+    [cpu] = tf.config.list_physical_devices("CPU")
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * devices)
+from segdata.trainers.train import train
+from segdata.trainers.train_options import TrainOptions
+print(json.dumps(train(TrainOptions.from_json(given), run).rows))
+"""
+
+
+def options(data: Path, **changes: Any) -> TrainOptions:
+    given = {
+        "model": "mask-rcnn",
+        "data": str(data),
+        "encoder": "mobilenet-v2",
+        "pyramid_batch_norm": True,
+        "image_size": (64, 64),
+        "width": 16,
+        "anchor_scale": 4.0,
+        "candidates": 40,
+        "proposals": 20,
+        "rpn_samples": 16,
+        "roi_samples": 16,
+        "box_width": 16,
+        "mask_width": 8,
+        "detections": 8,
+        "batch_size": 8,
+        "steps_per_epoch": 2,
+        "epochs": 2,
+        "pictures_every": 2,
+        "score_every": 2,
+    }
+    return TrainOptions(**{**given, **changes})
+
+
+def start(
+    given: TrainOptions, run: Path, backend: str = "tensorflow", devices: int = 1
+) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+    text = json.dumps(given.to_json())
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", CODE, text, str(run), str(devices)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows_of(process: subprocess.Popen[str]) -> list[dict[str, float]]:
+    try:
+        out, err = process.communicate(timeout=1500)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err[-4000:]
+    rows: list[dict[str, float]] = json.loads(out.splitlines()[-1])
+    return rows
+
+
+@pytest.fixture(scope="module")
+def trained(drawn_coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("rcnn") / "run"
+    rows_of(start(options(drawn_coco), run))
+    return run
+
+
+def test_streams_have_the_same_shapes_on_every_host(drawn_coco: Path) -> None:
+    given = options(drawn_coco, max_objects=5)
+    data = open_data(given)
+    seen: list[int] = []
+    for index in range(2):
+        placement = Placement(backend="jax", num_hosts=2, host_index=index)
+        batch = next(iter(training_stream(given, data, placement)))
+        assert batch["masks"].shape == (4, 5, 112, 112)
+        assert batch["image"].shape == (4, 64, 64, 3)
+        stream = validation_stream(given, data, placement)
+        assert stream.cardinality().numpy() == 1
+        seen += [i for one in stream for i in one["image_id"].numpy().tolist()]
+    assert len(set(seen)) == 8
+
+
+def test_objects_beyond_the_slots_are_told_of(
+    drawn_coco: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    assert open_data(options(drawn_coco)).max_objects == 100
+    assert "`segdata stats" in caplog.text
+    stats = {"splits": {"train": {"record_objects": {"max": 7}}}}
+    monkeypatch.setattr("segdata.trainers.dataset.read_stats", lambda _: stats)
+    assert open_data(options(drawn_coco)).max_objects == 7
+    assert "not learnt" not in caplog.text
+    assert open_data(options(drawn_coco, max_objects=5)).max_objects == 5
+    assert "up to 7 objects, and slots are for the largest 5" in caplog.text
+
+
+def test_dataset_without_objects_is_refused(camvid_build: Path) -> None:
+    with pytest.raises(OptionError, match="the dataset has no objects: expected inst"):
+        open_data(options(camvid_build))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_run_is_scored_drawn_and_predicted(
+    trained: Path, drawn_coco: Path, tmp_path: Path
+) -> None:
+    rows = list(csv.DictReader((trained / "metrics.csv").read_text().splitlines()))
+    assert rows[0]["val_mask_AP"] == ""
+    assert 0 <= float(rows[1]["val_mask_AP"]) <= 1
+    assert np.isfinite([float(row["val_loss"]) for row in rows]).all()
+    with Image.open(trained / "pictures/epoch-0002.png") as sheet:
+        assert sheet.width > 400
+    run = CliRunner()
+    found = run.invoke(
+        evaluate_command, [str(trained), "--results", str(tmp_path / "found.json")]
+    )
+    assert found.exit_code == 0, found.output
+    scores = json.loads((trained / "evaluation-val.json").read_text())
+    assert scores["masks"]["AP"] == pytest.approx(float(rows[1]["val_mask_AP"]))
+    assert isinstance(json.loads((tmp_path / "found.json").read_text()), list)
+    output = ["--output", str(tmp_path / "out")]
+    done = run.invoke(predict_command, [str(trained), "--split", "val", *output])
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "out").rglob("*.jpg"))) == 8
+    assert (tmp_path / "out/results.json").is_file()
+    for arguments, name in (
+        (["--labels", "x"], "labels"),
+        (["--export", "onnx"], "ex"),
+    ):
+        refused = run.invoke(predict_command, [str(trained), "a.png", *arguments])
+        assert isinstance(refused.exception, OptionError)
+        assert f"--{name}" in str(refused.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_run_killed_and_resumed_ends_in_the_same_weights(
+    trained: Path, drawn_coco: Path, tmp_path: Path
+) -> None:
+    given, run = options(drawn_coco), tmp_path / "killed"
+    process = start(given, run)
+    try:
+        deadline = time.monotonic() + 900
+        while not (run / STATE_NAME).is_file():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    rows_of(start(given, run))
+    with np.load(run / STATE_NAME) as one, np.load(trained / STATE_NAME) as other:
+        assert one.files == other.files
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_eight_jax_devices_give_the_losses_of_one(
+    drawn_coco: Path, tmp_path: Path, run_jax: Callable[..., str]
+) -> None:
+    given = options(drawn_coco, pictures_every=0, score_every=0, steps_per_epoch=1)
+    one = rows_of(start(given, tmp_path / "one", "jax"))
+    eight = rows_of(start(given, tmp_path / "eight", "jax", devices=8))
+    for found, expected in zip(eight, one, strict=True):
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=0.02, abs=0.02), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_mirrored_run_is_near_to_one_device(drawn_coco: Path, tmp_path: Path) -> None:
+    # Not equal: batch normalisation sees half of the batch, and draws differ.
+    given = options(drawn_coco, pictures_every=0, score_every=0, steps_per_epoch=1)
+    one = rows_of(start(given, tmp_path / "one"))
+    mirrored = options(
+        drawn_coco,
+        pictures_every=0,
+        score_every=0,
+        steps_per_epoch=1,
+        distribute="mirrored",
+    )
+    two = rows_of(start(mirrored, tmp_path / "two", devices=2))
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=0.25)

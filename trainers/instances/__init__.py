@@ -1,0 +1,1 @@
+"""What trainers do with models that find objects: streams, scores, pictures."""

@@ -1,0 +1,191 @@
+"""A training run of a model that finds objects: options, streams, scores, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from PIL import Image
+
+from segdata.reader import read_instances
+from segdata.reading_options import InstanceOptions
+from segdata.record import Record
+from segdata.source import RecordSource
+from segdata.trainers.callbacks import Pictures
+from segdata.trainers.dataset import ObjectClasses, TrainingData
+from segdata.trainers.instances.detector import RESIZE, Detector
+from segdata.trainers.instances.evaluate import score
+from segdata.trainers.instances.pictures import detections_sheet
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
+from segdata.trainers.placement import Placement
+from segdata.trainers.schedule import build_optimizer
+from segdata.trainers.stream import known_length
+from segdata.trainers.train_options import TrainOptions
+
+MASK_SIZE = 112
+"""Height and width of the true masks that the model crops its targets from."""
+_MIN_VISIBLE = 0.2  # of its box; less of an object cannot be told
+GOAL = "val_mask_AP"
+
+
+def model_options(options: TrainOptions, data: TrainingData) -> MaskRCNNOptions:
+    """The options of the model of a run."""
+    given: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in (
+            "weights",
+            "batch_norm_momentum",
+            "freeze_batch_norm",
+            "pyramid_batch_norm",
+            "anchor_scale",
+            "proposals",
+            "rpn_samples",
+            "roi_samples",
+            "box_width",
+            "mask_width",
+            "detections",
+            "seed",
+        )
+    }
+    if options.encoder is not None:
+        given["encoder"] = options.encoder
+    if options.width is not None:
+        given["pyramid_width"] = options.width
+    return MaskRCNNOptions(
+        image_size=data.image_size,
+        classes=data.classes.num_classes,
+        max_objects=data.max_objects,
+        rpn_candidates=options.candidates,
+        rpn_candidates_test=options.candidates // 2,
+        **given,
+    )
+
+
+def compile_model(
+    model: Any,
+    options: TrainOptions,
+    data: TrainingData,
+    placement: Placement,
+    steps_per_epoch: int,
+) -> None:
+    """Compiles the model: its losses are its own."""
+    model.compile(
+        optimizer=build_optimizer(options, steps_per_epoch),
+        jit_compile=placement.jit_compile(options),
+        steps_per_execution=options.steps_per_execution,
+    )
+
+
+def training_stream(
+    options: TrainOptions,
+    data: TrainingData,
+    placement: Placement,
+    outputs: Sequence[str] = (),
+    start_step: int = 0,
+) -> Any:
+    """Batches without end, shuffled anew in every pass.
+
+    Args:
+      options: Of the run.
+      data: Its dataset.
+      placement: Hosts among which each batch and the records are divided.
+      outputs: None: the whole dict goes into the model.
+      start_step: Number of the first batch, where a run is resumed.
+
+    Returns:
+      A `tf.data.Dataset` of dicts, see `segdata.instances.read_objects`.
+    """
+    return read_instances(
+        data.directory,
+        options.train_split,
+        batch_size=options.batch_size // placement.num_hosts,
+        image_size=data.image_size,
+        resize=RESIZE,
+        instances=_slots(data, min_visible=_MIN_VISIBLE),
+        shuffle=True,
+        seed=options.seed,
+        repeat=True,
+        augmentation=options.augmentation(),
+        num_shards=placement.num_hosts,
+        shard_index=placement.host_index,
+        start_step=start_step,
+    )
+
+
+def validation_stream(
+    options: TrainOptions,
+    data: TrainingData,
+    placement: Placement,
+    outputs: Sequence[str] = (),
+) -> Any:
+    """One pass over the split to measure on; as many full batches on every host."""
+    assert data.val_split is not None
+    batch_size = options.batch_size // placement.num_hosts
+    dataset = read_instances(
+        data.directory,
+        data.val_split,
+        batch_size=batch_size,
+        image_size=data.image_size,
+        resize=RESIZE,
+        instances=_slots(data),
+        num_shards=placement.num_hosts,
+        shard_index=placement.host_index,
+    )
+    return known_length(dataset, data, batch_size * placement.num_hosts)
+
+
+def _slots(data: TrainingData, min_visible: float = 0.0) -> InstanceOptions:
+    return InstanceOptions(
+        max_objects=data.max_objects, mask_size=MASK_SIZE, min_visible=min_visible
+    )
+
+
+def goal(options: TrainOptions, data: TrainingData, placement: Placement) -> str:
+    """The metric of the best epoch."""
+    if data.val_split is None:
+        return "loss"
+    return GOAL if options.score_every and placement.num_hosts == 1 else "val_loss"
+
+
+def measuring(
+    options: TrainOptions, data: TrainingData, placement: Placement
+) -> list[Any]:
+    """Callbacks that score. Not on several hosts: all would have to predict."""
+    if goal(options, data, placement) != GOAL:
+        return []
+    return [Scores(options, data)]
+
+
+class Scores(keras.callbacks.Callback):
+    """Adds AP of boxes and masks to the metrics of every few epochs, and the last."""
+
+    def __init__(self, options: TrainOptions, data: TrainingData) -> None:
+        super().__init__()
+        assert data.val_split is not None
+        assert isinstance(data.classes, ObjectClasses)
+        self._options, self._classes = options, data.classes
+        self._source = RecordSource(data.directory, data.val_split)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Scores the whole split, at each image's own size."""
+        is_last = epoch + 1 == self._options.epochs
+        if logs is None or not (
+            is_last or (epoch + 1) % self._options.score_every == 0
+        ):
+            return
+        detector = Detector(self.model, self._options.batch_size)
+        scores, _ = score(detector, self._source, self._classes)
+        for kind, name in (("boxes", "val_box_AP"), ("masks", GOAL)):
+            logs[name] = scores[kind]["AP"] or 0.0
+
+
+class InstancePictures(Pictures):
+    """Draws objects found in, and true in, the first images of a split."""
+
+    def sheet(self, records: Sequence[Record]) -> Image.Image:
+        """Image by image: found | true."""
+        assert isinstance(self._data.classes, ObjectClasses)
+        detector = Detector(self.model, self._batch_size)
+        found = detector.detect([record.image() for record in records])
+        return detections_sheet(records, found, self._data.classes)

@@ -1,0 +1,1 @@
+"""Mask R-CNN in pure Keras 3, of static shapes from end to end."""
