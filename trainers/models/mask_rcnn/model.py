@@ -230,7 +230,7 @@ class MaskRCNN(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MaskRCNN:
         """From the options; weights of the encoder come from the file, not anew."""
-        options = {
+        options: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in config["options"].items()
         }
@@ -244,7 +244,8 @@ class MaskRCNN(keras.Model):
         """Levels that ROIs look at; logits and deltas of the anchors of all levels."""
         outputs = self.pyramid(batch["image"], training=training)
         levels = dict(zip(LEVELS, outputs, strict=True))
-        return {k: levels[k] for k in ROI_LEVELS}, *apply_head(self.rpn_head, outputs)
+        logits, deltas = apply_head(self.rpn_head, outputs)
+        return {level: levels[level] for level in ROI_LEVELS}, logits, deltas
 
     def _classify(
         self, levels: Mapping[int, Tensor], rois: Tensor

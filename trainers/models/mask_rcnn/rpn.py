@@ -60,7 +60,9 @@ def build_rpn_head(options: MaskRCNNOptions) -> Any:
     return keras.Model(tensor, outputs, name="rpn_head")
 
 
-def apply_head(head: Any, levels: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+def apply_head(
+    head: Any, levels: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Logits `[b, n]` and deltas `[b, n, 4]` of each level's anchors."""
     ops = keras.ops
     logits, deltas = [], []
@@ -97,8 +99,16 @@ def propose(
     limit = options.rpn_candidates if training else options.rpn_candidates_test
     width = min(limit, max(level.shape[1] for level in logits))
     boxes, scores = [], []
-    for level in zip(logits, deltas, anchors, strict=True):
-        best, found = _best(*map(ops.stop_gradient, level), window, width)
+    for level_logits, level_deltas, level_anchors in zip(
+        logits, deltas, anchors, strict=True
+    ):
+        best, found = _best(
+            ops.stop_gradient(level_logits),
+            ops.stop_gradient(level_deltas),
+            level_anchors,
+            window,
+            width,
+        )
         rest = width - best.shape[1]
         scores.append(ops.pad(best, ((0, 0), (0, rest)), constant_values=NONE))
         boxes.append(ops.pad(found, ((0, 0), (0, rest), (0, 0))))
