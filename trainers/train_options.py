@@ -50,6 +50,7 @@ INSTANCE_OPTIONS: tuple[str, ...] = (
     "proposals",
     "rpn_samples",
     "roi_samples",
+    "roi_canonical",
     "box_width",
     "mask_width",
     "detections",
@@ -153,6 +154,13 @@ class TrainOptions:
     roi_samples: int = field(
         default=512,
         metadata={"help": "Mask R-CNN: boxes of an image to learn from."},
+    )
+    roi_canonical: float = field(
+        default=224.0,
+        metadata={
+            "help": "Mask R-CNN: side in pixels of boxes that are looked up at stride "
+            "16; the paper's suits images of 800 and more."
+        },
     )
     box_width: int = field(
         default=1024, metadata={"help": "Mask R-CNN: channels of the box head."}
@@ -353,6 +361,10 @@ class TrainOptions:
             _check(name, getattr(self, name), 2, None)
         for name in ("box_width", "mask_width", "detections"):
             _check(name, getattr(self, name), 1, None)
+        if not self.roi_canonical > 0:
+            raise OptionError(
+                f"roi_canonical is {self.roi_canonical}: expected more than 0 pixels."
+            )
         _check("score_every", self.score_every, 0, None)
         if self.max_objects is not None:
             _check("max_objects", self.max_objects, 1, None)

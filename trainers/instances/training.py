@@ -42,6 +42,7 @@ def model_options(options: TrainOptions, data: TrainingData) -> MaskRCNNOptions:
             "proposals",
             "rpn_samples",
             "roi_samples",
+            "roi_canonical",
             "box_width",
             "mask_width",
             "detections",

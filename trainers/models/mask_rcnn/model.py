@@ -252,7 +252,7 @@ class MaskRCNN(keras.Model):
     ) -> tuple[Tensor, Tensor]:
         """Class logits `[b, r, C + 1]` and deltas `[b, r, 4 C]` of ROIs."""
         options = self.options
-        pooled = roi_align(levels, rois, options.box_size, options.roi_points)
+        pooled = self._pool(levels, rois, options.box_size)
         channels = options.box_size**2 * options.pyramid_width
         flat = keras.ops.reshape(pooled, (-1, rois.shape[1], channels))
         logits, deltas = self.box_head(flat)
@@ -262,10 +262,15 @@ class MaskRCNN(keras.Model):
         """Mask logits of ROIs, `[b, r, m, m, C]`."""
         options, ops = self.options, keras.ops
         half, size = options.mask_size // 2, options.mask_size
-        pooled = roi_align(levels, rois, half, options.roi_points)
+        pooled = self._pool(levels, rois, half)
         flat = ops.reshape(pooled, (-1, half, half, options.pyramid_width))
         logits = self.mask_head(flat)
         return ops.reshape(logits, (-1, rois.shape[1], size, size, options.classes))
+
+    def _pool(self, levels: Mapping[int, Tensor], rois: Tensor, size: int) -> Tensor:
+        """What lies in ROIs, `[b, r, size, size, pyramid_width]`."""
+        options = self.options
+        return roi_align(levels, rois, size, options.roi_points, options.roi_canonical)
 
     def _constants(self) -> list[Tensor]:
         """Anchors of all levels, made where they are used: constants of the graph."""

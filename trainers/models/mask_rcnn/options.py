@@ -59,6 +59,9 @@ class MaskRCNNOptions:
     """Share of them that are kept for objects; the mask head sees no others."""
     roi_iou: float = 0.5
     """IoU with an object from which a proposal is one of it."""
+    roi_canonical: float = 224.0
+    """Side in pixels of a ROI that goes to level 4; half of it goes to level 3. 224 is
+    that of the ImageNet pictures encoders learn from; small canvases want less."""
     roi_points: int = 2
     """Samples of a cell of ROIAlign, in each direction."""
     box_size: int = 7
@@ -112,6 +115,10 @@ class MaskRCNNOptions:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} is {getattr(self, name)}: expected 0 to 1.")
+        if self.roi_canonical <= 0:
+            raise OptionError(
+                f"roi_canonical is {self.roi_canonical}: expected a number above 0."
+            )
         if self.mask_size % 2:
             raise OptionError(
                 f"mask_size is {self.mask_size}: expected an even number, for the mask "

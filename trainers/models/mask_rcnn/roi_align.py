@@ -19,29 +19,36 @@ from segdata.trainers.models.mask_rcnn.gather import gather
 
 Tensor = Any
 
-CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
-"""A ROI of 224x224 pixels goes to level 4: ImageNet's size, FPN, section 4.2."""
+CANONICAL_LEVEL = 4
+"""Where ROIs of the canonical size go; FPN, section 4.2."""
 
 
-def roi_levels(boxes: Tensor, lowest: int, highest: int) -> Tensor:
+def roi_levels(
+    boxes: Tensor, lowest: int, highest: int, canonical: float = 224.0
+) -> Tensor:
     """Level of each ROI, FPN, equation 1.
 
     Args:
       boxes: `[..., 4]` in pixels.
       lowest: Lowest level there is.
       highest: Highest level there is.
+      canonical: Side in pixels of a ROI of level 4.
 
     Returns:
       `[...] int32`.
     """
     ops = keras.ops
     size = ops.sqrt(ops.maximum(area(boxes), 1e-6))
-    level = CANONICAL_LEVEL + ops.log(size / CANONICAL_SIZE + 1e-6) / math.log(2)
+    level = CANONICAL_LEVEL + ops.log(size / canonical + 1e-6) / math.log(2)
     return ops.cast(ops.clip(ops.floor(level), lowest, highest), "int32")
 
 
 def roi_align(
-    features: Mapping[int, Tensor], boxes: Tensor, size: int, points: int
+    features: Mapping[int, Tensor],
+    boxes: Tensor,
+    size: int,
+    points: int,
+    canonical: float = 224.0,
 ) -> Tensor:
     """Samples what lies in boxes.
 
@@ -54,6 +61,7 @@ def roi_align(
       boxes: `[b, r, 4]` `ymin, xmin, ymax, xmax` in pixels of the image.
       size: Cells of the result in each direction.
       points: Samples of a cell in each direction, whose mean it is.
+      canonical: As in `roi_levels`.
 
     Returns:
       `[b, r, size, size, c]`, of the features' dtype.
@@ -66,7 +74,7 @@ def roi_align(
         axis=1,
     )
     boxes = ops.stop_gradient(boxes)
-    level = roi_levels(boxes, levels[0], levels[-1]) - levels[0]
+    level = roi_levels(boxes, levels[0], levels[-1], canonical) - levels[0]
     heights, widths = ([features[k].shape[axis] for k in levels] for axis in (1, 2))
     starts = np.cumsum([0, *(_cells(features[k]) for k in levels)])[:-1]
     height, width, start = (

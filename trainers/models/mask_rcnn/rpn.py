@@ -60,7 +60,9 @@ def build_rpn_head(options: MaskRCNNOptions) -> Any:
     return keras.Model(tensor, outputs, name="rpn_head")
 
 
-def apply_head(head: Any, levels: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+def apply_head(
+    head: Any, levels: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """Logits `[b, n]` and deltas `[b, n, 4]` of each level's anchors."""
     ops = keras.ops
     logits, deltas = [], []

@@ -270,6 +270,8 @@ def test_rois_go_to_the_level_of_their_size() -> None:
     boxes = np.stack([0 * sides, 0 * sides, sides, sides], -1)
     found = run(roi_levels, boxes, lowest=2, highest=5)
     np.testing.assert_array_equal(found, [2, 2, 2, 2, 3, 3, 4, 5, 5])
+    smaller = run(roi_levels, boxes / 2, lowest=2, highest=5, canonical=112.0)
+    np.testing.assert_array_equal(smaller, found)
     assert run(roi_levels, np.zeros((1, 4), np.float32), lowest=2, highest=5) == [2]
 
 
