@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segdata.errors import CorruptionError, OutputError
 from segdata.preprocessing import resize_image
 from segdata.trainers.models import build_model, inference_model
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.run_directory import Run, RunDirectory
 
@@ -125,7 +126,7 @@ def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
     return path
 
 
-def without_pretraining(run: Run) -> ModelOptions:
+def without_pretraining(run: Run) -> ModelOptions | MaskRCNNOptions:
     """Model options that fetch no weights: trained ones are to follow."""
     return replace(run.model_options, weights=None)
 
