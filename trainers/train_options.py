@@ -19,6 +19,7 @@ from segdata.trainers.models import (
     task_of,
 )
 from segdata.trainers.models.options import MIN_SIZE, Upsampling
+from segdata.trainers.task_options import INSTANCE_OPTIONS, SEMANTIC_OPTIONS
 
 EncoderName = Literal["vgg-16", "resnet-50", "mobilenet-v2"]
 LossKind = Literal["cross-entropy", "dice", "both"]
@@ -28,36 +29,6 @@ Schedule = Literal["constant", "poly", "cosine", "steps"]
 Precision = Literal["float32", "mixed-bfloat16"]
 Switch = Literal["auto", "on", "off"]
 Distribute = Literal["auto", "none", "mirrored", "tpu"]
-
-SEMANTIC_OPTIONS: tuple[str, ...] = (
-    "upsampling",
-    "batch_norm",
-    "dropout",
-    "eval_image_size",
-    "void",
-    "loss",
-    "class_weights",
-    "class_weight_power",
-    "class_weight_limit",
-    "auxiliary_weight",
-)
-"""Fields that mean something to models that label pixels only."""
-INSTANCE_OPTIONS: tuple[str, ...] = (
-    "freeze_batch_norm",
-    "pyramid_batch_norm",
-    "anchor_scale",
-    "candidates",
-    "proposals",
-    "rpn_samples",
-    "roi_samples",
-    "roi_canonical",
-    "box_width",
-    "mask_width",
-    "detections",
-    "max_objects",
-    "score_every",
-)
-"""Fields that mean something to models that find objects only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

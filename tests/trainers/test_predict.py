@@ -134,7 +134,7 @@ def test_images_that_are_missing_or_collide_are_refused(tmp_path: Path) -> None:
         find_images([str(tmp_path)])
     for name in ("a.png", "a.jpg"):
         (tmp_path / name).touch()
-    with pytest.raises(OptionError, match=r"would both become a.png"):
+    with pytest.raises(OptionError, match=r"would both become a: predict"):
         find_images([str(tmp_path)])
 
 

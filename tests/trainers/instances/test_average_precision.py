@@ -139,6 +139,7 @@ def test_nothing_found_scores_zero(coco: Truth) -> None:
     assert person.split()[1:3] == ["0.000", "0.000"]
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_results_are_in_cocos_format(coco: Truth) -> None:
     from pycocotools import mask as coco_mask
 

@@ -72,7 +72,8 @@ def logits_of(model: Any, pixels: np.ndarray) -> np.ndarray:
 
 
 def shapes_of(model: Any) -> list[tuple[str, Any]]:
-    return [(weight.path, tuple(weight.shape)) for weight in model.weights]
+    # Not the layers' names: Keras numbers those that have none of their own.
+    return [(weight.name, tuple(weight.shape)) for weight in model.weights]
 
 
 def first(losses: Any) -> float:
