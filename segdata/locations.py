@@ -5,6 +5,7 @@ On this machine it is what `os`, `shutil` and `pathlib` do.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -113,11 +114,9 @@ def sorted_glob(folder: Location, pattern: str) -> list[Location]:
 
 def path_below(path: Location, folder: Location) -> str | None:
     """The path below a folder, with forward slashes; None where it is not below it."""
-    try:
+    with contextlib.suppress(ValueError):  # raised where it is not below
         if isinstance(path, RemotePath) and isinstance(folder, RemotePath):
             return path.relative_to(folder).as_posix()
         if isinstance(path, Path) and isinstance(folder, Path):
             return path.relative_to(folder).as_posix()
-    except ValueError:
-        pass
     return None

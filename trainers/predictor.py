@@ -120,7 +120,8 @@ def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
     if not path.is_file():
         raise OutputError(
             f"{directory.path} has no {which} weights yet: expected {path.name}. Let "
-            "`segdata train` finish an epoch.",
+            "`segdata train` finish an epoch (with `--score-every`, one that is "
+            "scored), or take `--use last`.",
             reason="no-weights",
         )
     return path

@@ -310,8 +310,8 @@ def test_listing_leaves_out_what_no_path_leads_to():
     from segdata.listing import Listing
 
     info = {"type": "file", "size": 1}
-    keys = ("b/root//x.png", "b/root/", "b/root", "b/root/a.png")
+    keys = ("b/top//x.png", "b/top/", "b/top", "b/top/a.png")
     found = {key: {"name": key, **info} for key in keys}
-    listing = Listing(PurePosixPath("b/root"), found)
-    [entry] = listing.entries(PurePosixPath("b/root"))
+    listing = Listing(PurePosixPath("b/top"), found)
+    [entry] = listing.entries(PurePosixPath("b/top"))
     assert entry.name == "a.png"
