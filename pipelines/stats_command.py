@@ -70,8 +70,8 @@ def stats(
     """
     options = StatsOptions(pixels=pixels, sample_size=sample_size)
     where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
-    # Not earlier: `segdata stats --help` needs no Beam.
-    from segdata.pipelines.stats import compute_stats
+    # Not earlier: `segdata stats --help` needs no NumPy.
+    from segdata.pipelines.compute_stats import compute_stats
 
     found = compute_stats(out, options, where)
     if page is not None:

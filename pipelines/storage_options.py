@@ -6,15 +6,12 @@ So `-- --s3_endpoint_url=...` means to a build what it means to any other pipeli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from apache_beam.options.pipeline_options import (
-    GoogleCloudOptions,
-    PipelineOptions,
-    S3Options,
-)
+from typing import TYPE_CHECKING, Any
 
 from segdata.remote_path import Location, RemotePath
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 
 def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
@@ -25,6 +22,9 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     """
     if not isinstance(location, RemotePath):
         return location
+    # Not earlier: what runs without Beam on local files shall not wait for its import.
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     options = PipelineOptions(list(beam_args))
     read = {"s3": _s3_options, "gs": _gs_options}[location.scheme]
     return location.with_options(read(options))
@@ -32,6 +32,8 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
 
 def _s3_options(options: PipelineOptions) -> dict[str, Any]:
     """Options of `s3fs.S3FileSystem`."""
+    from apache_beam.options.pipeline_options import S3Options
+
     given = options.view_as(S3Options)
     client = {
         "region_name": given.s3_region_name,
@@ -52,6 +54,8 @@ def _s3_options(options: PipelineOptions) -> dict[str, Any]:
 
 def _gs_options(options: PipelineOptions) -> dict[str, Any]:
     """Options of `gcsfs.GCSFileSystem`."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
     given = options.view_as(GoogleCloudOptions)
     return {"token": "anon"} if given.no_auth else {}
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +27,8 @@ from segdata.statistics import StatsOptions, read_stats
 
 def compute(out: Path, workers: int = 1, **options: Any) -> dict[str, Any]:
     # Not at the top: collecting tests needs no Beam.
+    from segdata.pipelines.compute_stats import compute_stats
     from segdata.pipelines.runner_options import RunnerOptions
-    from segdata.pipelines.stats import compute_stats
 
     runner = RunnerOptions(workers=workers)
     return compute_stats(out, StatsOptions(**options), runner)
@@ -147,6 +149,18 @@ def test_bytes_do_not_depend_on_the_workers(out: Path) -> None:
     one = (out / "stats.json").read_bytes()
     compute(out, workers=2, pixels="all")
     assert (out / "stats.json").read_bytes() == one
+
+
+def test_one_worker_of_this_machine_needs_no_beam(out: Path) -> None:
+    program = (
+        "import sys\n"
+        "from segdata.cli import cli\n"
+        f"cli(['stats', {str(out)!r}, '--workers=1'], standalone_mode=False)\n"
+        "assert 'apache_beam' not in sys.modules\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert found.returncode == 0, found.stderr.decode()
+    assert b"semantic classes" in found.stdout
 
 
 def test_stats_are_read_back_from_the_dataset(out: Path) -> None:
