@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from training_runs import rows_of, start
 
 from segdata.errors import OptionError
 from segdata.trainers.dataset import open_data
@@ -148,20 +145,6 @@ def test_jit_is_off_on_a_cpu_unless_asked_for() -> None:
 # --- For real, on virtual devices: each step takes all records, so that the curve does
 # --- not depend on their order, and a record missed or seen twice would change it.
 
-TRAIN = """
-import json, os, sys
-given, run, devices = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
-    import tensorflow as tf
-    [cpu] = tf.config.list_physical_devices("CPU")
-    one = tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [one] * devices)
-from segdata.trainers.train import train
-from segdata.trainers.train_options import TrainOptions
-history = train(TrainOptions.from_json(given), run)
-print(json.dumps(history.rows))
-"""
-
 CURVE = {
     "model": "unet-small",
     "width": 4,
@@ -175,35 +158,6 @@ CURVE = {
     "schedule": "constant",
     "pictures_every": 0,
 }
-
-
-def start(
-    backend: str, given: TrainOptions, run: Path, devices: int = 1
-) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        "KERAS_BACKEND": backend,
-        "JAX_PLATFORMS": "cpu",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    text = json.dumps(given.to_json())
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", TRAIN, text, str(run), str(devices)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def rows_of(process: subprocess.Popen[str]) -> list[dict[str, float]]:
-    try:
-        out, err = process.communicate(timeout=900)
-    finally:
-        process.kill()
-    assert process.returncode == 0, err[-4000:]
-    rows: list[dict[str, float]] = json.loads(out.splitlines()[-1])
-    return rows
 
 
 def assert_same_curve(found: list[dict], expected: list[dict]) -> None:
@@ -220,7 +174,7 @@ def one_jax_device(
 ) -> list[dict[str, float]]:
     pytest.importorskip("jax", reason="needs the extra 'jax'")
     run = tmp_path_factory.mktemp("jax") / "run"
-    return rows_of(start("jax", options(camvid_build, **CURVE), run))
+    return rows_of(start(options(camvid_build, **CURVE), run, "jax"))
 
 
 @pytest.mark.slow
@@ -229,7 +183,7 @@ def test_eight_jax_devices_give_the_curve_of_one(
     camvid_build: Path, tmp_path: Path, one_jax_device: Any
 ) -> None:
     given = options(camvid_build, **CURVE)
-    found = rows_of(start("jax", given, tmp_path / "run", devices=8))
+    found = rows_of(start(given, tmp_path / "run", "jax", devices=8))
     assert_same_curve(found, one_jax_device)
 
 
@@ -244,9 +198,9 @@ def test_two_jax_processes_give_the_curve_of_one_device(
     hosts = {"coordinator": f"localhost:{port}", "num_hosts": 2}
     processes = [
         start(
-            "jax",
             options(camvid_build, **CURVE, **hosts, host_index=index),
             tmp_path / "run",
+            "jax",
             devices=2,
         )
         for index in range(2)
@@ -263,11 +217,11 @@ def test_two_mirrored_devices_give_the_curve_of_one(
     camvid_build: Path, tmp_path: Path
 ) -> None:
     given = options(camvid_build, **CURVE)
-    one = rows_of(start("tensorflow", given, tmp_path / "one"))
+    one = rows_of(start(given, tmp_path / "one"))
     mirrored = options(camvid_build, **CURVE, distribute="mirrored")
-    two = rows_of(start("tensorflow", mirrored, tmp_path / "two", devices=2))
+    two = rows_of(start(mirrored, tmp_path / "two", devices=2))
     assert_same_curve(two, one)
     # And a mirrored run is resumed as another is.
     more = options(camvid_build, **CURVE, distribute="mirrored", patience=2)
     with pytest.raises(AssertionError, match="patience was 0 and is 2"):
-        rows_of(start("tensorflow", more, tmp_path / "two", devices=2))
+        rows_of(start(more, tmp_path / "two", devices=2))

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import training_runs
 from PIL import Image
+from training_runs import assert_same_state, kill_after_an_epoch, start
 
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.trainers.checkpoint import STATE_NAME, History
@@ -33,51 +30,6 @@ SMALL = {
 
 def options(data: Path, **changes: Any) -> TrainOptions:
     return TrainOptions(**{"data": str(data), **SMALL, **changes})
-
-
-def state_of(run: Path) -> dict[str, np.ndarray]:
-    with np.load(run / STATE_NAME) as data:
-        return {name: data[name] for name in data.files}
-
-
-def assert_same_state(one: Path, other: Path) -> None:
-    found, expected = state_of(one), state_of(other)
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
-
-
-TRAIN = """
-import sys, json
-from segdata.trainers.train import train
-from segdata.trainers.train_options import TrainOptions
-train(TrainOptions.from_json(json.loads(sys.argv[1])), sys.argv[2])
-"""
-
-
-def start(given: TrainOptions, run: Path, backend: str) -> subprocess.Popen[bytes]:
-    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", TRAIN, json.dumps(given.to_json()), str(run)],
-        stderr=subprocess.DEVNULL,
-        env=os.environ | environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-
-
-def kill_in_second_epoch(given: TrainOptions, run: Path, backend: str) -> None:
-    process = start(given, run, backend)
-    try:
-        deadline = time.monotonic() + 400
-        while not (run / STATE_NAME).is_file():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
-    done = len(json.loads(state_of(run)["history"].tobytes()))
-    assert 1 <= done < given.epochs
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -114,7 +66,7 @@ def test_run_killed_and_resumed_ends_in_the_same_weights(
     camvid_build: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    kill_in_second_epoch(options(camvid_build), run, "tensorflow")
+    kill_after_an_epoch(options(camvid_build), run)
     history = train(options(camvid_build), str(run))
     assert len(history.rows) == 3
     assert_same_state(run, undisturbed)
@@ -129,9 +81,9 @@ def test_run_killed_and_resumed_on_jax_ends_in_the_same_weights(
     pytest.importorskip("jax", reason="needs the extra 'jax'")
     given = options(camvid_build)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(given, whole, "jax").wait() == 0
-    kill_in_second_epoch(given, killed, "jax")
-    assert start(given, killed, "jax").wait() == 0
+    training_runs.rows_of(start(given, whole, "jax"))
+    kill_after_an_epoch(given, killed, "jax")
+    training_runs.rows_of(start(given, killed, "jax"))
     assert_same_state(killed, whole)
     assert rows_of(killed) == rows_of(whole)
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,28 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from training_runs import assert_same_state, kill_after_an_epoch, rows_of, start
 
 from segdata.errors import OptionError
-from segdata.trainers.checkpoint import STATE_NAME
 from segdata.trainers.dataset import open_data
 from segdata.trainers.evaluate_command import evaluate as evaluate_command
 from segdata.trainers.instances.training import training_stream, validation_stream
 from segdata.trainers.placement import Placement
 from segdata.trainers.predict_command import predict as predict_command
 from segdata.trainers.train_options import TrainOptions
-
-CODE = """
-import json, os, sys
-given, run, devices = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
-    import tensorflow as tf
-    [cpu] = tf.config.list_physical_devices("CPU")
-    one = tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [one] * devices)
-from segdata.trainers.train import train
-from segdata.trainers.train_options import TrainOptions
-print(json.dumps(train(TrainOptions.from_json(given), run).rows))
-"""
 
 
 def options(data: Path, **changes: Any) -> TrainOptions:
@@ -64,35 +46,6 @@ def options(data: Path, **changes: Any) -> TrainOptions:
         "score_every": 2,
     }
     return TrainOptions(**{**given, **changes})
-
-
-def start(
-    given: TrainOptions, run: Path, backend: str = "tensorflow", devices: int = 1
-) -> subprocess.Popen[str]:
-    environment = os.environ | {
-        "KERAS_BACKEND": backend,
-        "JAX_PLATFORMS": "cpu",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    text = json.dumps(given.to_json())
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", CODE, text, str(run), str(devices)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def rows_of(process: subprocess.Popen[str]) -> list[dict[str, float]]:
-    try:
-        out, err = process.communicate(timeout=1500)
-    finally:
-        process.kill()
-    assert process.returncode == 0, err[-4000:]
-    rows: list[dict[str, float]] = json.loads(out.splitlines()[-1])
-    return rows
 
 
 @pytest.fixture(scope="module")
@@ -175,22 +128,9 @@ def test_run_killed_and_resumed_ends_in_the_same_weights(
     trained: Path, drawn_coco: Path, tmp_path: Path
 ) -> None:
     given, run = options(drawn_coco), tmp_path / "killed"
-    process = start(given, run)
-    try:
-        deadline = time.monotonic() + 900
-        while not (run / STATE_NAME).is_file():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    finally:
-        process.kill()
-        process.wait()
+    kill_after_an_epoch(given, run)
     rows_of(start(given, run))
-    with np.load(run / STATE_NAME) as one, np.load(trained / STATE_NAME) as other:
-        assert one.files == other.files
-        for name in one.files:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    assert_same_state(run, trained)
 
 
 @pytest.mark.slow
