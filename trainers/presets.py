@@ -66,6 +66,33 @@ _PETS: Mapping[str, Any] = {
     "epochs": 20,
 }
 
+_SCENES: Mapping[str, Any] = {
+    "encoder": "mobilenet-v2",
+    "pyramid_batch_norm": True,
+    "image_size": (128, 128),
+    "width": 64,
+    "anchor_scale": 4.0,
+    "candidates": 200,
+    "proposals": 64,
+    "rpn_samples": 64,
+    "roi_samples": 64,
+    "roi_canonical": 64.0,
+    "box_width": 256,
+    "mask_width": 64,
+    "detections": 20,
+    "flip": 0.5,
+    "optimizer": "adamw",
+    "learning_rate": 2e-3,
+    "weight_decay": 1e-3,
+    "schedule": "cosine",
+    "warmup_epochs": 0.5,
+    "clip_norm": 5.0,
+    "batch_size": 8,
+    # About 15 passes over 500 images.
+    "steps_per_epoch": 160,
+    "epochs": 12,
+}
+
 PRESETS: dict[str, Mapping[str, Any]] = {
     "camvid": _CAMVID,
     # Goes on from `camvid`, with --initial-weights: rare classes weigh more.
@@ -110,29 +137,19 @@ PRESETS: dict[str, Mapping[str, Any]] = {
         "score_every": 3,
     },
     # For scenes of few objects, from random weights, on a CPU.
-    "mask-rcnn-small": {
-        "encoder": "mobilenet-v2",
-        "pyramid_batch_norm": True,
-        "image_size": (128, 128),
-        "width": 64,
-        "anchor_scale": 4.0,
-        "candidates": 200,
-        "proposals": 64,
-        "rpn_samples": 64,
-        "roi_samples": 64,
-        "roi_canonical": 64.0,
-        "box_width": 256,
-        "mask_width": 64,
-        "detections": 20,
-        "flip": 0.5,
-        "optimizer": "adamw",
-        "learning_rate": 2e-3,
-        "weight_decay": 1e-3,
-        "schedule": "cosine",
-        "warmup_epochs": 0.5,
-        "clip_norm": 5.0,
-        "batch_size": 8,
-        "epochs": 30,
+    "mask-rcnn-small": _SCENES,
+    # Goes on from it, with --initial-weights: larger images that vary more.
+    "mask-rcnn-small-tune": {
+        **_SCENES,
+        "image_size": (192, 192),
+        "scale": (0.8, 1.3),
+        "brightness": 0.1,
+        "contrast": 0.2,
+        "saturation": 0.2,
+        "learning_rate": 1.5e-3,
+        "steps_per_epoch": 160,
+        "epochs": 20,
+        "score_every": 4,
     },
 }
 """Name -> values of `TrainOptions` fields."""
