@@ -111,21 +111,21 @@ def _print(found: Mapping[str, Any]) -> None:
 def _print_splits(splits: Mapping[str, Any]) -> None:
     rows = [("", *splits)]
     has_keypoints = any(split["keypoint_objects"] for split in splits.values())
-    keypoints = ("  with keypoints", lambda s: f"{s['keypoint_objects']}")
     for title, cell in (
         ("images", lambda s: f"{s['images']}"),
         ("empty images", lambda s: f"{s['empty_images']}"),
         ("objects", lambda s: f"{s['objects']}"),
         ("  small, medium, large", _object_sizes),
         ("  crowds", lambda s: f"{s['crowds']} ({_percent(s['crowd_share'])})"),
-        *([keypoints] if has_keypoints else []),
+        ("  with keypoints", lambda s: f"{s['keypoint_objects']}"),
         ("bytes per record", lambda s: format_bytes(round(s["record_bytes"]["mean"]))),
         ("runs per record", lambda s: f"{s['record_runs']['mean']:.0f}"),
         ("mean of R, G, B", lambda s: _channels(s["channels"], "mean")),
         ("deviation", lambda s: _channels(s["channels"], "std")),
         ("  of images", _decoded),
     ):
-        rows.append((title, *(cell(split) for split in splits.values())))
+        if has_keypoints or title != "  with keypoints":
+            rows.append((title, *(cell(split) for split in splits.values())))
     print_table(rows)
 
 
