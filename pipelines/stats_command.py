@@ -104,24 +104,28 @@ def _print(found: Mapping[str, Any]) -> None:
         "object_classes",
         ("objects", "object_share", "images", "inverse_frequency_weight"),
     )
+    _print_keypoints(splits)
     _print_findings(splits, found["duplicates"])
 
 
 def _print_splits(splits: Mapping[str, Any]) -> None:
     rows = [("", *splits)]
+    has_keypoints = any(split["keypoint_objects"] for split in splits.values())
     for title, cell in (
         ("images", lambda s: f"{s['images']}"),
         ("empty images", lambda s: f"{s['empty_images']}"),
         ("objects", lambda s: f"{s['objects']}"),
         ("  small, medium, large", _object_sizes),
         ("  crowds", lambda s: f"{s['crowds']} ({_percent(s['crowd_share'])})"),
+        ("  with keypoints", lambda s: f"{s['keypoint_objects']}"),
         ("bytes per record", lambda s: format_bytes(round(s["record_bytes"]["mean"]))),
         ("runs per record", lambda s: f"{s['record_runs']['mean']:.0f}"),
         ("mean of R, G, B", lambda s: _channels(s["channels"], "mean")),
         ("deviation", lambda s: _channels(s["channels"], "std")),
         ("  of images", _decoded),
     ):
-        rows.append((title, *(cell(split) for split in splits.values())))
+        if has_keypoints or title != "  with keypoints":
+            rows.append((title, *(cell(split) for split in splits.values())))
     print_table(rows)
 
 
@@ -160,6 +164,19 @@ def _print_classes(
             cells = [_cell(column, item[column]) for column in columns]
             ignored = " (ignored)" if item.get("is_ignored") else ""
             rows.append((f"{item['id']}", f"{item['name']}{ignored}", *cells))
+        print_table(rows)
+
+
+def _print_keypoints(splits: Mapping[str, Any]) -> None:
+    for name, split in splits.items():
+        if not split["keypoint_objects"]:
+            continue
+        click.echo(f"\n{name}: keypoints of the objects that have some")
+        rows = [("class", "keypoint", "visible", "covered", "not labelled")]
+        for item in split["object_classes"]:
+            for point in (item["keypoints"] or {}).get("points", ()):
+                amounts = (point[k] for k in ("visible", "covered", "not_labelled"))
+                rows.append((item["name"], point["name"], *map(str, amounts)))
         print_table(rows)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from unicodedata import combining, normalize
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from segdata.draw_keypoints import draw_keypoints
 from segdata.errors import OptionError
 from segdata.label_map import RGB, LabelClass
 
@@ -42,6 +43,9 @@ class DrawnObject:
     is_crowd: bool = False  # a group in one mask: drawn striped
     is_thing: bool = True  # False: stuff such as sky, drawn without a box
     score: float | None = None  # confidence of a prediction
+    # [keypoints, 3]: x and y in pixels, visibility 0 to 2; None or no row for none
+    keypoints: NDArray[np.float32] | None = None
+    skeleton: tuple[tuple[int, int], ...] = ()  # pairs of keypoints, from 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +106,38 @@ def overlay(image: UInt8Array, colored: UInt8Array, alpha: float = 0.5) -> UInt8
     return _mix(mixed, PAPER, line * min(1.0, 1.5 * alpha))
 
 
+def scale_object(item: DrawnObject, old: UInt8Array, new: UInt8Array) -> DrawnObject:
+    """The same object on its image at another size.
+
+    Args:
+      item: The object on `old`.
+      old: `[h, w, 3]` the image.
+      new: `[h, w, 3]` the same, scaled.
+
+    Raises:
+      OptionError: If its mask has another size than `old`.
+    """
+    height, width = new.shape[:2]
+    y, x = height / old.shape[0], width / old.shape[1]
+    ymin, xmin, ymax, xmax = item.box
+    mask, keypoints = item.mask, item.keypoints
+    if mask is not None:
+        check_size(f"mask of {item.name!r}", mask, old)
+        scaled = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
+        mask = np.array(scaled)
+    if keypoints is not None:
+        keypoints = keypoints * np.array((x, y, 1), np.float32)
+    box = (ymin * y, xmin * x, ymax * y, xmax * x)
+    return replace(item, box=box, mask=mask, keypoints=keypoints)
+
+
 def draw_objects(image: UInt8Array, objects: Sequence[DrawnObject]) -> UInt8Array:
     """Draws instances: translucent masks with outlines, boxes, and tags with names.
 
     Small objects lie on top of large ones. Objects smaller than their tag go without
     one, and so do the smaller ones where tags would cover each other. Crowds are
-    striped, mask and box; stuff has no box.
+    striped, mask and box; stuff has no box. Keypoints lie above all masks; see
+    `segdata.draw_keypoints`.
 
     Args:
       image: `[h, w, 3] uint8`, RGB, at least one pixel.
@@ -128,6 +158,9 @@ def draw_objects(image: UInt8Array, objects: Sequence[DrawnObject]) -> UInt8Arra
     for item in by_size:
         pixels = _draw_shape(pixels, item)
     canvas = Image.fromarray(pixels)
+    for item in by_size:
+        if item.keypoints is not None:
+            draw_keypoints(canvas, item.keypoints, item.skeleton, item.color)
     taken = np.zeros(pixels.shape[:2], np.bool_)
     for item in by_size:
         _draw_tag(canvas, item, taken)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.errors import CorruptionError
 from segdata.record_columns import Float64Array, Int64Array, RecordColumns
 
 TINY_AREA = 16
@@ -42,10 +43,16 @@ class ObjectColumns:
     """`[objects]` mask runs; 0 for a box-only object."""
     mask_pixels: Int64Array
     """`[objects]` pixels of each mask; 0 for a box-only object."""
+    visibility: Int64Array
+    """`[objects, keypoints]` visibility of each, 0 to 2."""
 
 
 def join_objects(records: Sequence[RecordColumns]) -> ObjectColumns:
-    """Joins the objects of at least one record."""
+    """Joins the objects of at least one record.
+
+    Raises:
+      CorruptionError: If objects of two have different numbers of keypoints.
+    """
     counts = [len(record.labels) for record in records]
     return ObjectColumns(
         num_records=len(records),
@@ -56,7 +63,22 @@ def join_objects(records: Sequence[RecordColumns]) -> ObjectColumns:
         boxes=np.concatenate([record.boxes for record in records]),
         num_runs=np.concatenate([record.num_runs for record in records]),
         mask_pixels=np.concatenate([record.mask_pixels for record in records]),
+        visibility=_join_visibility(records),
     )
+
+
+def _join_visibility(records: Sequence[RecordColumns]) -> Int64Array:
+    filled = [record for record in records if len(record.labels)]
+    for record in filled:
+        expected, got = filled[0].visibility.shape[1], record.visibility.shape[1]
+        if got != expected:
+            raise CorruptionError(
+                f"record {record.key!r} has {got} keypoints for each object: expected "
+                f"{expected}, as {filled[0].key!r} has. `segdata verify` tells more."
+            )
+    if not filled:
+        return np.zeros((0, 0), np.int64)
+    return np.concatenate([record.visibility for record in filled])
 
 
 def odd_objects(objects: ObjectColumns) -> dict[str, list[int]]:

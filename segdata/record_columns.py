@@ -48,6 +48,9 @@ class RecordColumns:
     """`[objects]` mask runs; 0 for a box-only object."""
     mask_pixels: Int64Array
     """`[objects]` pixels of each mask; 0 for a box-only object."""
+    visibility: Int64Array
+    """`[objects, keypoints]` visibility of each, 0 to 2; `[objects, 0]` if the dataset
+    has none."""
 
 
 def read_columns(data: bytes, where: str) -> RecordColumns:
@@ -87,6 +90,7 @@ def read_columns(data: bytes, where: str) -> RecordColumns:
         boxes=boxes * np.array((height, width, height, width), np.float64),
         num_runs=num_runs,
         mask_pixels=_mask_pixels(get, num_runs, where),
+        visibility=_visibility(get, num_objects, where),
     )
 
 
@@ -138,6 +142,25 @@ class _Getter:
                 f"{expected}. Was it written by segdata?",
                 reason="not-our-record",
             )
+
+
+def _visibility(get: _Getter, num_objects: int, where: str) -> Int64Array:
+    found = get.ints(features.KEYPOINT_VISIBILITY)
+    if not len(found):
+        return np.zeros((num_objects, 0), np.int64)
+    if not num_objects or len(found) % num_objects:
+        raise CorruptionError(
+            f"{where} has {len(found)} keypoints for {num_objects} objects: expected "
+            "as many for each.",
+            reason="object-count-mismatch",
+        )
+    if int(found.min()) < 0 or int(found.max()) > 2:
+        raise CorruptionError(
+            f"{where} has keypoints of the visibilities {int(found.min())} to "
+            f"{int(found.max())}: expected 0 to 2. `segdata verify` tells more.",
+            reason="bad-keypoints",
+        )
+    return found.reshape(num_objects, -1)
 
 
 def _mask_pixels(get: _Getter, num_runs: Int64Array, where: str) -> Int64Array:

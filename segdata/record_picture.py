@@ -25,6 +25,8 @@ def picture_of(record: Record, label_map: LabelMap) -> Picture:
             mask=record.mask(item),
             is_crowd=item.is_crowd,
             is_thing=classes[item.label].is_thing,
+            keypoints=item.keypoints,
+            skeleton=classes[item.label].skeleton,
         )
         for item in record.objects
     ]

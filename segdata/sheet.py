@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -20,8 +20,10 @@ from segdata.draw import (
     colorize,
     draw_objects,
     overlay,
+    scale_object,
     text_strip,
 )
+from segdata.draw_keypoints import KEYPOINT_NOTE
 from segdata.errors import OptionError
 from segdata.label_map import RGB, LabelMap
 
@@ -81,7 +83,10 @@ def grid(
         _arrange(records, per_row, _RECORD_GAP, 14),
     ]
     if entries := legend_entries(pictures, label_map):
-        parts.append(_legend(entries, label_map, max(parts[1].width, _LEGEND_WIDTH)))
+        width = max(parts[1].width, _LEGEND_WIDTH)
+        parts.append(_legend(entries, label_map, width))
+        if any(_has_keypoints(picture) for picture in pictures):
+            parts.append(text_strip(KEYPOINT_NOTE, width, 13, DIM))
     sheet = _arrange(parts, 1, 0, 10)
     page = Image.new("RGB", (sheet.width + 48, sheet.height + 48), PAPER)
     page.paste(sheet, (_MARGIN, _MARGIN))
@@ -151,17 +156,14 @@ def _cells(
         colored = colorize(ids, label_map.semantic_classes, label_map.ignore_id)
         cells |= {"classes": colored, "overlay": overlay(image, colored)}
     if picture.objects:
-        objects = []
-        for item in picture.objects:
-            y, x, mask = size[1] / height, size[0] / width, item.mask
-            ymin, xmin, ymax, xmax = item.box
-            if mask is not None:
-                check_size(f"mask of {item.name!r}", mask, picture.image)
-                mask = resize(mask, Image.Resampling.NEAREST)
-            box = (ymin * y, xmin * x, ymax * y, xmax * x)
-            objects.append(replace(item, box=box, mask=mask))
+        objects = [scale_object(item, picture.image, image) for item in picture.objects]
         cells["objects"] = draw_objects(image, objects)
     return {name: Image.fromarray(pixels) for name, pixels in cells.items()}
+
+
+def _has_keypoints(picture: Picture) -> bool:
+    found = (item.keypoints for item in picture.objects if item.keypoints is not None)
+    return any(bool((points[:, 2] > 0).any()) for points in found)
 
 
 def _record(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.keypoint_tally import NUM_VISIBILITIES, KeypointTally
 from segdata.label_map import LabelClass, LabelMap
 from segdata.tally import SIZE_EDGES, ChannelTally, Distribution, Examples, SplitTally
 
@@ -38,6 +39,7 @@ def summarize_split(tally: SplitTally, label_map: LabelMap) -> dict[str, Any]:
         "crowds": crowds,
         "crowd_share": _share(crowds, objects),
         "box_only_objects": tally.box_only,
+        "keypoint_objects": int(tally.keypoints.objects.sum()),
         "object_sizes": _sizes(tally.classes.sizes.sum(axis=0)),
         "image_sizes": _image_sizes(tally),
         "record_bytes": _distribution(tally.record_bytes),
@@ -104,11 +106,35 @@ def _objects(tally: SplitTally, label_map: LabelMap) -> list[dict[str, Any]]:
             "images": int(counts.object_images[item.id]),
             "mask_pixels": int(counts.mask_pixels[item.id]),
             "sizes": _sizes(counts.sizes[item.id]),
+            "keypoints": _keypoints(tally.keypoints, item),
             "inverse_frequency_weight": inverse.get(item.id),
             "examples": _examples(counts.examples.get(("objects", item.id))),
         }
         for item in classes
     ]
+
+
+def _keypoints(found: KeypointTally, item: LabelClass) -> dict[str, Any] | None:
+    """Objects with keypoints, and these by name; None if the class has none."""
+    if not item.keypoints:
+        return None
+    points = np.zeros((len(item.keypoints), NUM_VISIBILITIES), np.int64)
+    counted = found.points[item.id, : len(item.keypoints)]
+    points[: len(counted)] = counted
+    return {
+        "objects": int(found.objects[item.id]),
+        "points": [
+            {
+                "name": name,
+                "visible": int(visible),
+                "covered": int(covered),
+                "not_labelled": int(not_labelled),
+            }
+            for name, (not_labelled, covered, visible) in zip(
+                item.keypoints, points, strict=True
+            )
+        ],
+    }
 
 
 def _inverse(counts: dict[int, int]) -> dict[int, float]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError
 from segdata.identity import key_hash
+from segdata.keypoint_tally import KeypointTally
 from segdata.object_columns import ObjectColumns, is_long, join_objects, odd_objects
 from segdata.record_columns import RecordColumns
 
@@ -211,6 +212,7 @@ class SplitTally:
       record_runs: Runs of label map and masks in a record.
       record_objects: Objects in a record.
       classes: Counts by class.
+      keypoints: Counts of keypoints.
       channels: Sums over pixels.
       findings: Name -> what looks odd; see `segdata.statistics.FINDINGS`.
     """
@@ -224,6 +226,7 @@ class SplitTally:
         self.record_runs = Distribution()
         self.record_objects = Distribution()
         self.classes = ClassTally(num_ids)
+        self.keypoints = KeypointTally(num_ids)
         self.channels = ChannelTally()
         self.findings: dict[str, Examples] = {}
 
@@ -238,7 +241,8 @@ class SplitTally:
           records: Each with its framed size and its place in the split, from 0.
 
         Raises:
-          CorruptionError: If one has a class that the label map has not.
+          CorruptionError: If one has a class that the label map has not, or another
+            number of keypoints than the others.
         """
         if not records:
             return
@@ -247,6 +251,7 @@ class SplitTally:
         objects = join_objects([record for record, _, _ in records])
         self.box_only += int((objects.num_runs == 0).sum())
         object_ids = self.classes.add_objects(objects)
+        self.keypoints.add(objects)
         odd = odd_objects(objects)
         for index, (record, num_bytes, position) in enumerate(records):
             self._add_sizes(record, num_bytes)
@@ -295,8 +300,9 @@ class SplitTally:
         self.num_empty += other.num_empty
         self.box_only += other.box_only
         self.sizes.update(other.sizes)
-        for name in ("record_bytes", "record_runs", "record_objects", "classes"):
+        for name in ("record_bytes", "record_runs", "record_objects"):
             getattr(self, name).merge(getattr(other, name))
-        self.channels.merge(other.channels)
+        for name in ("classes", "keypoints", "channels"):
+            getattr(self, name).merge(getattr(other, name))
         for name, found in other.findings.items():
             self.findings.setdefault(name, Examples()).merge(found)

@@ -19,8 +19,9 @@ from segdata.remote_path import Location
     "target",
     type=click.Choice(["coco", "pets", "png", "yolo"]),
     required=True,
-    help="coco: JSON with RLE. pets: the layout of the Oxford-IIIT Pets. png: label "
-    "maps as index PNGs with a palette. yolo: polygons as text.",
+    help="coco: JSON with RLE, or PNGs of panoptic segments. pets: the layout of the "
+    "Oxford-IIIT Pets. png: label maps as index PNGs with a palette. yolo: polygons as "
+    "text.",
 )
 @click.option(
     "--polygons",

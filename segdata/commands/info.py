@@ -8,7 +8,11 @@ from collections import Counter
 import click
 
 from segdata.commands.location import LocationType
-from segdata.commands.reading_lines import reading_snippets, shard_glob
+from segdata.commands.reading_lines import (
+    copying_lines,
+    reading_snippets,
+    shard_glob,
+)
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.label_map import LabelClass
@@ -110,6 +114,8 @@ def _print_reading(result: Manifest, out: Location) -> None:
     for snippet in reading_snippets(result, out):
         # Not indented: Python would refuse it.
         click.echo("\n".join(("", f"# {snippet.title}", *snippet.lines)))
+    if copying := copying_lines(result, out):
+        click.echo("\n".join(("", *copying)))
 
 
 def _rejects(result: Manifest) -> Counter[str]:

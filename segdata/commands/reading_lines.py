@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from segdata import features
 from segdata.features import Feature
 from segdata.manifest import Manifest, SplitSummary
 from segdata.receipt import INDEX_DIR
-from segdata.remote_path import Location
+from segdata.remote_path import Location, RemotePath
 from segdata.sidecars import PBTXT_NAME
+from segdata.storage import store_of
 
+# What segdata reads itself, and what TensorFlow does: it has no `s3://`.
+_OURS, _TENSORFLOWS = ("s3", "gs"), ("gs",)
+_COPIERS = {"s3": "aws s3 sync", "gs": "gcloud storage rsync -r"}
 _TYPES = {"bytes": "string", "int64": "int64", "float": "float32"}
 
 
@@ -25,6 +30,17 @@ class Snippet:
     """Python, or a configuration file's text."""
     is_python: bool = True
     """Whether the lines are a program that stands on its own."""
+    stores: tuple[str, ...] = ()
+    """Schemes of stores that the reader reads as well as disks."""
+
+    def reads(self, out: Location) -> bool:
+        """Whether the lines work where a build lies."""
+        return not isinstance(out, RemotePath) or out.scheme in self.stores
+
+    @property
+    def reader(self) -> str:
+        """The title without what must be installed or done."""
+        return self.title.partition(" (")[0].partition(", in ")[0]
 
 
 def shard_glob(out: Location, split: SplitSummary) -> str:
@@ -34,12 +50,45 @@ def shard_glob(out: Location, split: SplitSummary) -> str:
 
 
 def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
-    """What to paste to read the first split of a build.
+    """What to paste to read the first split of a build, by readers that can.
 
     Args:
       manifest: The build's.
       out: Its directory, as the lines shall spell it.
     """
+    found = [item for item in _snippets(manifest, out) if item.reads(out)]
+    if not isinstance(out, RemotePath):
+        return found
+    extra = store_of(out.scheme).extra
+    return [replace(item, title=_with_extra(item.title, extra)) for item in found]
+
+
+def copying_lines(manifest: Manifest, out: Location) -> list[str]:
+    """Which readers need a copy on a disk and how to make one; empty if none does.
+
+    Args:
+      manifest: The build's.
+      out: Its directory.
+    """
+    readers = [s.reader for s in _snippets(manifest, out) if not s.reads(out)]
+    if not readers or not isinstance(out, RemotePath):
+        return []
+    return [
+        f"# from a disk only, not from {out.scheme}://: {'; '.join(readers)}",
+        "# copy the build, then `segdata info DIR` has their lines",
+        f"{_COPIERS[out.scheme]} {shlex.quote(str(out))} DIR",
+    ]
+
+
+def _with_extra(title: str, extra: str) -> str:
+    """The title with the extra of segdata that reaches the store."""
+    title = title.replace("(segdata[", f"(segdata[{extra},")
+    return title.replace("(segdata)", f"(segdata[{extra}])").replace(
+        "(segdata, ", f"(segdata[{extra}], "
+    )
+
+
+def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
     name, split = next(iter(manifest.splits.items()))
     shards = shard_glob(out, split)
     snippets = [
@@ -51,6 +100,7 @@ def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
                 f"records = segdata.RecordSource({str(out)!r}, {name!r})",
                 "image, objects = records[0].image(), records[0].objects",
             ),
+            stores=_OURS,
         ),
         _plain_tensorflow(manifest, shards),
         Snippet(
@@ -60,6 +110,7 @@ def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
                 f"builder = tfds.builder_from_directory({str(out)!r})",
                 f"dataset = builder.as_dataset(split={name!r})",
             ),
+            stores=_TENSORFLOWS,
         ),
         Snippet(
             title="PyTorch (segdata, torch)",
@@ -69,6 +120,7 @@ def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
                 "loader = torch.utils.data.DataLoader(source, batch_size=8, "
                 "collate_fn=list)",
             ),
+            stores=_OURS,
         ),
         Snippet(
             title="Grain (segdata, grain)",
@@ -77,6 +129,7 @@ def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
                 f"source = segdata.RecordSource({str(out)!r}, {name!r}).arrays()",
                 "dataset = grain.MapDataset.source(source).shuffle(seed=0)",
             ),
+            stores=_OURS,
         ),
         _dali(out, shards),
     ]
@@ -101,6 +154,7 @@ def _streams(manifest: Manifest, out: Location, split: str) -> list[Snippet]:
                 f"    {str(out)!r}, {split!r}, batch_size=8, image_size={size}",
                 ")",
             ),
+            stores=_TENSORFLOWS,
         )
         for what, function, size, classes in wanted
         if classes
@@ -133,6 +187,7 @@ def _plain_tensorflow(manifest: Manifest, shards: str) -> Snippet:
             "    lambda record: tf.io.parse_single_example(record, spec)",
             ")",
         ),
+        stores=_TENSORFLOWS,
     )
 
 
@@ -177,6 +232,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
                     "decoder = tf_example_decoder.TfExampleDecoder(include_mask=True)",
                     *read,
                 ),
+                stores=_TENSORFLOWS,
             )
         )
     if manifest.label_map.semantic_classes:
@@ -189,6 +245,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
                     "decoder = segmentation_input.Decoder()",
                     *read,
                 ),
+                stores=_TENSORFLOWS,
             )
         )
     if manifest.label_map.object_classes:
@@ -202,6 +259,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
                     f'tf_record_input_reader {{ input_path: "{shards}" }}',
                 ),
                 is_python=False,
+                stores=_TENSORFLOWS,
             )
         )
     return found

@@ -63,6 +63,8 @@ def show(
     """Draw records: image, coloured masks, overlay, objects and legend.
 
     Crowds are striped, stuff has no box, an object without a mask only its box.
+    Keypoints are filled where visible, hollow where covered, and joined as their class
+    says.
     """
     if output.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise OptionError(f"--output is {output}: expected a .jpg or .png file.")

@@ -1,6 +1,8 @@
 """COCO's JSON: one file per split, masks as RLE or, where that is exact, polygons.
 
     annotations/instances_SPLIT.json    images, annotations, categories
+    annotations/panoptic_SPLIT.json     instead of it, if the build is panoptic,
+    annotations/panoptic_SPLIT/...      and the PNGs of its segments
     annotations/captions_SPLIT.json     where there are captions
     images/...                          the records' own bytes, under their own paths
 
@@ -23,8 +25,15 @@ import orjson
 
 from segdata.dataset import Dataset
 from segdata.errors import OptionError
-from segdata.exports.base import ExportReport, write_image
+from segdata.exports.base import ExportReport, write_image, write_once
 from segdata.exports.coco_ids import CocoIds
+from segdata.exports.coco_panoptic import (
+    ROW_FIELD,
+    are_panoptic,
+    has_row,
+    segments_png,
+    segments_row,
+)
 from segdata.exports.coco_rows import category_ids, object_rows
 from segdata.label_map import LabelClass
 from segdata.record import Record, RecordObject
@@ -40,17 +49,30 @@ class CocoExport:
     def write(
         self, dataset: Dataset, dest: Path, on_records: Callable[[int], None]
     ) -> ExportReport:
-        """See `segdata.exports.base.ExportTarget.write`."""
+        """See `segdata.exports.base.ExportTarget.write`.
+
+        Also raises:
+          OptionError: If polygons of panoptic segments are asked for.
+        """
         if not dataset.classes.object_classes:
             raise OptionError(
                 f"{dataset.directory} has no objects: expected instances for --to "
                 "coco. Its label maps go out with --to png."
             )
-        report = ExportReport(build_command="coco")
         ids = CocoIds.of(dataset.splits)
+        is_panoptic = are_panoptic(dataset)
+        if is_panoptic and self.polygons:
+            raise OptionError(
+                f"{dataset.directory} holds panoptic segments, which are pixels of "
+                "PNGs: expected instances for --polygons. Leave it out."
+            )
+        is_painted = dataset.classes.unpainted_id is not None
+        report = ExportReport(build_command="coco" + " --semantic" * is_painted)
         (dest / "annotations").mkdir()
         for split in dataset.splits:
-            _Split(self, dataset, split, ids, report).write(dest, on_records)
+            _Split(self, dataset, split, ids, report, is_panoptic).write(
+                dest, on_records
+            )
         return report
 
 
@@ -63,6 +85,7 @@ class _Split:
     name: str
     ids: CocoIds
     report: ExportReport
+    is_panoptic: bool
     _captions: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, dest: Path, on_records: Callable[[int], None]) -> None:
@@ -74,8 +97,12 @@ class _Split:
                 name = record.filename
                 write_image(dest, name, record)
                 images.add(self._image(record, name.removeprefix(folder)))
-                for row in self._annotations(record):
-                    annotations.add(row)
+                if self.is_panoptic:
+                    self._add_segments(record, annotations, dest)
+                else:
+                    for row in self._annotations(record):
+                        annotations.add(row)
+                self.report.num_records += 1
                 self._add_captions(record)
                 self._count_losses(record)
                 on_records(1)
@@ -86,15 +113,22 @@ class _Split:
                 "annotations": annotations,
                 "categories": self._categories(),
             }
-            _write(dest / f"annotations/instances_{self.name}.json", tables)
+            _write(dest / f"annotations/{self._stem}.json", tables)
             if self._captions:
                 tables["annotations"] = self._captions
                 del tables["categories"]
                 _write(dest / f"annotations/captions_{self.name}.json", tables)
 
+    @property
+    def _stem(self) -> str:
+        return f"{'panoptic' if self.is_panoptic else 'instances'}_{self.name}"
+
     def _image(self, record: Record, file_name: str) -> dict[str, Any]:
+        fields = dict(record.source)
+        if self.is_panoptic:
+            fields.pop(ROW_FIELD, None)  # it is the annotation's
         return {
-            **record.source,
+            **fields,
             "id": self.ids.image_id(record),
             "file_name": file_name,
             "height": record.height,
@@ -110,7 +144,15 @@ class _Split:
                 row["segmentation"] = self._segmentation(encoded, item, size)
             self.report.num_objects += 1
             yield row
-        self.report.num_records += 1
+
+    def _add_segments(self, record: Record, annotations: _Rows, dest: Path) -> None:
+        if not has_row(record):
+            return
+        row = segments_row(record, self.ids, self._category_ids)
+        annotations.add(row)
+        name = f"annotations/{self._stem}/{row['file_name']}"
+        write_once(dest, name, segments_png(record), record.key)
+        self.report.num_objects += len(record.objects)
 
     def _segmentation(
         self, encoded: dict[str, Any], item: RecordObject, size: tuple[int, int]
@@ -131,9 +173,9 @@ class _Split:
 
     def _categories(self) -> list[dict[str, Any]]:
         classes = self.dataset.classes.object_classes
-        has_stuff = not all(item.is_thing for item in classes)
+        tells_things = self.is_panoptic or self.dataset.classes.is_panoptic
         ids = self._category_ids
-        return [_category(item, ids[item.id], has_stuff) for item in classes]
+        return [_category(item, ids[item.id], tells_things) for item in classes]
 
     def _add_captions(self, record: Record) -> None:
         for caption in record.captions:
@@ -147,18 +189,19 @@ class _Split:
 
     def _count_losses(self, record: Record) -> None:
         losses = self.report.losses
-        losses["label maps"] += record.label_values is not None
+        if self.dataset.classes.unpainted_id is None:
+            losses["label maps"] += record.label_values is not None
         losses["classes of whole images"] += record.image_class is not None
         losses["regions"] += len(record.regions)
 
 
 def _category(
-    item: LabelClass, category_id: int | str, has_stuff: bool
+    item: LabelClass, category_id: int | str, tells_things: bool
 ) -> dict[str, Any]:
     row: dict[str, Any] = {**item.source, "id": category_id, "name": item.name}
     if item.supercategory:
         row["supercategory"] = item.supercategory
-    if has_stuff:
+    if tells_things:
         row["isthing"] = int(item.is_thing)
     if item.keypoints:
         row["keypoints"] = list(item.keypoints)

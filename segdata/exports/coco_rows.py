@@ -22,9 +22,6 @@ def object_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each object of a record; masks are compressed RLE.
 
-    What the source says of an object is given as it is; what it leaves out follows from
-    the mask, or the box.
-
     Args:
       record: The record.
       ids: Ids of images, and new ones for objects without.
@@ -33,17 +30,38 @@ def object_rows(
     with_mask = [item.runs for item in record.objects if len(item.runs)]
     masks = iter(compressed_rles(with_mask, record.height, record.width))
     for item in record.objects:
-        row = {k: v for k, v in item.source.items() if k != "category"}
-        if "id" not in row:
-            row["id"] = ids.next_annotation_id()
-        row.setdefault("category_id", category_of[item.label])
-        row.setdefault("bbox", _bbox(item, record))
-        row.setdefault("area", rle.area(item.runs) if len(item.runs) else item.area)
-        row.setdefault("iscrowd", int(item.is_crowd))
+        row = object_row(item, record, ids, category_of)
         row["image_id"] = ids.image_id(record)
         if len(item.runs):
             row["segmentation"] = next(masks)
         yield row
+
+
+def object_row(
+    item: RecordObject,
+    record: Record,
+    ids: CocoIds,
+    category_of: Mapping[int, int | str],
+) -> dict[str, Any]:
+    """The row of an object without its mask and image.
+
+    What the source says of it is given as it is; what it leaves out follows from the
+    mask, or the box.
+
+    Args:
+      item: The object.
+      record: Its record.
+      ids: New ids for objects without.
+      category_of: See `category_ids`.
+    """
+    row = {k: v for k, v in item.source.items() if k != "category"}
+    if "id" not in row:
+        row["id"] = ids.next_annotation_id()
+    row.setdefault("category_id", category_of[item.label])
+    row.setdefault("bbox", _bbox(item, record))
+    row.setdefault("area", rle.area(item.runs) if len(item.runs) else item.area)
+    row.setdefault("iscrowd", int(item.is_crowd))
+    return row
 
 
 def _bbox(item: RecordObject, record: Record) -> list[float]:

@@ -47,6 +47,7 @@ def render_report(dataset: Dataset) -> str:
             for name in ("semantic_classes", "object_classes")
             if any(split[name] for split in stats["splits"].values())
         ],
+        keypoints=_keypoints(dataset, stats["splits"]),
         charts=_charts(stats["splits"]),
         bar_width=max(60, 220 // len(stats["splits"])),
         chart_width=WIDTH,
@@ -134,6 +135,24 @@ def _table(dataset: Dataset, stats: Mapping[str, Any], name: str) -> dict[str, A
         "rows": sorted(rows.values(), key=_by_count),
         "largest": max(shares, default=0) or 1,
     }
+
+
+def _keypoints(dataset: Dataset, splits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each keypoint of each class; none where no object has any."""
+    # `get`: counted by an earlier version, there are none.
+    if not any(split.get("keypoint_objects") for split in splits.values()):
+        return []
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    colors = {item.id: item.color for item in dataset.classes.object_classes}
+    for split, values in splits.items():
+        for item in values["object_classes"]:
+            points = (item["keypoints"] or {}).get("points", ())
+            for place, point in enumerate(points):
+                row = rows.setdefault((item["id"], place), {"cells": {}})
+                row["name"], row["point"] = item["name"], point["name"]
+                row["color"] = "#{:02x}{:02x}{:02x}".format(*colors[item["id"]])
+                row["cells"][split] = point
+    return list(rows.values())
 
 
 def _by_count(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segdata.dataset import Dataset
-from segdata.draw import Picture, colorize, draw_objects, overlay
+from segdata.draw import Picture, colorize, draw_objects, overlay, scale_object
 from segdata.label_map import LabelMap
 from segdata.record_picture import picture_of
 
@@ -96,20 +96,15 @@ def _small(picture: Picture) -> Picture:
     def resized(pixels: Any, how: Image.Resampling) -> Any:
         return np.array(Image.fromarray(pixels).resize(size, how))
 
-    nearest = Image.Resampling.NEAREST
-    objects = []
-    for item in picture.objects:
-        ymin, xmin, ymax, xmax = item.box
-        y, x = size[1] / height, size[0] / width
-        mask = None if item.mask is None else resized(item.mask, nearest)
-        box = (ymin * y, xmin * x, ymax * y, xmax * x)
-        objects.append(replace(item, box=box, mask=mask))
     label_map = picture.label_map
+    image = resized(picture.image, Image.Resampling.LANCZOS)
     return replace(
         picture,
-        image=resized(picture.image, Image.Resampling.LANCZOS),
-        label_map=None if label_map is None else resized(label_map, nearest),
-        objects=tuple(objects),
+        image=image,
+        label_map=None
+        if label_map is None
+        else resized(label_map, Image.Resampling.NEAREST),
+        objects=tuple(scale_object(o, picture.image, image) for o in picture.objects),
     )
 
 

@@ -10,9 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from segdata.commands.info import info
-from segdata.commands.reading_lines import Snippet, reading_snippets, shard_glob
+from segdata.commands.reading_lines import (
+    Snippet,
+    copying_lines,
+    reading_snippets,
+    shard_glob,
+)
 from segdata.formats.coco import Coco
 from segdata.manifest import Manifest, read_manifest
+from segdata.remote_path import locate
 from segdata.samples.coco import write_coco_sample
 from segdata.source import RecordSource
 
@@ -65,6 +71,59 @@ def test_label_maps_as_png_are_offered_to_model_garden(
     found = snippets(tmp_path)
     assert "TF Model Garden, label maps" in found
     assert "TF Model Garden, instances" not in found
+
+
+def test_builds_in_s3_have_lines_for_readers_of_it_only(coco: Path) -> None:
+    manifest, out = read_manifest(coco), locate("s3://bucket/my records")
+    titles = [snippet.title for snippet in reading_snippets(manifest, out)]
+    assert titles == [
+        "NumPy (segdata[s3])",
+        "PyTorch (segdata[s3], torch)",
+        "Grain (segdata[s3], grain)",
+    ]
+    assert copying_lines(manifest, out) == [
+        "# from a disk only, not from s3://: tf.data, objects; plain TensorFlow; "
+        "TensorFlow Datasets; DALI; TF Model Garden, instances; Object Detection API",
+        "# copy the build, then `segdata info DIR` has their lines",
+        "aws s3 sync 's3://bucket/my records' DIR",
+    ]
+
+
+def test_builds_in_gs_have_lines_for_tensorflow_too(tiny_build: Path) -> None:
+    manifest, out = read_manifest(tiny_build), locate("gs://bucket/records")
+    titles = [snippet.title for snippet in reading_snippets(manifest, out)]
+    assert titles == [
+        "tf.data, label maps (segdata[gcs,tensorflow])",
+        "NumPy (segdata[gcs])",
+        "plain TensorFlow (tensorflow)",
+        "TensorFlow Datasets (tensorflow-datasets)",
+        "PyTorch (segdata[gcs], torch)",
+        "Grain (segdata[gcs], grain)",
+    ]
+    first, _, command = copying_lines(manifest, out)
+    assert first == "# from a disk only, not from gs://: DALI"
+    assert command == "gcloud storage rsync -r gs://bucket/records DIR"
+
+
+def test_builds_on_a_disk_need_no_copy(coco: Path) -> None:
+    assert copying_lines(read_manifest(coco), coco) == []
+    assert "DIR" not in CliRunner().invoke(info, [str(coco)]).stdout
+
+
+def test_info_of_a_build_in_s3_prints_what_works_there(
+    tiny_build: Path, s3: Any
+) -> None:
+    for path in tiny_build.rglob("*"):
+        if path.is_file():
+            s3.put(f"lines/{path.relative_to(tiny_build)}", path.read_bytes())
+    out = locate(s3.address("lines"))
+    result = CliRunner().invoke(info, [str(out)])
+    assert result.exception is None, result.exception
+    assert "import tensorflow" not in result.stdout
+    assert result.stdout.endswith(f"\naws s3 sync {out} DIR\n")
+    [numpy, *_] = reading_snippets(read_manifest(out), out)
+    assert "\n".join(numpy.lines) in result.stdout
+    assert len(run(numpy)["records"]) == 5
 
 
 @pytest.mark.parametrize("build", ["coco", "tiny_build"])

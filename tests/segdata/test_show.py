@@ -13,6 +13,7 @@ from segdata.cli import cli
 from segdata.draw import DrawnObject, draw_objects
 from segdata.errors import OptionError
 from segdata.record_picture import picture_of
+from segdata.samples.coco import write_coco_sample
 
 
 def show(out: Path, folder: Path, *arguments: str) -> Result:
@@ -34,6 +35,22 @@ def test_index_and_key_draw_the_same_record(tiny_build: Path, tmp_path: Path) ->
     assert drawn(tiny_build, tmp_path, "--index=3") == by_key
     assert drawn(tiny_build, tmp_path, "--index=-2") == by_key
     assert drawn(tiny_build, tmp_path, "--index=2") != by_key
+
+
+def test_keypoints_are_drawn_and_explained(tmp_path: Path) -> None:
+    write_coco_sample(tmp_path / "source", seed=0, num_train=8, num_val=1)
+    for name, options in (("with", []), ("without", ["--keypoints=none"])):
+        arguments = ["build", "coco", tmp_path / "source", tmp_path / name, *options]
+        result = CliRunner().invoke(cli, [*map(str, arguments)])
+        assert result.exception is None, result.exception
+    pictures = {}
+    for name in ("with", "without"):
+        drawn(tmp_path / name, tmp_path, "--class=star")
+        with Image.open(tmp_path / "grid.png") as picture:
+            pictures[name] = np.array(picture)
+    one, other = pictures["with"], pictures["without"]
+    assert one.shape[0] == other.shape[0] + 27  # a line below the legend
+    assert not np.array_equal(one[: len(other) - 24], other[:-24])
 
 
 @pytest.mark.parametrize("index", [5, -6])

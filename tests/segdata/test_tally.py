@@ -37,6 +37,7 @@ def columns(
     mask_pixels: tuple[int, ...] | None = None,
     crowds: tuple[bool, ...] = (),
     pixels: dict[int, int] | None = None,
+    visibility: tuple[tuple[int, ...], ...] = (),
 ) -> RecordColumns:
     """A record; objects have masks of their area in boxes that fill the image."""
     count = len(labels)
@@ -56,6 +57,9 @@ def columns(
         boxes=np.array(boxes or (box,) * count, np.float64).reshape(count, 4),
         num_runs=np.array([2 * (pixel >= 0) for pixel in masks], np.int64),
         mask_pixels=np.array([max(0, pixel) for pixel in masks], np.int64),
+        visibility=np.array(visibility or ((),) * count, np.int64).reshape(
+            count, len(visibility[0]) if visibility else 0
+        ),
     )
 
 
@@ -196,6 +200,72 @@ def test_class_id_outside_the_label_map_is_named() -> None:
     tally = SplitTally(3)
     with pytest.raises(CorruptionError, match="'a' has an object of unknown class id"):
         tally.add(columns(labels=(3,), areas=(9,)), 1, 0)
+
+
+STARS = LabelMap(
+    object_classes=(
+        LabelClass(id=1, name="pair", color=(1, 2, 3), keypoints=("a", "b")),
+        LabelClass(id=2, name="one", color=(3, 2, 1), keypoints=("tip",)),
+        LabelClass(id=3, name="none", color=(3, 2, 9)),
+    )
+)
+
+
+def star(key: str, label: int, *visibility: tuple[int, ...]) -> RecordColumns:
+    count = len(visibility)
+    labels, areas = (label,) * count, (50,) * count
+    return columns(key, labels=labels, areas=areas, visibility=visibility)
+
+
+def test_keypoints_are_counted_by_point_and_visibility() -> None:
+    tally = SplitTally(4)
+    records = [
+        star("a", 1, (2, 1), (2, 0), (0, 0)),  # the last has none
+        columns("b"),
+        star("c", 2, (1, 0)),
+        star("d", 3, (0, 0)),
+    ]
+    tally.add_all([(record, 1, i) for i, record in enumerate(records)])
+    summary = summarize_split(tally, STARS)
+    assert summary["keypoint_objects"] == 3
+    rows = by_name(summary["object_classes"])
+
+    def point(name: str, visible: int, covered: int, not_labelled: int) -> dict:
+        amounts = {"visible": visible, "covered": covered, "not_labelled": not_labelled}
+        return {"name": name, **amounts}
+
+    assert rows["pair"]["keypoints"] == {
+        "objects": 2,
+        "points": [point("a", 2, 0, 0), point("b", 0, 1, 1)],
+    }
+    assert rows["one"]["keypoints"] == {"objects": 1, "points": [point("tip", 0, 1, 0)]}
+    assert rows["none"]["keypoints"] is None
+
+
+def test_keypoints_of_parts_add_up() -> None:
+    one, other, empty = SplitTally(4), SplitTally(4), SplitTally(4)
+    one.add(star("a", 1, (2, 1)), 1, 0)
+    other.add(columns("b", labels=(1,), areas=(50,)), 1, 1)  # of no keypoints
+    other.add(star("c", 1, (1, 1)), 1, 2)
+    for part in (one, other):
+        empty.merge(pickle.loads(pickle.dumps(part)))
+    rows = by_name(summarize_split(empty, STARS)["object_classes"])
+    assert rows["pair"]["keypoints"]["objects"] == 2
+    points = rows["pair"]["keypoints"]["points"]
+    assert [(p["visible"], p["covered"]) for p in points] == [(1, 1), (0, 2)]
+
+
+def test_keypoints_without_any_counted_are_zeros() -> None:
+    rows = by_name(summarize_split(SplitTally(4), STARS)["object_classes"])
+    assert rows["pair"]["keypoints"]["objects"] == 0
+    assert [p["visible"] for p in rows["pair"]["keypoints"]["points"]] == [0, 0]
+
+
+def test_records_of_other_numbers_of_keypoints_are_named() -> None:
+    records = [star("a", 1, (2, 1)), star("b", 1, (2,))]
+    message = "'b' has 1 keypoints for each object: expected 2, as 'a' has"
+    with pytest.raises(CorruptionError, match=message):
+        SplitTally(4).add_all([(record, 1, 0) for record in records])
 
 
 def test_nothing_counted_sums_up() -> None:

@@ -9,54 +9,16 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from click.testing import CliRunner, Result
+from export_runs import build, built_again, export, exported, serialized
 from PIL import Image
 from pycocotools.coco import COCO
 
 import segdata
 from segdata import rle
-from segdata.cli import cli
 from segdata.errors import AnnotationError, OptionError, OutputError
 from segdata.exports import EXPORTS, export_class
 from segdata.exports.base import common_folder, new_folder, write_once
 from segdata.samples.coco import write_coco_sample
-from segdata.shards import read_records
-
-
-def export(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
-
-
-def build(*arguments: object) -> None:
-    result = CliRunner().invoke(cli, ["build", *map(str, arguments)])
-    assert result.exception is None, result.exception
-
-
-def exported(out: Path, dest: Path, target: str, *options: str) -> str:
-    result = export(out, dest, f"--to={target}", *options)
-    assert result.exception is None, result.exception
-    return result.output
-
-
-def built_again(dest: Path, out: Path, printed: str) -> Path:
-    """Runs the command that the export printed."""
-    [line] = [x for x in printed.splitlines() if x.startswith("read it back: segdata ")]
-    words = line.removeprefix("read it back: segdata build ").split()
-    assert words[1] == str(dest)
-    build(*(str(out) if word == "OUT" else word for word in words))
-    return out
-
-
-def serialized(out: Path) -> dict[str, dict[str, bytes]]:
-    """Split -> key -> record."""
-    dataset = segdata.open(out)
-    found: dict[str, dict[str, bytes]] = {}
-    for split, summary in dataset.manifest.splits.items():
-        keys = iter(dataset[split].keys)
-        for shard in summary.shards:
-            for raw in read_records(out / shard.name):
-                found.setdefault(split, {})[next(keys)] = raw.data
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +60,15 @@ def test_drawn_coco_comes_back_to_the_byte(
     printed = exported(coco_build, tmp_path / "dest", "coco", *options)
     again = built_again(tmp_path / "dest", tmp_path / "again", printed)
     assert serialized(again) == serialized(coco_build)
+
+
+def test_painted_label_maps_are_painted_again(tmp_path: Path) -> None:
+    write_coco_sample(tmp_path / "source", seed=3, num_train=4, num_val=2)
+    build("coco", tmp_path / "source", tmp_path / "out", "--semantic")
+    printed = exported(tmp_path / "out", tmp_path / "dest", "coco")
+    assert "not in it" not in printed
+    again = built_again(tmp_path / "dest", tmp_path / "again", printed)
+    assert serialized(again) == serialized(tmp_path / "out")
 
 
 def test_drawn_camvid_comes_back_to_the_byte(tiny_build: Path, tmp_path: Path) -> None:

@@ -76,6 +76,46 @@ def test_page_fits_and_says_nothing_on_the_console(
         assert contrast(browser, selector, ".card") >= 4.5, selector
 
 
+@pytest.mark.parametrize("width", [320, 390, 640])
+def test_tables_need_no_scrolling_on_a_phone(
+    browser: Any, page: Path, width: int
+) -> None:
+    opened(browser, page, width, "light")
+    tables, cells, visible = browser.execute_script(
+        """
+        const all = selector => [...document.querySelectorAll(selector)];
+        const shown = all(".scroll :is(th, td)").filter(cell => cell.offsetParent);
+        return [all(".scroll").map(one => [one.scrollWidth, one.clientWidth]),
+          shown.map(one => [one.scrollWidth, one.clientWidth]),
+          shown.map(one => one.getBoundingClientRect().right)];
+        """
+    )
+    assert tables
+    assert [pair for pair in tables + cells if pair[0] > pair[1]] == []
+    assert max(visible) <= width
+
+
+def test_rows_of_a_phone_tell_their_split_and_line_up(browser: Any, page: Path) -> None:
+    opened(browser, page, 390, "light")
+    splits, heads, rights = browser.execute_script(
+        """
+        const row = document.querySelector(".scroll tbody tr");
+        const right = cell => Math.round(cell.getBoundingClientRect().right);
+        const heads = [...document.querySelectorAll(
+          ".scroll:first-of-type thead tr:last-child th")];
+        const cells = [...row.querySelectorAll("td")];
+        return [cells.filter(c => c.dataset.split).map(
+            c => getComputedStyle(c, "::before").content),
+          heads.filter(head => head.offsetParent).map(right), cells.map(right)];
+        """
+    )
+    names = browser.execute_script(
+        "return [...document.querySelectorAll('.card h3')].map(h => h.textContent)"
+    )
+    assert splits == [f'"{name}"' for name in names]
+    assert rights == heads[:4] * len(names)
+
+
 def contrast(browser: Any, text: str, ground: str) -> float:
     """WCAG's contrast ratio of a text's colour and a background."""
     colors = browser.execute_script(

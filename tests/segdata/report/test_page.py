@@ -18,6 +18,7 @@ from segdata.report.charts import bits_chart, size_chart
 from segdata.report.page import render_report
 from segdata.report.remarks import find_remarks
 from segdata.report.samples import MAX_SAMPLES, choose_samples
+from segdata.samples.coco import write_coco_sample
 
 _VOID = {"meta", "link", "img", "line", "rect"}
 
@@ -107,6 +108,30 @@ def test_page_needs_nothing_beside_it(
     assert not re.search(r"url\(|@import|https?://", text)
     assert len(text) < 3_000_000
     assert len(page.all("img")) == MAX_SAMPLES
+
+
+def test_keypoints_have_a_table(tmp_path: Path) -> None:
+    write_coco_sample(tmp_path / "source", seed=0, num_train=9, num_val=3)
+    pages = {}
+    for name, options in (("with", []), ("without", ["--keypoints=none"])):
+        arguments = ["build", "coco", tmp_path / "source", tmp_path / name, *options]
+        result = CliRunner().invoke(cli, [*map(str, arguments)])
+        assert result.exception is None, result.exception
+        pages[name] = report(tmp_path / name, tmp_path)
+    _, _, table = pages["with"].partition('<section id="keypoints"')
+    assert ">lower left <small>star</small>" in table.partition("</section>")[0]
+    splits = segdata.open(tmp_path / "with").stats["splits"]
+    [star] = (
+        c for c in splits["train"]["object_classes"] if c["keypoints"] is not None
+    )
+    seen = star["keypoints"]["points"][0]["visible"]
+    assert f'class="num group" data-split="train">{seen}</td>' in table
+    assert (
+        f"<dt>With keypoints</dt><dd>{star['keypoints']['objects']}</dd>"
+        in (pages["with"])
+    )
+    assert "eypoint" not in pages["without"]
+    Page(pages["with"])
 
 
 def test_page_can_be_heard(real_build: Callable[[str], Path], tmp_path: Path) -> None:
