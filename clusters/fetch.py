@@ -46,6 +46,7 @@ def fetch_job_server(name: str, folder: Path) -> None:
 def fetch_jars(name: str, folder: Path) -> list[str]:
     """Resolves the classes of a POM; returns the names of the jars, in `NAME/jars`."""
     jars = folder / name / "jars"
+    shutil.rmtree(jars, ignore_errors=True)  # may be those of another version
     command = ["mvn", "-B", "-q", "-f", HERE / name / "pom.xml"]
     command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
     command += [f"-DoutputDirectory={jars}"]
