@@ -33,7 +33,7 @@ types: $(BIN)/.installed
 unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-test-slow: $(BIN)/.installed  ## the long trials; test-fault and test-cluster are among them
+test-slow: $(BIN)/.installed  ## the long trials; test-fault, -cluster and -hdfs are among them
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"
 	$(BIN)/python -m pytest -q -m slow
 

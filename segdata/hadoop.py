@@ -91,12 +91,12 @@ class HadoopFileSystem(WebHDFS):  # type: ignore[misc]
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
         """The bytes of a file: one request to the namenode, one to a datanode."""
-        wanted: dict[str, int] = {}
+        wanted: dict[str, Any] = {}
         if start:
             wanted["offset"] = start
         if end is not None:
             wanted["length"] = end - (start or 0)
-        return cast(bytes, self._call("OPEN", path=path, **wanted).content)
+        return self._call("OPEN", path=path, **wanted).content
 
     def pipe_file(self, path: str, value: bytes, mode: str = "", **kwargs: Any) -> None:
         """Writes a file, which appears when it is whole."""
@@ -195,7 +195,7 @@ class HadoopFileSystem(WebHDFS):  # type: ignore[misc]
         except requests.HTTPError as error:
             raise OSError(_is_no_webhdfs(error.response)) from error
         except requests.RequestException as error:
-            place = urlsplit(error.request.url if error.request else "").netloc
+            place = urlsplit(str(error.request.url) if error.request else "").netloc
             advice = _PORT_ADVICE
             if place != urlsplit(self.url).netloc:
                 advice = (

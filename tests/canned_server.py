@@ -28,7 +28,7 @@ class CannedServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 server._answer(self)
 
             do_PUT = do_DELETE = do_GET  # noqa: N815
