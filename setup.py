@@ -67,6 +67,7 @@ setup(
         # Sources and outputs in stores. fsspec's packages, see `segdata/storage.py`.
         "s3": ["s3fs>=2024.6"],
         "gcs": ["gcsfs>=2024.6"],
+        "hdfs": ["fsspec>=2024.6", "requests>=2.31"],
         # `segdata predict --export onnx`, and what runs such a file.
         "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17"],
         # Packages that read our builds, for the slow tests.
@@ -85,6 +86,7 @@ setup(
         "dev": [
             TENSORFLOW,
             "build",
+            "fsspec>=2024.6",
             "hypothesis>=6",
             "jax>=0.6",
             "jsonschema>=4.23",
@@ -95,6 +97,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
             "rasterio>=1.4",
+            "requests>=2.31",
             "ruff>=0.12",
             "s3fs>=2024.6",
             "setuptools>=77",

@@ -1,10 +1,11 @@
-"""Gets what `make test-cluster` runs on: job servers of Flink and Spark, and Prism.
+"""Gets what `make test-cluster` and `make test-hdfs` run on.
 
-    python clusters/fetch.py FOLDER
+    python clusters/fetch.py FOLDER [NAME ...]
 
-Maven resolves each job server's classes from the POM beside this file; a small jar
-names them all, so that Beam can start it as `--flink_job_server_jar`. Go builds Prism.
-What cannot be had is said and left out; its tests are then skipped.
+They are the job servers of Flink and Spark, Prism, and a small HDFS; all, or some.
+Maven resolves the classes of each from the POM beside this file; a small jar names all
+those of a job server, so that Beam can start it as `--flink_job_server_jar`. Go builds
+Prism. What cannot be had is said and left out; its tests are then skipped.
 """
 
 from __future__ import annotations
@@ -31,11 +32,7 @@ def fetch_job_server(name: str, folder: Path) -> None:
     target = folder / name
     if (target / JOB_SERVER_JAR).exists():
         return
-    command = ["mvn", "-B", "-q", "-f", HERE / name / "pom.xml"]
-    command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-    command += [f"-DoutputDirectory={target / 'jars'}"]
-    subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
-    jars = sorted(path.name for path in (target / "jars").glob("*.jar"))
+    jars = fetch_jars(name, folder)
     lines = (
         "Manifest-Version: 1.0",
         f"Main-Class: {MAIN_CLASSES[name]}",
@@ -44,6 +41,17 @@ def fetch_job_server(name: str, folder: Path) -> None:
     text = b"".join(_folded(line) for line in lines) + b"\r\n"
     with zipfile.ZipFile(target / JOB_SERVER_JAR, "w") as archive:
         archive.writestr("META-INF/MANIFEST.MF", text)
+
+
+def fetch_jars(name: str, folder: Path) -> list[str]:
+    """Resolves the classes of a POM; returns the names of the jars, in `NAME/jars`."""
+    jars = folder / name / "jars"
+    shutil.rmtree(jars, ignore_errors=True)  # may be those of another version
+    command = ["mvn", "-B", "-q", "-f", HERE / name / "pom.xml"]
+    command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
+    command += [f"-DoutputDirectory={jars}"]
+    subprocess.run(list(map(str, command)), check=True, stdout=sys.stderr)
+    return sorted(path.name for path in jars.glob("*.jar"))
 
 
 def fetch_prism(folder: Path) -> None:
@@ -71,16 +79,17 @@ def _folded(line: str) -> bytes:
 
 
 def main() -> None:
-    """Fetches everything that can be had."""
+    """Fetches everything that is asked for and can be had."""
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     tasks = {
         name: (lambda n=name: fetch_job_server(n, folder)) for name in MAIN_CLASSES
     }
     tasks["prism"] = lambda: fetch_prism(folder)
-    for name, task in tasks.items():
+    tasks["hdfs"] = lambda: fetch_jars("hdfs", folder)
+    for name in sys.argv[2:] or tasks:
         try:
-            task()
+            tasks[name]()
             print(f"{name}: ready")
         except (subprocess.CalledProcessError, OSError) as error:
             shutil.rmtree(folder / name / "jars", ignore_errors=True)

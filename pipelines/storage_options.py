@@ -6,8 +6,11 @@ So `-- --s3_endpoint_url=...` means to a build what it means to any other pipeli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from segdata import hadoop_server
+from segdata.errors import OptionError
 from segdata.remote_path import Location, RemotePath
 
 if TYPE_CHECKING:
@@ -18,7 +21,11 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     """The same place, reached as Beam's options say; they travel to workers with it.
 
     What they do not say is found where the store's own tools look, on each worker: the
-    environment, files in the home directory, the role of the machine.
+    environment, files in the home directory, the role of the machine. But the user of
+    HDFS is who starts the build.
+
+    Raises:
+      OptionError: If they and an address in HDFS name a server each, or neither does.
     """
     if not isinstance(location, RemotePath):
         return location
@@ -26,6 +33,8 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     options = PipelineOptions(list(beam_args))
+    if location.is_file_system:
+        return _on_hdfs(location, options)
     read = {"s3": _s3_options, "gs": _gs_options}[location.scheme]
     return location.with_options(read(options))
 
@@ -58,6 +67,39 @@ def _gs_options(options: PipelineOptions) -> dict[str, Any]:
 
     given = options.view_as(GoogleCloudOptions)
     return {"token": "anon"} if given.no_auth else {}
+
+
+def _on_hdfs(location: RemotePath, options: PipelineOptions) -> RemotePath:
+    """The same place with its server in the address.
+
+    With `--hdfs_host`, addresses are Beam's: `hdfs://a/b` is `/a/b` on that server, and
+    with `--hdfs_full_urls` the first part names a server that is not looked at.
+    """
+    from apache_beam.options.pipeline_options import HadoopFileSystemOptions
+
+    given = options.view_as(HadoopFileSystemOptions)
+    first, *below = location.parts
+    server = "" if first == "/" else first
+    port = f":{given.hdfs_port}" if given.hdfs_port else ""
+    if not given.hdfs_host:
+        server += "" if not server or _has_port(server) else port
+    elif _has_port(server) and not given.hdfs_full_urls:
+        raise OptionError(
+            f"{location} names a server, and so does --hdfs_host={given.hdfs_host}: "
+            "leave one out, or pass --hdfs_full_urls too, and the option counts."
+        )
+    else:
+        below = [server, *below] if server and not given.hdfs_full_urls else below
+        server = f"{given.hdfs_host}{port}"
+    hadoop_server.server_options(server)  # refuses what is none, before all else
+    user = (
+        {"user": given.hdfs_user} if given.hdfs_user else hadoop_server.user_options()
+    )
+    return RemotePath(location.scheme, PurePosixPath(server, *below), user)
+
+
+def _has_port(server: str) -> bool:
+    return ":" in server.rpartition("]")[2]
 
 
 def _truth(value: str | None) -> bool | str | None:

@@ -28,6 +28,7 @@ from segdata.remote_path import Location, RemotePath
 from segdata.shard_builder import WORK_DIR
 from segdata.shards import is_shard_name
 from segdata.sidecars import SIDECAR_NAMES
+from segdata.temporary import TEMPORARY_PREFIX, is_temporary
 
 SIDE_FILES = (STATS_NAME, REJECTS_NAME, *SIDECAR_NAMES)
 """Files of a build beside its shards and manifest."""
@@ -137,11 +138,11 @@ def remove_other_shards(out: Location, names: set[str]) -> None:
 
 def remove_temporaries(out: Location) -> None:
     """Removes what interrupted attempts left half-written."""
-    if isinstance(out, RemotePath):
+    if isinstance(out, RemotePath) and not out.is_file_system:
         return  # what is half-written appears nowhere
     for folder in (out, out / INDEX_DIR, out / WORK_DIR):
-        for path in folder.glob(f"{files.TEMPORARY_PREFIX}*"):
-            if files.is_temporary(path.name) and path.is_file():
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            if is_temporary(path.name) and path.is_file():
                 path.unlink(missing_ok=True)
 
 

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -19,10 +18,9 @@ from typing import IO, cast
 from segdata.errors import AnnotationError, ImageError, OutputError, StorageError
 from segdata.locations import State, state_of
 from segdata.remote_path import Address, Location, RemotePath, locate
+from segdata.temporary import temporary_name
 
 _WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
-TEMPORARY_PREFIX = ".tmp-"
-_TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r".+-[0-9a-f]{12}")
 
 
 class SourceFolder(os.PathLike[str]):
@@ -262,14 +260,6 @@ def file_state(root: Address, relative: str) -> State | None:
     return found.st_size, found.st_mtime_ns
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file is one that `atomic_file` was still writing.
-
-    It may be removed when no build is running.
-    """
-    return _TEMPORARY.fullmatch(name) is not None
-
-
 @contextmanager
 def atomic_file(path: Location, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Opens a file that appears under its name only when it is whole.
@@ -290,7 +280,7 @@ def atomic_file(path: Location, *, durable: bool = True) -> Iterator[IO[bytes]]:
         with _gathered(path) as file:
             yield file
         return
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:12]}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with open(temporary, "xb") as local:
             yield local
@@ -350,7 +340,8 @@ def _not_written(path: Location, error: OSError) -> OutputError:
     why = (error.strerror or str(error)).removeprefix(f"{path}: ").rstrip(".")
     advice = "Free space or check the permissions"
     if isinstance(path, RemotePath):
-        advice = "Check bucket, network and permissions"
+        place = "server" if path.is_file_system else "bucket"
+        advice = f"Check {place}, network and permissions"
     return OutputError(
         f"cannot write {path}: {why}. {advice}, then run the same command again.",
         reason="unwritable",

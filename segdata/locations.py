@@ -73,11 +73,11 @@ class _Piece(io.BytesIO):
 def move(path: Location, target: Location) -> None:
     """Gives a file another name in the same file system or store.
 
-    In a store it is copied, then removed: seen by others, it is there twice meanwhile.
+    Replaces a file that has the name. In a store of objects it is copied, then removed:
+    seen by others, it is there twice meanwhile.
     """
     if isinstance(path, RemotePath) and isinstance(target, RemotePath):
-        path.copy_to(target)
-        path.unlink(missing_ok=True)
+        path.move_to(target)
     else:
         os.replace(cast(Path, path), cast(Path, target))
 

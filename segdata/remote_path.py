@@ -1,7 +1,8 @@
 """Paths in stores, with those methods of `pathlib.Path` that segdata uses.
 
-A store has no folders, only objects with slashes in their names. A folder is there if
-an object lies below it; making one does nothing.
+A store of objects has no folders, only slashes in names: a folder is there if an object
+lies below it. HDFS has some, made with the first file in them. So making one does
+nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from segdata import storage
+from segdata import hadoop_server, storage
 from segdata.errors import OptionError
 from segdata.listing import Entry, Listing, entry_of
 
@@ -32,8 +33,8 @@ class RemotePath:
     `FileNotFoundError`, and for everything else that a store says `StorageError`.
 
     Args:
-      scheme: `s3` or `gs`.
-      path: Bucket and key.
+      scheme: `s3`, `gs` or `hdfs`.
+      path: Bucket and key; server and path, or the path alone, of a file system.
       options: What the store's fsspec package is opened with beside its defaults;
         they travel with the path to workers.
       listing: What lies below some folder, so that the store need not be asked.
@@ -60,17 +61,27 @@ class RemotePath:
     def listed(self) -> RemotePath:
         """The same folder as it is now: paths below it ask the store no more.
 
-        Takes one request for a thousand objects.
+        Takes one request for a thousand objects; one for a folder of a file system.
 
         Raises:
           OSError: If it cannot be listed.
         """
         with self._plain_errors():
             found = self._store().find(self._key, detail=True)
-        listing = Listing(self._path, found)
+        listing = Listing(self._place, found)
         return RemotePath(self.scheme, self._path, self._options, listing)
 
     # --- The name.
+
+    @property
+    def is_file_system(self) -> bool:
+        """Whether it lies in a file system, with folders and renames, as in HDFS."""
+        return storage.store_of(self.scheme).is_file_system
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Bucket or server and what is below; `/` in place of a server not named."""
+        return self._path.parts
 
     @property
     def name(self) -> str:
@@ -142,7 +153,7 @@ class RemotePath:
     def entry(self) -> Entry | None:
         """What lies there; None where nothing does."""
         if self._listing is not None:
-            return self._listing.entry(self._path)
+            return self._listing.entry(self._place)
         try:
             with self._plain_errors():
                 found = self._store().info(self._key)
@@ -178,7 +189,7 @@ class RemotePath:
     def entries(self) -> list[Entry]:
         """What lies in a folder, in the order of names; nothing where it is absent."""
         if self._listing is not None:
-            return self._listing.entries(self._path)
+            return self._listing.entries(self._place)
         try:
             with self._plain_errors():
                 found = self._store().ls(self._key, detail=True)
@@ -238,10 +249,14 @@ class RemotePath:
         with self._plain_errors():
             self._store().put_file(file, self._key, **options)
 
-    def copy_to(self, target: RemotePath) -> None:
-        """Copies an object within the store."""
+    def move_to(self, target: RemotePath) -> None:
+        """Gives an object another name in the same store, in place of what has it."""
         with self._plain_errors():
+            if self.is_file_system:
+                self._store().mv(self._key, target._key)
+                return
             self._store().copy(self._key, target._key)
+        self.unlink(missing_ok=True)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Removes an object."""
@@ -254,19 +269,31 @@ class RemotePath:
 
     def remove_tree(self) -> None:
         """Removes every object below it."""
-        with self._plain_errors():
-            if found := self._store().find(self._key):
+        with suppress(FileNotFoundError), self._plain_errors():
+            if self.is_file_system:
+                self._store().rm(self._key, recursive=True)
+            elif found := self._store().find(self._key):
                 self._store().rm(found)
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing: folders are there when objects are."""
 
     def rmdir(self) -> None:
-        """Nothing: an empty folder is none."""
+        """Removes an empty folder of a file system; elsewhere an empty one is none."""
+        if self.is_file_system:
+            with self._plain_errors():
+                self._store().rmdir(self._key)
+
+    @property
+    def _place(self) -> PurePosixPath:
+        """What the store itself calls the path."""
+        if self.is_file_system:
+            return PurePosixPath("/", *self._path.parts[1:])
+        return self._path
 
     @property
     def _key(self) -> str:
-        return str(self._path)
+        return str(self._place)
 
     def _at(self, path: PurePosixPath) -> RemotePath:
         return RemotePath(self.scheme, path, self._options, self._listing)
@@ -275,7 +302,8 @@ class RemotePath:
         return storage.plain_errors(self, f"{self.scheme}://{self._path.parts[0]}")
 
     def _store(self) -> Any:
-        return storage.filesystem(self.scheme, self._options)
+        server = self._path.parts[0].strip("/") if self.is_file_system else ""
+        return storage.filesystem(self.scheme, self._options, server)
 
 
 Location = Path | RemotePath
@@ -289,7 +317,8 @@ def locate(address: Address) -> Location:
     """The path that text or a path stands for.
 
     Raises:
-      OptionError: If it is of a store that is not supported, or names no bucket.
+      OptionError: If it is of a store that is not supported, or names no bucket or
+        no server.
     """
     if isinstance(address, RemotePath):
         return address
@@ -307,11 +336,25 @@ def locate(address: Address) -> Location:
         return Path(below)
     scheme = storage.scheme_of(name)
     path = PurePosixPath(below.strip("/"))
+    if storage.store_of(scheme).is_file_system:
+        return RemotePath(scheme, _below_server(text, below, path))
     if not path.parts or ".." in path.parts or below.startswith("/"):
         raise OptionError(
             f"{text} names no bucket and folder: expected {scheme}://BUCKET/FOLDER."
         )
     return RemotePath(scheme, path)
+
+
+def _below_server(text: str, below: str, path: PurePosixPath) -> PurePosixPath:
+    """Server and path of an address; the path alone, absolute, of `hdfs:///path`."""
+    if not below or ".." in path.parts:
+        raise OptionError(
+            f"{text} names no server and folder: expected hdfs://HOST:PORT/FOLDER."
+        )
+    if below.startswith("/"):
+        return PurePosixPath("/") / path
+    hadoop_server.server_options(path.parts[0])
+    return path
 
 
 class _Reader(io.RawIOBase):

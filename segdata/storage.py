@@ -1,9 +1,10 @@
 """Stores that are no file system of this machine, and how they are reached.
 
-They are reached through fsspec's packages (`s3fs`, `gcsfs`), not through Beam's own
-`FileSystems`: those build a new client for every file that is opened (147 ms of one
-core where s3fs takes 3), cannot write an empty object, list a bucket that does not
-exist as empty, and put a torn object under its final name where writing fails midway.
+They are reached through fsspec's packages (`s3fs`, `gcsfs`; for HDFS its client of
+WebHDFS, see `segdata.hadoop`), not through Beam's own `FileSystems`: those build a new
+client for every file that is opened (147 ms of one core where s3fs takes 3), cannot
+write an empty object, list a bucket that does not exist as empty, and put a torn object
+under its final name where writing fails midway.
 Beam's options (`--s3_endpoint_url` ...) are understood all the same, see
 `segdata.pipelines.storage_options`.
 """
@@ -17,7 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from segdata.errors import MissingDependencyError, OptionError, StorageError
+from segdata import hadoop_server
+from segdata.errors import (
+    MissingDependencyError,
+    OptionError,
+    SegdataError,
+    StorageError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +41,10 @@ class Store:
     """What it is opened with, whatever the user says."""
     upload_options: Mapping[str, Any] = field(default_factory=dict)
     """What `put_file` is called with."""
+    logger: str = ""
+    """Where the package logs, if not by its own name."""
+    is_file_system: bool = False
+    """Whether it has folders, names of servers in place of buckets, and renames."""
 
 
 # One request at a time, as many workers run side by side: an upload holds one part in
@@ -52,6 +63,13 @@ _STORES = {
         package="gcsfs",
         extra="gcs",
         upload_options={"chunksize": _PART_BYTES},
+    ),
+    "hdfs": Store(
+        protocol="webhdfs",
+        package="requests",
+        extra="hdfs",
+        logger="urllib3",
+        is_file_system=True,
     ),
 }
 _CREDENTIALS = (
@@ -81,21 +99,32 @@ def store_of(scheme: str) -> Store:
     return _STORES[scheme]
 
 
-def filesystem(scheme: str, options: Mapping[str, Any]) -> Any:
+def filesystem(scheme: str, options: Mapping[str, Any], server: str = "") -> Any:
     """The `fsspec.AbstractFileSystem` of a scheme; the same one for equal options.
+
+    Args:
+      scheme: `s3`, `gs` or `hdfs`.
+      options: What it is opened with beside our own.
+      server: Host and port, of a file system.
 
     Raises:
       MissingDependencyError: If a package for it is not installed.
+      OptionError: If the server is none.
     """
     store = _STORES[scheme]
+    # Listings are not kept: other processes write into the same folders.
+    fixed = {"use_listings_cache": False, **store.options}
+    _hush(store.logger or store.package)
     try:
+        if store.is_file_system:
+            from segdata.hadoop import HadoopFileSystem
+
+            fixed |= hadoop_server.server_options(server)
+            user = {} if "user" in options else hadoop_server.user_options()
+            return HadoopFileSystem(**fixed, **user, **options)
         import fsspec
 
-        _hush(store.package)
-        # Listings are not kept: other processes write into the same folders.
-        return fsspec.filesystem(
-            store.protocol, use_listings_cache=False, **store.options, **options
-        )
+        return fsspec.filesystem(store.protocol, **fixed, **options)
     except ImportError as error:
         raise MissingDependencyError(
             f"{scheme}:// needs the package {store.package}: pip install "
@@ -115,7 +144,7 @@ def plain_errors(where: object, bucket: str) -> Iterator[None]:
 
     Args:
       where: The path that is asked for.
-      bucket: The address of its bucket.
+      bucket: The address of its bucket or server.
 
     Raises:
       FileNotFoundError: If there is no such object.
@@ -123,7 +152,7 @@ def plain_errors(where: object, bucket: str) -> Iterator[None]:
     """
     try:
         yield
-    except (StorageError, MissingDependencyError):
+    except SegdataError:
         raise
     except FileNotFoundError as error:
         text = str(error.strerror or error)

@@ -19,6 +19,7 @@ import orjson
 
 from segdata import files
 from segdata.errors import CorruptionError
+from segdata.temporary import TEMPORARY_PREFIX
 from segdata.trainers.run_directory import RunDirectory
 
 STATE_NAME = "state.npz"
@@ -150,7 +151,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _save_weights(self, name: str) -> None:
         # Keras picks the format by the suffix, so the temporary name must keep it. On
         # several hosts it moves arrays between them to save: all have to take part.
-        prefix = f"{files.TEMPORARY_PREFIX}{self._host}-"
+        prefix = f"{TEMPORARY_PREFIX}{self._host}-"
         temporary = self._directory.file(f"{prefix}{name}")
         self._directory.path.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(temporary, overwrite=True)

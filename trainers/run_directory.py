@@ -29,6 +29,7 @@ import orjson
 from segdata import files
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
+from segdata.temporary import is_temporary
 from segdata.trainers.dataset import Classes, ObjectClasses, TrainingData
 from segdata.trainers.models import task_of
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
@@ -123,7 +124,7 @@ class RunDirectory:
             raise OutputError(
                 f"cannot use {self.path} as run directory: {error.strerror}."
             ) from error
-        found = [name for name in found if not files.is_temporary(name)]
+        found = [name for name in found if not is_temporary(name)]
         if RUN_NAME in found:
             self._check_same(self._read(), run.to_json())
         elif found:

@@ -6,6 +6,7 @@ import pytest
 
 from segdata import files
 from segdata.errors import AnnotationError, ImageError, OutputError
+from segdata.temporary import is_temporary
 
 
 @pytest.fixture
@@ -159,13 +160,13 @@ def test_file_is_not_there_before_it_is_whole(tmp_path):
         file.write(b"half")
         assert path.read_bytes() == b"old"
         (temporary,) = set(os.listdir(tmp_path)) - {"x"}
-        assert files.is_temporary(temporary)
+        assert is_temporary(temporary)
     assert path.read_bytes() == b"half"
 
 
 @pytest.mark.parametrize("name", ["x", ".tmp-notes", ".tmp-a-0123456789ax", "0123"])
 def test_other_files_are_no_temporaries(name):
-    assert not files.is_temporary(name)
+    assert not is_temporary(name)
 
 
 def test_reader_of_the_old_file_keeps_it(tmp_path):
