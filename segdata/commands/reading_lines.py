@@ -14,9 +14,13 @@ from segdata.remote_path import Location, RemotePath
 from segdata.sidecars import PBTXT_NAME
 from segdata.storage import store_of
 
-# What segdata reads itself, and what TensorFlow does: it has no `s3://`.
-_OURS, _TENSORFLOWS = ("s3", "gs"), ("gs",)
-_COPIERS = {"s3": "aws s3 sync", "gs": "gcloud storage rsync -r"}
+# What segdata reads itself, and what TensorFlow does: it has only this one.
+_OURS, _TENSORFLOWS = ("s3", "gs", "hdfs"), ("gs",)
+_COPIERS = {
+    "s3": "aws s3 sync",
+    "gs": "gcloud storage rsync -r",
+    "hdfs": "hdfs dfs -get",
+}
 _TYPES = {"bytes": "string", "int64": "int64", "float": "float32"}
 
 
@@ -76,8 +80,15 @@ def copying_lines(manifest: Manifest, out: Location) -> list[str]:
     return [
         f"# from a disk only, not from {out.scheme}://: {'; '.join(readers)}",
         "# copy the build, then `segdata info DIR` has their lines",
-        f"{_COPIERS[out.scheme]} {shlex.quote(str(out))} DIR",
+        f"{_COPIERS[out.scheme]} {shlex.quote(_address(out))} DIR",
     ]
+
+
+def _address(out: RemotePath) -> str:
+    """As the store's own tools spell it: ours names the port of WebHDFS."""
+    address = str(out)
+    has_server = address.startswith("hdfs://") and not address.startswith("hdfs:///")
+    return f"web{address}" if has_server else address
 
 
 def _with_extra(title: str, extra: str) -> str:

@@ -105,6 +105,22 @@ def test_builds_in_gs_have_lines_for_tensorflow_too(tiny_build: Path) -> None:
     assert command == "gcloud storage rsync -r gs://bucket/records DIR"
 
 
+@pytest.mark.parametrize(
+    ("out", "command"),
+    [
+        ("hdfs://namenode:9870/records", "webhdfs://namenode:9870/records"),
+        ("hdfs:///records", "hdfs:///records"),
+    ],
+)
+def test_builds_in_hdfs_are_copied_by_its_own_tool(
+    tiny_build: Path, out: str, command: str
+) -> None:
+    manifest = read_manifest(tiny_build)
+    titles = [snippet.title for snippet in reading_snippets(manifest, locate(out))]
+    assert titles[0] == "NumPy (segdata[hdfs])"
+    assert copying_lines(manifest, locate(out))[-1] == f"hdfs dfs -get {command} DIR"
+
+
 def test_builds_on_a_disk_need_no_copy(coco: Path) -> None:
     assert copying_lines(read_manifest(coco), coco) == []
     assert "DIR" not in CliRunner().invoke(info, [str(coco)]).stdout
