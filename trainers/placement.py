@@ -66,11 +66,11 @@ def place(options: TrainOptions) -> Iterator[Placement]:
             f"distribute is {options.distribute!r}: expected the tensorflow backend, "
             f"got {backend}."
         )
-    strategy = _strategy(options)
-    if strategy is None:
+    if options.distribute in ("auto", "none"):
         yield Placement(backend=backend)
         return
     _check_strategy(options)
+    strategy = _strategy(options)
     placement = Placement(
         backend=backend, num_devices=strategy.num_replicas_in_sync, strategy=strategy
     )
@@ -112,9 +112,7 @@ def _place_jax(options: TrainOptions) -> Iterator[Placement]:
 
 
 def _strategy(options: TrainOptions) -> Any:
-    """The strategy of TensorFlow, or None for its default."""
-    if options.distribute in ("auto", "none"):
-        return None
+    """The strategy of TensorFlow that is asked for."""
     from segdata.tensorflow_import import tf
 
     if options.distribute == "mirrored":
@@ -141,6 +139,12 @@ def _logical_devices(kind: str) -> list[Any]:
 
 def _check_strategy(options: TrainOptions) -> None:
     """Refuses what Keras 3 cannot do under a strategy of TensorFlow."""
+    if options.task == "instances":
+        raise OptionError(
+            f"distribute is {options.distribute!r} with {options.model}: its step "
+            "fails under TensorFlow's strategies. Expected 'auto' or 'none', one "
+            "device; on several, and on TPUs, pass --backend jax."
+        )
     if options.jit_compile == "on":
         raise OptionError(
             f"jit_compile is 'on' with distribute {options.distribute!r}: Keras fails "

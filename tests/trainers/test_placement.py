@@ -128,7 +128,7 @@ def test_batch_that_devices_cannot_share_is_refused(
         pytest.raises(
             OptionError, match="batch_size is 10: expected a multiple of the 3"
         ),
-        place(options(Path("records"))),
+        place(options(Path("records"), distribute="mirrored")),
     ):
         pass
 
