@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from killing import kill_all
 from PIL import Image
 
 from segdata.formats.coco import Coco
@@ -51,16 +52,6 @@ def undisturbed(
     out = tmp_path_factory.mktemp("faults") / "out"
     run_build(coco, out, dataset_format=Coco(), num_shards=SHARDS)
     return out
-
-
-def kill_all(command: Any) -> None:
-    """SIGKILL for every process of a command's session, until none is left."""
-    while found := command.processes():
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
-    command.end()
 
 
 def assert_same(out: Path, undisturbed: Path, file_hashes: Hashes) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from killing import kill_all
 
 import segdata as segdata_package
 from segdata import build_state, files, locations
@@ -88,15 +87,6 @@ def build_command(source: object, out: object, *more: str) -> tuple[object, ...]
 
 def run(*arguments: object) -> Any:
     return CliRunner().invoke(cli, list(map(str, arguments)))
-
-
-def kill_all(command: Any) -> None:
-    while found := command.processes():
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
-    command.end()
 
 
 # --- The same bytes from anywhere to anywhere.
