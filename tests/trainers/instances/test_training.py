@@ -138,12 +138,15 @@ def test_run_killed_and_resumed_ends_in_the_same_weights(
 def test_eight_jax_devices_give_the_losses_of_one(
     drawn_coco: Path, tmp_path: Path, run_jax: Callable[..., str]
 ) -> None:
-    given = options(drawn_coco, pictures_every=0, score_every=0, steps_per_epoch=1)
+    # Adam makes steps of rounding errors where a gradient is nearly 0, and then other
+    # boxes come first in the next epoch.
+    steps = {"optimizer": "sgd", "learning_rate": 1e-3, "steps_per_epoch": 1}
+    given = options(drawn_coco, pictures_every=0, score_every=0, **steps)
     one = rows_of(start(given, tmp_path / "one", "jax"))
     eight = rows_of(start(given, tmp_path / "eight", "jax", devices=8))
     for found, expected in zip(eight, one, strict=True):
         for name, value in expected.items():
-            assert found[name] == pytest.approx(value, rel=0.02, abs=0.02), name
+            assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
 
 
 @pytest.mark.parametrize("distribute", ["mirrored", "tpu"])
