@@ -71,7 +71,7 @@ format: $(BIN)/.installed
 
 install: $(BIN)/.installed
 
-$(BIN)/.installed: setup.py pyproject.toml
+$(BIN)/.installed: setup.py pyproject.toml segdata/_runs.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"

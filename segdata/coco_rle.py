@@ -237,17 +237,16 @@ def row_runs(
     toggles = np.concatenate([toggle, toggle + to_right.astype(kind)])
     toggles.sort()
     first, last = toggles[0::2], toggles[1::2]
-    lengths = last - first
+    group = first // (height + 2)
+    top = first - group * (height + 2)
+    # What the last column hands over may reach below the last row.
+    lengths = np.minimum(last - first, height - top)
+    filled = np.flatnonzero(lengths > 0)
+    lengths, group = lengths[filled], group[filled]
     total = int(lengths.sum())
     if total > MAX_BOUNDARIES and num_objects > 1:
         return None
     budget.spend_rows(total)
-    group = first // (height + 2)
-    top = first - group * (height + 2)
-    # What the last column hands over may reach below the last row.
-    lengths = np.minimum(lengths, height - top)
-    filled = np.flatnonzero(lengths > 0)
-    lengths, group = lengths[filled], group[filled]
     begins = top[filled] * width + group + (group // width) * (size - width)
     boundaries = _columns_down(begins, lengths, width)
     boundaries.sort()

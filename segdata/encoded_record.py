@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segdata import features
 from segdata.example_proto import Example
@@ -17,6 +18,11 @@ from segdata.label_images import LabelRuns
 from segdata.label_map import LabelClass, LabelMap
 from segdata.objects import EncodedObject
 from segdata.png_masks import MaskForms, png_features
+
+try:
+    from segdata import _runs as compiled
+except ImportError:
+    compiled = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +96,7 @@ def to_example(
         _put_regions(example, record.regions, record.image)
     if record.label_runs is not None:
         _put(example, features.LABEL_VALUES, record.label_runs.values.tobytes())
-        _put(example, features.LABEL_LENGTHS, record.label_runs.lengths.tolist())
+        _put_integers(example, features.LABEL_LENGTHS, record.label_runs.lengths)
         _put(example, features.VOIDED_PIXELS, record.label_runs.voided_pixels)
     if record.objects or label_map.object_classes:
         _put_objects(example, record.objects, record.image)
@@ -154,12 +160,8 @@ def _put_objects(
     )
     for feature, values in columns:
         _put(example, feature, values)
-    runs = [item.runs for item in objects]
-    _put(
-        example,
-        features.OBJECT_RUNS,
-        np.concatenate(runs).tolist() if runs else [],
-    )
+    runs = [np.zeros(0, np.int64), *(item.runs for item in objects)]
+    _put_integers(example, features.OBJECT_RUNS, np.concatenate(runs))
 
 
 def _put_keypoints(example: Any, record: EncodedRecord, num_keypoints: int) -> None:
@@ -189,6 +191,15 @@ def _put(
         values.value.extend(value)
     else:
         values.value.append(value)
+
+
+def _put_integers(example: Any, feature: Feature, values: NDArray[np.int64]) -> None:
+    """Fills one feature with what would be many of Python's integers."""
+    if compiled is None:
+        _put(example, feature, values.tolist())
+        return
+    target = example.features.feature[feature.key].int64_list
+    target.MergeFromString(compiled.int64_list(values))
 
 
 def _utf8(text: str) -> bytes:

@@ -25,6 +25,7 @@ class Spool:
         # Open as long as the plan lives, which is longer than any block.
         self._file = tempfile.SpooledTemporaryFile(max_size=max_memory)  # noqa: SIM115
         self._size = 0
+        self._is_at_end = True
         self._lock = threading.Lock()  # a place is sought, then read
         weakref.finalize(self, self._file.close)
 
@@ -35,7 +36,9 @@ class Spool:
           OutputError: If the disk is full.
         """
         try:
-            self._file.seek(self._size)
+            if not self._is_at_end:  # what is buffered would be written
+                self._file.seek(self._size)
+                self._is_at_end = True
             self._file.write(piece)
         except OSError as error:
             raise OutputError(
@@ -51,6 +54,7 @@ class Spool:
         """The piece at a place."""
         offset, size = place
         with self._lock:
+            self._is_at_end = False
             self._file.seek(offset)
             return self._file.read(size)
 

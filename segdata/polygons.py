@@ -3,12 +3,14 @@
 Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
 `common/maskApi.c`; `segdata.polygon_ends` has its steps for outlines of usual length.
 All is done for all polygons together: NumPy costs by the call, and most are small.
+What is plain goes to `segdata._runs`, the same in C, where it could be compiled; what
+it leaves, and every error, is for NumPy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,11 @@ from segdata.coco_rle import (
 from segdata.errors import AnnotationError
 from segdata.mask_budget import MAX_POLYGON_WALK, MaskBudget
 from segdata.polygon_ends import polygon_ends
+
+try:
+    from segdata import _runs as compiled
+except ImportError:
+    compiled = None  # type: ignore[assignment]
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
@@ -102,6 +109,10 @@ def encode_columns(
     Raises:
       AnnotationError: As `transcode` and `rasterise`; its `index` is among all.
     """
+    if compiled is not None:
+        runs = _compiled_runs([*column_major, *objects], height, width, budget)
+        if runs is not None:
+            return runs
     if not objects:
         return transcode(column_major, height, width, budget)
     try:
@@ -126,6 +137,22 @@ def encode_columns(
             return runs
         counts = _rasterised(parts, bounds, height, width)
     return transcode([*column_major, *counts], height, width, budget)
+
+
+def _compiled_runs(
+    objects: list[Any], height: int, width: int, budget: MaskBudget
+) -> list[Int64Array] | None:
+    """What the compiled code makes of them; None if it leaves them to others."""
+    assert compiled is not None
+    found = compiled.encode(objects, height, width)
+    if found is None:
+        return None
+    data, lengths, walk, columns, rows = found
+    budget.spend_walk(walk)
+    budget.spend_columns(columns)
+    budget.spend_rows(rows)
+    runs = np.frombuffer(bytearray(data), np.int64)
+    return [runs[a:b] for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
 def _polygon_ends(
@@ -249,7 +276,8 @@ def _outline_pixels(parts: Sequence[Float64Array], bounds: Sequence[int]) -> lis
     before[starts] = ends - 1  # polygons are closed
     edges = np.maximum(abs(x - x[before]), abs(y - y[before]))
     farthest = np.maximum.reduceat(np.maximum(abs(x), abs(y)), starts)
-    walks = np.add.reduceat(edges, starts) + limit * (farthest > MAX_POLYGON_WALK)
-    of_objects = np.add.reduceat(walks, np.array(bounds[:-1]))
-    result: list[int] = of_objects.astype(np.int64).tolist()
+    # Whole numbers, whose sum is the same in every order.
+    walks = np.add.reduceat(np.ceil(edges).astype(np.int64), starts)
+    walks[farthest > MAX_POLYGON_WALK] += 2 * MAX_POLYGON_WALK
+    result: list[int] = np.add.reduceat(walks, np.array(bounds[:-1])).tolist()
     return result

@@ -3,17 +3,18 @@
 - `build_plainly`: a whole build by the library's functions, without Beam.
 - `tiny_source`, `tiny_build`: a folder by `make_segnet`, and that built once, in two
   shards of each split; copy it to change it.
+- `mask_way`: runs a module's tests with compiled runs, and again with NumPy's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from segdata import output
+from segdata import encoded_record, output, polygons
 from segdata.formats.base import Format
 from segdata.formats.camvid import CamVid
 from segdata.manifest import Manifest
@@ -71,3 +72,16 @@ def tiny_build(tiny_source: Path) -> Path:
     out = tiny_source.parent / "out"
     _build_plainly(tiny_source, out, num_shards=2)
     return out
+
+
+@pytest.fixture(scope="module", params=["compiled", "numpy"])
+def mask_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.param == "compiled":
+        if polygons.compiled is None:
+            pytest.skip("no C compiler when segdata was installed")
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polygons, "compiled", None)
+        patch.setattr(encoded_record, "compiled", None)
+        yield

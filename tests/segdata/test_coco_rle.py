@@ -35,6 +35,8 @@ NAN, INF = float("nan"), float("inf")
 
 # --- compressed strings --------------------------------------------------------------
 
+pytestmark = pytest.mark.usefixtures("mask_way")
+
 
 # pycocotools reserves six characters a count: larger counts overflow its heap.
 @given(st.lists(st.integers(0, 2**24), max_size=30))

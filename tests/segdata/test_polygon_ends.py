@@ -14,9 +14,12 @@ from pycocotools import mask as coco_mask
 from segdata import polygons, rle
 from segdata.polygon_ends import polygon_ends
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("mask_way"),
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+    ),
+]
 
 # Halves and fifths lie on the ties of the five-fold oversampling.
 coordinates = st.one_of(

@@ -24,9 +24,12 @@ from segdata import rle
 from segdata.errors import AnnotationError
 
 # Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.usefixtures("mask_way"),
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+    ),
+]
 
 
 def polygon_strategy(low=-20.0, high=50.0):
