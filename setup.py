@@ -30,11 +30,12 @@ def packages() -> list[str]:
 TENSORFLOW = "tensorflow>=2.20"
 
 # Where nothing compiles it, builds give the same bytes and take longer. `a * b + c` in
-# one operation rounds otherwise, and would give other bytes.
+# one operation rounds otherwise, and would give other bytes. Without symbols for
+# debuggers, which name folders, the wheel has the same bytes wherever it is built.
 RUNS = Extension(
     "segdata._runs",
     ["segdata/_runs.c"],
-    extra_compile_args=["-O2", "-ffp-contract=off"],
+    extra_compile_args=["-O2", "-ffp-contract=off", "-g0"],
     optional=True,
 )
 
@@ -49,9 +50,7 @@ setup(
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
     ext_modules=[RUNS],
-    package_data={
-        "segdata": ["py.typed", "_runs.pyi", "report/page.*", "manifest.schema.json"]
-    },
+    package_data={"segdata": ["py.typed", "report/page.*", "manifest.schema.json"]},
     # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
     # tensorflow-tpu are different distributions that the user must choose from.
     install_requires=[

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 
-from segdata import build_state, output, update
+from segdata import build_state, compiled, output, update
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Format, Scan
 from segdata.manifest import About, Manifest
@@ -125,6 +125,11 @@ def build(request: BuildRequest, started: WorkerProcesses | None = None) -> Mani
         len(plan.shards),
         scan.layout,
     )
+    if compiled.runs is None:
+        logger.info(
+            "masks of polygons take longer than they need: segdata was installed where "
+            "no C compiler was found"
+        )
     is_finished = request.update and build_state.recognize(request.out).is_finished
     manifest = _update(work) if is_finished else _build(work)
     update.note_sources(request.out, plan)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata import features
+from segdata import compiled, features
 from segdata.example_proto import Example
 from segdata.features import Feature
 from segdata.image_level import EncodedRegion
@@ -18,11 +18,6 @@ from segdata.label_images import LabelRuns
 from segdata.label_map import LabelClass, LabelMap
 from segdata.objects import EncodedObject
 from segdata.png_masks import MaskForms, png_features
-
-try:
-    from segdata import _runs as compiled
-except ImportError:
-    compiled = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,11 +190,11 @@ def _put(
 
 def _put_integers(example: Any, feature: Feature, values: NDArray[np.int64]) -> None:
     """Fills one feature with what would be many of Python's integers."""
-    if compiled is None:
+    if compiled.runs is None:
         _put(example, feature, values.tolist())
         return
     target = example.features.feature[feature.key].int64_list
-    target.MergeFromString(compiled.int64_list(values))
+    target.MergeFromString(compiled.runs.int64_list(values))
 
 
 def _utf8(text: str) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from segdata import compiled
 from segdata.coco_rle import (
     ColumnEnds,
     column_ends,
@@ -27,11 +28,6 @@ from segdata.coco_rle import (
 from segdata.errors import AnnotationError
 from segdata.mask_budget import MAX_POLYGON_WALK, MaskBudget
 from segdata.polygon_ends import polygon_ends
-
-try:
-    from segdata import _runs as compiled
-except ImportError:
-    compiled = None  # type: ignore[assignment]
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
@@ -109,7 +105,7 @@ def encode_columns(
     Raises:
       AnnotationError: As `transcode` and `rasterise`; its `index` is among all.
     """
-    if compiled is not None:
+    if compiled.runs is not None:
         runs = _compiled_runs([*column_major, *objects], height, width, budget)
         if runs is not None:
             return runs
@@ -143,8 +139,7 @@ def _compiled_runs(
     objects: list[Any], height: int, width: int, budget: MaskBudget
 ) -> list[Int64Array] | None:
     """What the compiled code makes of them; None if it leaves them to others."""
-    assert compiled is not None
-    found = compiled.encode(objects, height, width)
+    found = compiled.runs.encode(objects, height, width)
     if found is None:
         return None
     data, lengths, walk, columns, rows = found

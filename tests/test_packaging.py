@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 import segdata
+from segdata import compiled
 from segdata.samples.camvid import write_camvid_sample
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,6 +295,8 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
         wanted |= {prefix + path.relative_to(checkout).as_posix() for path in paths}
     info = f"segdata-{segdata.__version__}.dist-info/"
     found = {name for name in names_in(wheel) if not name.startswith(info)}
+    if compiled.runs is not None:  # so there is a C compiler
+        wanted.add(f"segdata/_runs{sysconfig.get_config_var('EXT_SUFFIX')}")
     data = {"py.typed", "manifest.schema.json"}
     data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
     assert found == wanted | {f"segdata/{name}" for name in data}
@@ -320,6 +323,7 @@ def test_sdist_holds_what_its_setup_reads(sdist):
         "pyproject.toml",
         "README.md",
         "segdata/version.py",
+        "segdata/_runs.c",
         "segdata/py.typed",
         "pipelines/__init__.py",
         "trainers/__init__.py",
@@ -332,7 +336,7 @@ def test_wheel_is_typed(wheel):
 
 def test_wheel_has_the_version_of_the_package(wheel, metadata):
     assert metadata["Version"] == segdata.__version__
-    assert wheel.name == f"segdata-{segdata.__version__}-py3-none-any.whl"
+    assert wheel.name.startswith(f"segdata-{segdata.__version__}-cp3")
 
 
 def test_console_script_starts_the_command(place_of, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from segdata import encoded_record, output, polygons
+from segdata import compiled, output
 from segdata.formats.base import Format
 from segdata.formats.camvid import CamVid
 from segdata.manifest import Manifest
@@ -77,11 +77,10 @@ def tiny_build(tiny_source: Path) -> Path:
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
 def mask_way(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "compiled":
-        if polygons.compiled is None:
+        if compiled.runs is None:
             pytest.skip("no C compiler when segdata was installed")
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(polygons, "compiled", None)
-        patch.setattr(encoded_record, "compiled", None)
+        patch.setattr(compiled, "runs", None)
         yield

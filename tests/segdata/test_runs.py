@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segdata import encoded_record, polygons
+from segdata import compiled, polygons
 from segdata.errors import AnnotationError
 from segdata.example_proto import Example, serialize
 from segdata.formats.coco import Coco
@@ -56,7 +56,7 @@ def test_both_ways_give_the_same_runs_for_the_same_price(image):
     budget, other_budget = MaskBudget(), MaskBudget()
     found = polygons.encode_columns(counts, outlines, height, width, budget)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(polygons, "compiled", None)
+        patch.setattr(compiled, "runs", None)
         expected = polygons.encode_columns(
             counts, outlines, height, width, other_budget
         )
@@ -158,6 +158,5 @@ def test_builds_have_the_same_bytes_without_it(
 
     quick = shards("quick")
     assert quick
-    monkeypatch.setattr(polygons, "compiled", None)
-    monkeypatch.setattr(encoded_record, "compiled", None)
+    monkeypatch.setattr(compiled, "runs", None)
     assert shards("slow") == quick
