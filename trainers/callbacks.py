@@ -97,7 +97,7 @@ class Pictures(keras.callbacks.Callback):
         classes = self._data.pixel_classes
         images = [record.image() for record in records]
         model = self._predicting or self.model
-        found = Predictor(model, self._batch_size).predict(images)
+        found = Predictor([model], self._batch_size).predict(images)
         predictions = []
         for record, image, predicted in zip(records, images, found, strict=True):
             labels = record.label_map()

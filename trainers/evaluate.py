@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from segdata.errors import CorruptionError, OptionError
 from segdata.progress import display
 from segdata.record import Record
 from segdata.source import RecordSource
-from segdata.trainers.predictor import Predictor, WhichWeights, load_predictor
+from segdata.trainers.predictor import (
+    Averaging,
+    Predictor,
+    WhichWeights,
+    load_predictor,
+)
 from segdata.trainers.run_directory import Run, RunDirectory
 from segdata.trainers.scores import Confusion, summarize
 
@@ -30,8 +35,8 @@ class EvaluateOptions:
     """Those of the best epoch, or of the last."""
     batch_size: int = 8
     """Images per call of the device."""
-    flip_average: bool = False
-    """Whether to average the logits of each image and of its mirror image."""
+    averaging: Averaging = field(default_factory=Averaging)
+    """Views of each image to average the logits of."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -57,11 +62,7 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
     split = options.split or run.options.val_split
     source = open_split(run, split, options.data)
     predictor = load_predictor(
-        directory,
-        run,
-        options.weights,
-        options.batch_size,
-        flip_average=options.flip_average,
+        directory, run, options.weights, options.batch_size, options.averaging
     )
     confusion = Confusion(num_classes=run.pixel_classes.num_classes)
     with display(len(source), "evaluating") as advance:
@@ -73,7 +74,7 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
         "num_records": len(source),
         "weights": options.weights,
         "image_size": list(predictor.image_size),
-        "flip_average": options.flip_average,
+        "averaging": asdict(options.averaging),
         **summarize(confusion, run.pixel_classes.names, run.pixel_classes.void_id),
     }
 

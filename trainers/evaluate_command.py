@@ -10,7 +10,7 @@ import orjson
 
 from segdata import files
 from segdata.errors import OutputError
-from segdata.trainers.train_command import is_instances, use_backend
+from segdata.trainers.train_command import averaging_options, is_instances, use_backend
 
 if TYPE_CHECKING:
     from segdata.trainers.evaluate import EvaluateOptions
@@ -37,11 +37,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images per call of the device.",
 )
-@click.option(
-    "--flip-average",
-    is_flag=True,
-    help="Average the logits of each image and its mirror image; takes twice as long.",
-)
+@averaging_options
 @click.option(
     "--backend",
     type=click.Choice(["tensorflow", "jax"]),
@@ -64,6 +60,7 @@ def evaluate(
     use: Literal["best", "last"],
     batch_size: int,
     flip_average: bool,
+    scale_average: tuple[float, ...],
     backend: str | None,
     results: Path | None,
     as_json: bool,
@@ -77,15 +74,18 @@ def evaluate(
     # Not earlier: `segdata evaluate --help` needs no Keras.
     from segdata.trainers.evaluate import EvaluateOptions, table
     from segdata.trainers.evaluate import evaluate as run_evaluation
+    from segdata.trainers.predictor import Averaging
 
     options = EvaluateOptions(
         split=split,
         data=data,
         weights=use,
         batch_size=batch_size,
-        flip_average=flip_average,
+        averaging=Averaging(flip=flip_average, scales=scale_average),
     )
-    if is_instances(ctx, run_dir, semantic=("flip_average",), instances=("results",)):
+    if is_instances(
+        ctx, run_dir, semantic=("flip_average", "scale_average"), instances=("results",)
+    ):
         click.echo(_evaluate_instances(run_dir, options, results, as_json=as_json))
         return
     scores = run_evaluation(run_dir, options)

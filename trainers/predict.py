@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +26,12 @@ from segdata.record import Record
 from segdata.trainers.dataset import Classes
 from segdata.trainers.evaluate import open_split
 from segdata.trainers.pictures import Prediction, predictions_sheet
-from segdata.trainers.predictor import Predictor, WhichWeights, load_predictor
+from segdata.trainers.predictor import (
+    Averaging,
+    Predictor,
+    WhichWeights,
+    load_predictor,
+)
 from segdata.trainers.run_directory import Run, RunDirectory
 
 UInt8Array = NDArray[np.uint8]
@@ -52,8 +57,8 @@ class PredictOptions:
     """Those of the best epoch, or of the last."""
     batch_size: int = 8
     """Images per call of the device."""
-    flip_average: bool = False
-    """Whether to average the logits of each image and of its mirror image."""
+    averaging: Averaging = field(default_factory=Averaging)
+    """Views of each image to average the logits of."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -99,11 +104,7 @@ def predict(run_dir: str | os.PathLike[str], options: PredictOptions) -> int:
     classes = run.pixel_classes
     given, total = given_images(run, options)
     predictor = load_predictor(
-        directory,
-        run,
-        options.weights,
-        options.batch_size,
-        flip_average=options.flip_average,
+        directory, run, options.weights, options.batch_size, options.averaging
     )
     done = 0
     with display(total, "predicting") as advance:
@@ -167,7 +168,7 @@ def export_model(
     run = directory.load()
     _ = run.pixel_classes
     predictor = load_predictor(directory, run, weights, 1)
-    model = predictor.model
+    [model] = predictor.models
     if to == "onnx":  # Keras refuses what has never been called
         model(np.zeros((1, *predictor.image_size, 3), np.uint8), training=False)
     try:

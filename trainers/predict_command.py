@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from segdata.errors import OptionError
-from segdata.trainers.train_command import is_instances, use_backend
+from segdata.trainers.train_command import averaging_options, is_instances, use_backend
 
 
 @click.command()
@@ -41,11 +41,7 @@ from segdata.trainers.train_command import is_instances, use_backend
     show_default=True,
     help="Images per call of the device.",
 )
-@click.option(
-    "--flip-average",
-    is_flag=True,
-    help="Average the logits of each image and its mirror image; takes twice as long.",
-)
+@averaging_options
 @click.option(
     "--max-boxes",
     type=click.IntRange(min=1),
@@ -83,6 +79,7 @@ def predict(
     use: Literal["best", "last"],
     batch_size: int,
     flip_average: bool,
+    scale_average: tuple[float, ...],
     max_boxes: int,
     min_score: float,
     export: Literal["keras", "saved-model", "onnx"] | None,
@@ -99,12 +96,13 @@ def predict(
     finds_objects = is_instances(
         ctx,
         run_dir,
-        semantic=("labels", "export", "flip_average"),
+        semantic=("labels", "export", "flip_average", "scale_average"),
         instances=("max_boxes", "min_score"),
     )
     # Not earlier: `segdata predict --help` needs no Keras.
     from segdata.trainers.predict import PredictOptions, export_model
     from segdata.trainers.predict import predict as run_prediction
+    from segdata.trainers.predictor import Averaging
 
     if export:
         if images or split or not output:
@@ -124,7 +122,7 @@ def predict(
         data=data,
         weights=use,
         batch_size=batch_size,
-        flip_average=flip_average,
+        averaging=Averaging(flip=flip_average, scales=scale_average),
     )
     if finds_objects:
         from segdata.trainers.instances.predict import predict_instances

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import CorruptionError, OutputError
+from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.preprocessing import resize_image
 from segdata.trainers.models import build_model, inference_model
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
-from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.models.options import MIN_SIZE, ModelOptions
 from segdata.trainers.run_directory import Run, RunDirectory
 
 UInt8Array = NDArray[np.uint8]
@@ -23,26 +23,66 @@ FloatArray = NDArray[np.float32]
 WhichWeights = Literal["best", "last"]
 
 _STRIP_BYTES = 64 << 20  # of logits that are brought to the image's size at a time
+_STRIDE = 16  # sizes are multiples of it, as encoders halve them
+SCALES = (0.25, 4.0)
+"""The least and largest factor of an image's size."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Averaging:
+    """Views of each image whose logits are averaged: time for some more accuracy.
+
+    PSPNet (Zhao, Shi, Qi, Wang, Jia 2017), section 5.1, calls it multi-scale testing.
+    """
+
+    flip: bool = False
+    """Whether each image is looked at mirrored as well."""
+    scales: tuple[float, ...] = (1.0,)
+    """Factors on the size that the run measures at."""
+
+    def __post_init__(self) -> None:
+        lowest, highest = SCALES
+        if not self.scales or not all(lowest <= s <= highest for s in self.scales):
+            raise OptionError(
+                f"scales to average are {self.scales}: expected one or more, from "
+                f"{lowest} to {highest}."
+            )
+
+    def sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Heights and widths to look at, from the one that the run measures at."""
+        height, width = size
+        return [
+            size if scale == 1 else (_scaled(height, scale), _scaled(width, scale))
+            for scale in self.scales
+        ]
+
+
+def _scaled(side: int, scale: float) -> int:
+    return max(MIN_SIZE, round(side * scale / _STRIDE) * _STRIDE)
 
 
 class Predictor:
     """Labels images: stretched to the model's size as in validation, and back.
 
     Attributes:
-      model: A `keras.Model` that gives logits.
-      image_size: Height and width of its input.
+      models: Models that give logits, one for each size to look at.
+      image_size: Height and width of the logits.
       batch_size: Images per call; fewer are filled up, so that shapes stay static.
-      flip_average: Whether every image is looked at mirrored as well, and the logits
-        averaged: twice the time, for a little more accuracy.
+      flip: Whether every image is looked at mirrored as well.
     """
 
     def __init__(
-        self, model: Any, batch_size: int, *, flip_average: bool = False
+        self,
+        models: Sequence[Any],
+        batch_size: int,
+        *,
+        image_size: tuple[int, int] | None = None,
+        flip: bool = False,
     ) -> None:
-        self.model = inference_model(model)
-        self.image_size = tuple(self.model.inputs[0].shape[1:3])
+        self.models = [inference_model(model) for model in models]
+        self.image_size = image_size or _input_size(self.models[0])
         self.batch_size = batch_size
-        self.flip_average = flip_average
+        self.flip = flip
 
     def predict(self, images: Sequence[UInt8Array]) -> list[UInt8Array]:
         """Labels every pixel.
@@ -64,28 +104,48 @@ class Predictor:
         return found
 
     def logits(self, images: Sequence[UInt8Array]) -> FloatArray:
-        """Logits at the model's size, of at most `batch_size` images.
+        """Logits at `image_size`, of at most `batch_size` images: means of all views.
 
         Returns:
           `[len(images), *image_size, num_classes] float32`.
         """
-        batch = np.zeros((self.batch_size, *self.image_size, 3), np.uint8)
+        views = [self._view(model, images) for model in self.models]
+        mean: FloatArray = np.mean(views, axis=0, dtype=np.float32)
+        return mean[: len(images)]
+
+    def _view(self, model: Any, images: Sequence[UInt8Array]) -> FloatArray:
+        """Logits of a batch by one model, at `image_size`."""
+        size = _input_size(model)
+        batch = np.zeros((self.batch_size, *size, 3), np.uint8)
         for index, image in enumerate(images):
             batch[index] = (
-                image
-                if image.shape[:2] == self.image_size
-                else resize_image(image, self.image_size).numpy()
+                image if image.shape[:2] == size else resize_image(image, size).numpy()
             )
-        logits = self._call(batch)
-        if self.flip_average:
-            mirrored = self._call(batch[:, :, ::-1])[:, :, ::-1]
+        logits = self._call(model, batch)
+        if self.flip:
+            mirrored = self._call(model, batch[:, :, ::-1])[:, :, ::-1]
             logits = np.mean([logits, mirrored], axis=0, dtype=np.float32)
-        return logits[: len(images)]
+        if size == self.image_size:
+            return logits
+        resized: FloatArray = np.asarray(
+            keras.ops.image.resize(
+                logits,
+                self.image_size,
+                interpolation="bilinear",
+                data_format="channels_last",
+            )
+        )
+        return resized
 
-    def _call(self, batch: UInt8Array) -> FloatArray:
-        logits = self.model.predict(batch, batch_size=self.batch_size, verbose=0)
-        found: FloatArray = np.asarray(logits)
+    def _call(self, model: Any, batch: UInt8Array) -> FloatArray:
+        logits = model.predict(batch, batch_size=self.batch_size, verbose=0)
+        found: FloatArray = np.asarray(logits, np.float32)
         return found
+
+
+def _input_size(model: Any) -> tuple[int, int]:
+    height, width = model.inputs[0].shape[1:3]
+    return int(height), int(width)
 
 
 def load_predictor(
@@ -93,10 +153,9 @@ def load_predictor(
     run: Run,
     which: WhichWeights,
     batch_size: int,
-    *,
-    flip_average: bool = False,
+    averaging: Averaging | None = None,
 ) -> Predictor:
-    """Builds a run's model with its trained weights, in float32.
+    """Builds a run's model with its trained weights, in float32; one for each scale.
 
     Raises:
       OutputError: If there are no weights yet.
@@ -104,10 +163,14 @@ def load_predictor(
     """
     path = weights_file(directory, which)
     options = without_pretraining(run)
+    averaging = averaging or Averaging()
     size = run.options.eval_image_size or options.image_size
-    model = build_model(run.options.model, replace(options, image_size=size))
-    load_weights(model, path)
-    return Predictor(model, batch_size, flip_average=flip_average)
+    models = []
+    for one in averaging.sizes(size):
+        model = build_model(run.options.model, replace(options, image_size=one))
+        load_weights(model, path)
+        models.append(model)
+    return Predictor(models, batch_size, image_size=size, flip=averaging.flip)
 
 
 def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:

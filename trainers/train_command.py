@@ -38,6 +38,26 @@ class ImageSize(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
+def averaging_options(command: Any) -> Any:
+    """Adds the options of `segdata.trainers.predictor.Averaging` to a command."""
+    flip = click.option(
+        "--flip-average",
+        is_flag=True,
+        help="Average the logits of each image and its mirror image; takes twice as "
+        "long.",
+    )
+    scales = click.option(
+        "--scale-average",
+        type=float,
+        multiple=True,
+        default=(1.0,),
+        show_default=True,
+        help="Average the logits at this factor of the run's size, and at each other "
+        "that is given; the time is the sum.",
+    )
+    return flip(scales(command))
+
+
 def use_backend(backend: str | None) -> None:
     """Chooses Keras's backend, which must happen before Keras is imported.
 

@@ -14,7 +14,12 @@ from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.trainers.confusion_picture import confusion_picture
 from segdata.trainers.evaluate import EvaluateOptions, evaluate, table
 from segdata.trainers.evaluate_command import evaluate as command
-from segdata.trainers.predictor import label_pixels, load_predictor
+from segdata.trainers.predictor import (
+    Averaging,
+    Predictor,
+    label_pixels,
+    load_predictor,
+)
 from segdata.trainers.run_directory import RunDirectory
 from segdata.trainers.scores import Confusion
 
@@ -165,15 +170,49 @@ def test_averaging_over_mirror_images_makes_left_and_right_alike(
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     both = np.stack([image, image[:, ::-1]])
     once = load_predictor(directory, run, "best", 2)
-    twice = load_predictor(directory, run, "best", 2, flip_average=True)
+    twice = load_predictor(directory, run, "best", 2, Averaging(flip=True))
     plain, mirrored = once.logits(both)
     found, found_mirrored = twice.logits(both)
     np.testing.assert_allclose(found, (plain + mirrored[:, ::-1]) / 2, atol=1e-5)
     np.testing.assert_allclose(found, found_mirrored[:, ::-1], atol=1e-5)
     assert np.abs(found - plain).max() > 1e-3
-    scores = evaluate(trained, EvaluateOptions(flip_average=True))
-    assert scores["flip_average"] is True
+    scores = evaluate(trained, EvaluateOptions(averaging=Averaging(flip=True)))
+    assert scores["averaging"] == {"flip": True, "scales": (1.0,)}
     assert scores["confusion"] != evaluate(trained, EvaluateOptions())["confusion"]
+
+
+def test_averaging_over_scales_is_the_mean_of_each_at_the_runs_size(
+    trained: Path,
+) -> None:
+    from segdata.tensorflow_import import tf
+
+    directory = RunDirectory(trained)
+    run = directory.load()
+    images = np.random.default_rng(0).integers(0, 256, (2, 90, 70, 3), np.uint8)
+    once = load_predictor(directory, run, "best", 2)
+    [large] = load_predictor(directory, run, "best", 2, Averaging(scales=(2,))).models
+    height, width = once.image_size
+    assert large.inputs[0].shape[1:3] == (2 * height, 2 * width)
+    of_large = Predictor([large], 2).logits(images)
+    expected = once.logits(images) + tf.image.resize(of_large, (height, width)).numpy()
+    both = load_predictor(directory, run, "best", 2, Averaging(scales=(1, 2)))
+    np.testing.assert_allclose(both.logits(images), expected / 2, atol=1e-4)
+    assert [found.shape for found in both.predict(images)] == [(90, 70)] * 2
+
+
+def test_sizes_of_scales_are_multiples_of_sixteen() -> None:
+    assert Averaging(scales=(1, 0.5, 1.3, 0.25)).sizes((100, 150)) == [
+        (100, 150),
+        (48, 80),
+        (128, 192),
+        (32, 32),
+    ]
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0), (5.0,), (float("nan"),)])
+def test_scales_that_are_no_sizes_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(OptionError, match=r"expected one or more, from 0\.25 to 4"):
+        Averaging(scales=scales)
 
 
 def test_large_images_are_labelled_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def test_exported_models_give_the_same_logits(trained: Path, tmp_path: Path) -> 
     from segdata.tensorflow_import import tf
 
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    expected = np.asarray(predictor_of(trained).model(pixels, training=False))
+    expected = np.asarray(predictor_of(trained).models[0](pixels, training=False))
     export_model(trained, "keras", str(tmp_path / "model.keras"))
     model = inference_model(keras.saving.load_model(tmp_path / "model.keras"))
     np.testing.assert_allclose(model(pixels, training=False), expected, atol=1e-6)
@@ -172,7 +172,7 @@ def test_exported_onnx_gives_the_same_logits(trained: Path, tmp_path: Path) -> N
     pytest.importorskip("tf2onnx", reason="needs the extra 'onnx'")
     onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
-    expected = np.asarray(predictor_of(trained).model(pixels, training=False))
+    expected = np.asarray(predictor_of(trained).models[0](pixels, training=False))
     file = tmp_path / "model.onnx"
     export_model(trained, "onnx", str(file))
     session = onnxruntime.InferenceSession(file)
