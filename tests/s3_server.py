@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -92,6 +93,9 @@ class S3Server(StoreServer):
     def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        # Read before it waits: whoever sent it may be dead when it goes on.
+        if size := int(environ.get("CONTENT_LENGTH") or 0):
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
         query = environ["QUERY_STRING"]
         status = self.refusal(
             f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
@@ -99,7 +103,6 @@ class S3Server(StoreServer):
         )
         if status is None:
             return self._app(environ, start_response)
-        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response(f"{status} Refused", [("Content-Length", "0")])
         return [b""]
 

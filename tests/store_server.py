@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -136,6 +137,13 @@ class StoreServer:
         """Keys below a prefix, without it."""
         below = (key for key in self.all_keys() if key.startswith(f"{prefix}/"))
         return [key.removeprefix(f"{prefix}/") for key in below]
+
+    def wait_for(self, key: str) -> None:
+        """Returns when an object is there."""
+        deadline = time.monotonic() + 30
+        while key not in self.all_keys():
+            assert time.monotonic() < deadline, f"{key} was never written"
+            time.sleep(0.02)
 
     def hashes(self, prefix: str) -> dict[str, str]:
         """As the fixture `file_hashes`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,8 +137,9 @@ def test_killed_between_a_shard_and_its_receipt_it_goes_on(
         if name.startswith("index/") and name.endswith(".json")
     }
     assert shards - done == {"camvid-val.tfrecord-00001-of-00002"}
-    # The server wrote it after all, when it was let go.
-    store.remove("killed/out/index/camvid-val.tfrecord-00001-of-00002.json")
+    receipt = "killed/out/index/camvid-val.tfrecord-00001-of-00002.json"
+    store.wait_for(receipt)  # written after all, when it was let go
+    store.remove(receipt)
     store.requests.clear()
     again = segdata(*command).end()
     assert again.returncode == 0, again.stderr
@@ -148,6 +151,46 @@ def test_killed_between_a_shard_and_its_receipt_it_goes_on(
     assert store.hashes("killed/out") == expected
     names = {name for name in expected if name.startswith("camvid-")}
     assert moved == {f"PUT /data/killed/out/{name}" for name in names - done}
+
+
+def test_killed_attempt_whose_shard_comes_late_leaves_one_whole_shard(
+    store: Any, source: Path, segdata: Any, expected: Any
+) -> None:
+    """Two attempts at one shard: of the first, the store gets all, and acts last."""
+    out = store.address("late/out")
+    shard = "camvid-val.tfrecord-00001-of-00002"
+    command = ("build", "camvid", source, out, "--shards=2", "--workers=1")
+    with store.holding(f"PUT /data/late/out/{shard}", only_one=True) as held:
+        running = segdata(*command)
+        assert held.came.wait(60)
+        os.kill(running.process.pid, signal.SIGKILL)
+        running.end()
+        again = segdata(*command).end()
+        assert again.returncode == 0, again.stderr
+        assert store.hashes("late/out") == expected
+        store.remove(f"late/out/{shard}")  # to see the late one come
+        held.let_go()
+        store.wait_for(f"late/out/{shard}")
+    assert store.hashes("late/out") == expected
+
+
+def test_upload_that_is_killed_midway_leaves_what_was_there(
+    store: Any, tmp_path: Path
+) -> None:
+    store.put("midway/a", b"before")
+    (tmp_path / "large").write_bytes(bytes(40 << 20))  # in parts of 16 MiB
+    program = "import sys; from segdata.remote_path import locate as l; "
+    program += "l(sys.argv[1]).upload(sys.argv[2])"
+    command = [sys.executable, "-P", "-c", program, store.address("midway/a")]
+    with store.holding("PUT /data/midway/a", after=1) as held:
+        process = subprocess.Popen([*command, tmp_path / "large"])
+        assert held.came.wait(60)
+        process.kill()
+        process.wait()
+        assert store.get("midway/a") == b"before"
+        held.let_go()
+    assert store.get("midway/a") == b"before"
+    assert store.keys("midway") == ["a"]
 
 
 def test_shard_that_was_changed_meanwhile_is_built_anew(
@@ -395,6 +438,7 @@ def test_streams_refuse_stores_that_tensorflow_cannot_read(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("store", ["s3", "fake-gcs-server"], indirect=True)
 @pytest.mark.parametrize("name", ["camvid", "pets", "coco"])
 def test_real_data_from_store_to_store_are_the_same_to_the_byte(
     name: str, store: Any, shared_data: Path, real_build: Any, file_hashes: Any
