@@ -6,7 +6,8 @@ They are the job servers of Flink and Spark, Prism, a small HDFS and an emulator
 all, or some.
 Maven resolves the classes of each from the POM beside this file; a small jar names all
 those of a job server, so that Beam can start it as `--flink_job_server_jar`. Go builds
-Prism and the emulator. What cannot be had is said and left out; its tests are then skipped.
+Prism and the emulator. What cannot be had is said and left out; its tests are then
+skipped.
 """
 
 from __future__ import annotations

@@ -149,6 +149,19 @@ def test_listing_says_what_the_store_says(store: Any, is_listed):
     assert bool(store.requests) != is_listed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["s3", "fake-gcs-server"], indirect=True)
+def test_listing_of_more_than_a_page_is_whole(store: Any):
+    names = [f"{number:04}" for number in range(1010)]
+    for name in names:
+        store.put(f"pages/{name}", b"")
+    store.requests.clear()
+    folder = remote(store.address("pages"))
+    assert [entry.name for entry in folder.entries()] == names
+    assert [entry.name for entry in folder.listed().entries()] == names
+    assert len(store.requests) == 4
+
+
 def test_state_is_the_same_for_the_same_bytes_and_another_for_others(store: Any):
     path = remote(store.address("states/a"))
     states = []
