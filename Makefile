@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs test lint types unit test-slow test-fault test-cluster test-hdfs bench format clean install
+.PHONY: demo docs test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -33,7 +33,7 @@ types: $(BIN)/.installed
 unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
-test-slow: $(BIN)/.installed  ## the long trials; test-fault, -cluster and -hdfs are among them
+test-slow: $(BIN)/.installed  ## the long trials; test-fault, -cluster, -hdfs, -gcs are among them
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"
 	$(BIN)/python -m pytest -q -m slow
 
@@ -53,6 +53,11 @@ test-cluster: $(BIN)/.installed  ## Flink, Spark, Prism, Dask; the job graph of 
 test-hdfs: $(BIN)/.installed  ## a real HDFS on loopback: a namenode and a datanode
 	$(BIN)/python clusters/fetch.py build/clusters hdfs
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/pipelines/test_hdfs.py
+
+test-gcs: $(BIN)/.installed  ## a GCS emulator with preconditions and parallel requests
+	$(BIN)/python clusters/fetch.py build/clusters fake-gcs-server
+	$(BIN)/python -m pytest -q -m "slow or not slow" -k fake-gcs-server \
+		tests/pipelines/test_storage.py tests/segdata/test_remote_path.py
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py

@@ -98,6 +98,8 @@ setup(
             TENSORFLOW,
             "build",
             "fsspec>=2024.6",
+            "gcp-storage-emulator>=2026.7",
+            "gcsfs>=2024.6",
             "hypothesis>=6",
             "jax>=0.6",
             "jsonschema>=4.23",

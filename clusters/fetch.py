@@ -1,11 +1,13 @@
-"""Gets what `make test-cluster` and `make test-hdfs` run on.
+"""Gets what `make test-cluster`, `make test-hdfs` and `make test-gcs` run on.
 
     python clusters/fetch.py FOLDER [NAME ...]
 
-They are the job servers of Flink and Spark, Prism, and a small HDFS; all, or some.
+They are the job servers of Flink and Spark, Prism, a small HDFS and an emulator of GCS;
+all, or some.
 Maven resolves the classes of each from the POM beside this file; a small jar names all
 those of a job server, so that Beam can start it as `--flink_job_server_jar`. Go builds
-Prism. What cannot be had is said and left out; its tests are then skipped.
+Prism and the emulator. What cannot be had is said and left out; its tests are then
+skipped.
 """
 
 from __future__ import annotations
@@ -59,8 +61,19 @@ def fetch_prism(folder: Path) -> None:
     if (folder / "prism").exists():
         return
     package = "github.com/apache/beam/sdks/v2/go/cmd/prism"
+    install_go(f"{package}@v{version('apache-beam')}", folder)
+
+
+def fetch_fake_gcs_server(folder: Path) -> None:
+    """Builds the emulator of GCS."""
+    if not (folder / "fake-gcs-server").exists():
+        install_go("github.com/fsouza/fake-gcs-server@v1.56.1", folder)
+
+
+def install_go(package: str, folder: Path) -> None:
+    """Builds a program, into a folder."""
     subprocess.run(
-        ["go", "install", f"{package}@v{version('apache-beam')}"],
+        ["go", "install", package],
         check=True,
         env=os.environ | {"GOBIN": str(folder)},
         stdout=sys.stderr,
@@ -86,6 +99,7 @@ def main() -> None:
         name: (lambda n=name: fetch_job_server(n, folder)) for name in MAIN_CLASSES
     }
     tasks["prism"] = lambda: fetch_prism(folder)
+    tasks["fake-gcs-server"] = lambda: fetch_fake_gcs_server(folder)
     tasks["hdfs"] = lambda: fetch_jars("hdfs", folder)
     for name in sys.argv[2:] or tasks:
         try:

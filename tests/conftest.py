@@ -6,7 +6,8 @@
 - `real_build`: builds a dataset of `shared_data` by its format's name, once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
 - `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
-- `s3`: an S3 server on loopback, reached through the environment.
+- `s3`, `gs`: servers of S3 and GCS on loopback, reached through the environment;
+  `store`: a test that takes it runs with each of them.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +31,9 @@ from segdata.build_state import NOTES_NAME
 from segdata.samples.camvid import write_camvid_sample
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+ROOT = Path(__file__).resolve().parent.parent
+CLUSTERS = Path(os.environ.get("SEGDATA_CLUSTERS", ROOT / "build" / "clusters"))
 
 
 @pytest.fixture(scope="session")
@@ -113,25 +118,69 @@ def file_hashes() -> Callable[[Path], dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def _s3_server() -> Iterator[Any]:
-    from s3_server import S3Server
+def _store_server() -> Iterator[Callable[[str], Any]]:
+    """Name -> the one server of a kind, started when it is first asked for."""
+    started: dict[str, Any] = {}
 
-    server = S3Server()
-    yield server
-    server.close()
+    def server_of(name: str) -> Any:
+        if name not in started:
+            started[name] = _start_store(name)
+        return started[name]
+
+    yield server_of
+    for server in started.values():
+        server.close()
+
+
+def _start_store(name: str) -> Any:
+    if name == "s3":
+        from s3_server import S3Server
+
+        return S3Server()
+    from gcs_server import GcsServer, start_emulator, start_fake_gcs_server
+
+    if name == "gs":
+        return GcsServer(start_emulator)
+    program = CLUSTERS / "fake-gcs-server"
+    if not program.exists():
+        pytest.skip(f"{program} is not there: run `make test-gcs`")
+    return GcsServer(functools.partial(start_fake_gcs_server, program))
+
+
+def _reached(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server.requests.clear()
+    return server
 
 
 @pytest.fixture
-def s3(_s3_server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def s3(_store_server: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """The same server for all tests: each uses names of its own."""
-    from s3_server import KEY, SECRET
+    return _reached(_store_server("s3"), monkeypatch)
 
-    monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    _s3_server.requests.clear()
-    return _s3_server
+
+_GCS = ["gs", pytest.param("fake-gcs-server", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=_GCS)
+def gs(
+    request: pytest.FixtureRequest,
+    _store_server: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """One after the other of two emulators of GCS, likewise."""
+    return _reached(_store_server(request.param), monkeypatch)
+
+
+@pytest.fixture(params=["s3", *_GCS])
+def store(
+    request: pytest.FixtureRequest,
+    _store_server: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Any:
+    """One after the other of the stores of objects, likewise."""
+    return _reached(_store_server(request.param), monkeypatch)
 
 
 @pytest.fixture(scope="session")

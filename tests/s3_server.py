@@ -1,60 +1,35 @@
-"""An S3 server on loopback, whose requests can be seen, held back and refused."""
+"""An S3 server on loopback."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import re
+import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
+from store_server import BUCKET, StoreServer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from segdata.build_state import NOTES_NAME
-
 KEY, SECRET = "a-key", "a-secret"
-BUCKET = "data"
 
 
-class Held:
-    """Requests that wait.
-
-    Attributes:
-      came: Set when the first one is there.
-    """
-
-    def __init__(self) -> None:
-        self.came = threading.Event()
-        self._may_go = threading.Event()
-
-    def wait(self) -> None:
-        """Called by a request."""
-        self.came.set()
-        self._may_go.wait(60)
-
-    def let_go(self) -> None:
-        self._may_go.set()
-
-
-class S3Server:
-    """moto's S3 with one bucket.
+class S3Server(StoreServer):
+    """moto's S3.
 
     Attributes:
       url: Its address.
       client: A boto3 client of it.
-      requests: `METHOD /bucket/key?query` of everything that was asked for.
     """
 
+    scheme = "s3"
+
     def __init__(self) -> None:
+        super().__init__()
         app = DomainDispatcherApplication(create_backend_app)
         self._app: Callable[..., Iterable[bytes]] = app
-        self._rules: list[tuple[re.Pattern[str], Held | int]] = []
-        self.requests: list[str] = []
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=_Silent
         )
@@ -72,6 +47,21 @@ class S3Server:
         self.client.create_bucket(Bucket=BUCKET)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which it is found."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    @property
+    def replaced_by_beam_args(self) -> tuple[str, ...]:
+        """Those of the variables that Beam's options stand for: all."""
+        return tuple(self.environment)
+
+    @property
     def beam_args(self) -> tuple[str, ...]:
         """Beam's options that reach it, without any help of the environment."""
         return (
@@ -81,38 +71,6 @@ class S3Server:
             "--s3_region_name=us-east-1",
         )
 
-    @contextlib.contextmanager
-    def holding(self, pattern: str) -> Iterator[Held]:
-        """Lets requests wait that match `METHOD /bucket/key?query`."""
-        held = Held()
-        with self._rule(pattern, held):
-            yield held
-        held.let_go()
-
-    @contextlib.contextmanager
-    def refusing(self, pattern: str, status: int) -> Iterator[None]:
-        """Answers those that match with a status."""
-        with self._rule(pattern, status):
-            yield
-
-    @contextlib.contextmanager
-    def _rule(self, pattern: str, what: Held | int) -> Iterator[None]:
-        rule = (re.compile(pattern), what)
-        self._rules.append(rule)
-        yield
-        self._rules.remove(rule)
-
-    def upload(self, folder: Path, prefix: str) -> str:
-        """Puts a folder there; returns its address."""
-        for path in folder.rglob("*"):
-            if path.is_file():
-                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-                self.put(key, path.read_bytes())
-        return self.address(prefix)
-
-    def address(self, key: str) -> str:
-        return f"s3://{BUCKET}/{key}"
-
     def put(self, key: str, data: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=data)
 
@@ -120,20 +78,12 @@ class S3Server:
         data: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return data
 
-    def keys(self, prefix: str) -> list[str]:
-        """Keys below a prefix, without it."""
-        pages = self.client.get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
-        items = (item for page in found for item in page.get("Contents", ()))
-        return [item["Key"].removeprefix(f"{prefix}/") for item in items]
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=key)
 
-    def hashes(self, prefix: str) -> dict[str, str]:
-        """As the fixture `file_hashes`."""
-        return {
-            key: hashlib.sha256(self.get(f"{prefix}/{key}")).hexdigest()
-            for key in self.keys(prefix)
-            if key.rpartition("/")[2] != NOTES_NAME
-        }
+    def all_keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
     def close(self) -> None:
         self._server.shutdown()
@@ -143,19 +93,18 @@ class S3Server:
     def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        # Read before it waits: whoever sent it may be dead when it goes on.
+        if size := int(environ.get("CONTENT_LENGTH") or 0):
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
         query = environ["QUERY_STRING"]
-        text = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}" + (
-            f"?{query}" if query else ""
+        status = self.refusal(
+            f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+            + (f"?{query}" if query else "")
         )
-        self.requests.append(text)
-        for pattern, what in list(self._rules):
-            if pattern.search(text):
-                if isinstance(what, int):
-                    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-                    start_response(f"{what} Refused", [("Content-Length", "0")])
-                    return [b""]
-                what.wait()
-        return self._app(environ, start_response)
+        if status is None:
+            return self._app(environ, start_response)
+        start_response(f"{status} Refused", [("Content-Length", "0")])
+        return [b""]
 
 
 class _Silent(WSGIRequestHandler):

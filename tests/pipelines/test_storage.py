@@ -1,9 +1,11 @@
-"""Builds whose source or output lies in a store: a real S3 server on loopback."""
+"""Builds whose source or output lies in a store: servers of S3 and GCS on loopback."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,6 @@ from segdata.errors import (
 )
 from segdata.remote_path import locate
 
-CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
-
 
 @pytest.fixture
 def expected(
@@ -38,7 +38,7 @@ def expected(
 
 
 @pytest.fixture
-def build(s3: Any, run_build: Any) -> Callable[..., Any]:
+def build(run_build: Any) -> Callable[..., Any]:
     """A build that takes addresses."""
 
     def run(source: object, out: object, **options: Any) -> Any:
@@ -62,48 +62,53 @@ def change(path: Path) -> bytes:
 
 
 def test_source_and_output_may_lie_anywhere(
-    s3: Any, source: Path, tmp_path: Path, build: Any, expected: Any, file_hashes: Any
+    store: Any,
+    source: Path,
+    tmp_path: Path,
+    build: Any,
+    expected: Any,
+    file_hashes: Any,
 ) -> None:
-    remote = s3.upload(source, "anywhere/source")
-    build(source, s3.address("anywhere/up"))
+    remote = store.upload(source, "anywhere/source")
+    build(source, store.address("anywhere/up"))
     build(remote, tmp_path / "down")
-    build(remote, s3.address("anywhere/across"))
-    assert s3.hashes("anywhere/up") == expected
+    build(remote, store.address("anywhere/across"))
+    assert store.hashes("anywhere/up") == expected
     assert file_hashes(tmp_path / "down") == expected
-    assert s3.hashes("anywhere/across") == expected
+    assert store.hashes("anywhere/across") == expected
 
 
 def test_workers_get_beams_options(
-    s3: Any, source: Path, segdata: Any, expected: Any, monkeypatch: Any
+    store: Any, source: Path, segdata: Any, expected: Any, monkeypatch: Any
 ) -> None:
     """Two processes, to which nothing else tells how to reach the store."""
-    for name in CREDENTIALS:
+    for name in store.replaced_by_beam_args:
         monkeypatch.delenv(name)
-    remote = s3.upload(source, "workers/source")
-    out = s3.address("workers/out")
+    remote = store.upload(source, "workers/source")
+    out = store.address("workers/out")
     command = segdata(
         *("build", "camvid", remote, out, "--shards=2", "--workers=2"),
-        *("--", *s3.beam_args),
+        *("--", *store.beam_args),
     )
     done = command.end(timeout=200)
     assert done.returncode == 0, done.stderr
-    assert s3.hashes("workers/out") == expected
-    again = segdata("verify", out, "--workers=2", "--", *s3.beam_args).end(200)
+    assert store.hashes("workers/out") == expected
+    again = segdata("verify", out, "--workers=2", "--", *store.beam_args).end(200)
     assert again.returncode == 0, again.stderr
     assert "9 records in 4 shards are whole" in again.stdout
 
 
 def test_requests_do_not_grow_with_files_but_by_one_each(
-    s3: Any, source: Path, build: Any
+    store: Any, source: Path, build: Any
 ) -> None:
     """Files are listed together: none is asked for its size or whether it exists."""
-    remote = s3.upload(source, "requests/source")
-    s3.requests.clear()
-    build(remote, s3.address("requests/out"))
-    of_files = [r for r in s3.requests if "/requests/source/" in r]
+    remote = store.upload(source, "requests/source")
+    store.requests.clear()
+    build(remote, store.address("requests/out"))
+    of_files = [r for r in store.requests if "/requests/source/" in r]
     assert len(of_files) == len(set(of_files)) == 2 * 9 + 2  # two lists of images
     assert all(r.startswith("GET ") for r in of_files)
-    listings = [r for r in s3.requests if "prefix=requests%2Fsource" in r]
+    listings = [r for r in store.requests if "prefix=requests%2Fsource" in r]
     assert len(listings) == 1
 
 
@@ -111,16 +116,18 @@ def test_requests_do_not_grow_with_files_but_by_one_each(
 
 
 def test_killed_between_a_shard_and_its_receipt_it_goes_on(
-    s3: Any, source: Path, segdata: Any, expected: Any
+    store: Any, source: Path, segdata: Any, expected: Any
 ) -> None:
-    out = s3.address("killed/out")
+    out = store.address("killed/out")
     command = ("build", "camvid", source, out, "--shards=2", "--workers=1")
-    with s3.holding("PUT /data/killed/out/index/camvid-val.*01-of-00002.json") as held:
+    with store.holding(
+        "PUT /data/killed/out/index/camvid-val.*01-of-00002.json"
+    ) as held:
         running = segdata(*command)
         assert held.came.wait(60)
         os.kill(running.process.pid, signal.SIGKILL)
         running.end()
-        left = s3.keys("killed/out")
+        left = store.keys("killed/out")
         held.let_go()
     assert "manifest.json" not in left
     shards = {name for name in left if "/" not in name}
@@ -130,66 +137,108 @@ def test_killed_between_a_shard_and_its_receipt_it_goes_on(
         if name.startswith("index/") and name.endswith(".json")
     }
     assert shards - done == {"camvid-val.tfrecord-00001-of-00002"}
-    s3.client.delete_object(  # moto wrote it after all, when it was let go
-        Bucket="data", Key="killed/out/index/camvid-val.tfrecord-00001-of-00002.json"
-    )
-    s3.requests.clear()
+    receipt = "killed/out/index/camvid-val.tfrecord-00001-of-00002.json"
+    store.wait_for(receipt)  # written after all, when it was let go
+    store.remove(receipt)
+    store.requests.clear()
     again = segdata(*command).end()
     assert again.returncode == 0, again.stderr
     assert f"continuing: {len(done)} of 4 shards are done" in again.stderr
     # What is there is known by its ETag: neither read back nor written again.
-    moved = {r for r in s3.requests if "/out/camvid" in r and not r.startswith("HEAD")}
-    assert s3.hashes("killed/out") == expected
+    moved = {
+        r for r in store.requests if "/out/camvid" in r and not r.startswith("HEAD")
+    }
+    assert store.hashes("killed/out") == expected
     names = {name for name in expected if name.startswith("camvid-")}
     assert moved == {f"PUT /data/killed/out/{name}" for name in names - done}
 
 
-def test_shard_that_was_changed_meanwhile_is_built_anew(
-    s3: Any, source: Path, build: Any, expected: Any
+def test_killed_attempt_whose_shard_comes_late_leaves_one_whole_shard(
+    store: Any, source: Path, segdata: Any, expected: Any
 ) -> None:
-    out = s3.address("meddled/out")
+    """Two attempts at one shard: of the first, the store gets all, and acts last."""
+    out = store.address("late/out")
+    shard = "camvid-val.tfrecord-00001-of-00002"
+    command = ("build", "camvid", source, out, "--shards=2", "--workers=1")
+    with store.holding(f"PUT /data/late/out/{shard}", only_one=True) as held:
+        running = segdata(*command)
+        assert held.came.wait(60)
+        os.kill(running.process.pid, signal.SIGKILL)
+        running.end()
+        again = segdata(*command).end()
+        assert again.returncode == 0, again.stderr
+        assert store.hashes("late/out") == expected
+        store.remove(f"late/out/{shard}")  # to see the late one come
+        held.let_go()
+        store.wait_for(f"late/out/{shard}")
+    assert store.hashes("late/out") == expected
+
+
+def test_upload_that_is_killed_midway_leaves_what_was_there(
+    store: Any, tmp_path: Path
+) -> None:
+    store.put("midway/a", b"before")
+    (tmp_path / "large").write_bytes(bytes(40 << 20))  # in parts of 16 MiB
+    program = "import sys; from segdata.remote_path import locate as l; "
+    program += "l(sys.argv[1]).upload(sys.argv[2])"
+    command = [sys.executable, "-P", "-c", program, store.address("midway/a")]
+    with store.holding("PUT /data/midway/a", after=1) as held:
+        process = subprocess.Popen([*command, tmp_path / "large"])
+        assert held.came.wait(60)
+        process.kill()
+        process.wait()
+        assert store.get("midway/a") == b"before"
+        held.let_go()
+    assert store.get("midway/a") == b"before"
+    assert store.keys("midway") == ["a"]
+
+
+def test_shard_that_was_changed_meanwhile_is_built_anew(
+    store: Any, source: Path, build: Any, expected: Any
+) -> None:
+    out = store.address("meddled/out")
     with (
-        s3.refusing("PUT /data/meddled/out/manifest.json", 403),
-        pytest.raises(OutputError, match=r"cannot write s3://data/meddled/out/manif"),
+        store.refusing("PUT /data/meddled/out/manifest.json", 403),
+        pytest.raises(OutputError, match=r"cannot write \w+://data/meddled/out/man"),
     ):
         build(source, out)
     name = "meddled/out/camvid-train.tfrecord-00000-of-00002"
-    data = bytearray(s3.get(name))
+    data = bytearray(store.get(name))
     data[-1] ^= 1
-    s3.put(name, bytes(data))
+    store.put(name, bytes(data))
     build(source, out)
-    assert s3.hashes("meddled/out") == expected
+    assert store.hashes("meddled/out") == expected
 
 
 def test_without_the_note_of_what_is_stored_shards_are_hashed(
-    s3: Any, source: Path, build: Any, expected: Any
+    store: Any, source: Path, build: Any, expected: Any
 ) -> None:
-    out = s3.address("noteless/out")
+    out = store.address("noteless/out")
     with (
-        s3.refusing("PUT /data/noteless/out/manifest.json", 403),
+        store.refusing("PUT /data/noteless/out/manifest.json", 403),
         pytest.raises(OutputError),
     ):
         build(source, out)
-    for name in s3.keys("noteless/out"):
+    for name in store.keys("noteless/out"):
         if name.endswith(".stored"):
-            s3.client.delete_object(Bucket="data", Key=f"noteless/out/{name}")
-    s3.requests.clear()
+            store.remove(f"noteless/out/{name}")
+    store.requests.clear()
     build(source, out)
-    assert s3.hashes("noteless/out") == expected
-    assert not [r for r in s3.requests if r.startswith("PUT") and "/out/camvid" in r]
+    assert store.hashes("noteless/out") == expected
+    assert not [r for r in store.requests if r.startswith("PUT") and "/out/camvid" in r]
 
 
 def test_source_object_that_changes_midway_ends_the_build(
-    s3: Any, source: Path, build: Any, file_hashes: Any, tmp_path: Path, segdata: Any
+    store: Any, source: Path, build: Any, file_hashes: Any, tmp_path: Path, segdata: Any
 ) -> None:
-    remote = s3.upload(source, "changing/source")
-    out = s3.address("changing/out")
+    remote = store.upload(source, "changing/source")
+    out = store.address("changing/out")
     name = "train/train_003.png"
     command = ("build", "camvid", remote, out, "--shards=2", "--workers=1")
-    with s3.holding(f"GET /data/changing/source/{name}") as held:
+    with store.holding(f"GET /data/changing/source/{name}") as held:
         running = segdata(*command)
         assert held.came.wait(60)
-        s3.put(f"changing/source/{name}", change(source / name))
+        store.put(f"changing/source/{name}", change(source / name))
         held.let_go()
         done = running.end()
     assert done.returncode == 1
@@ -199,120 +248,125 @@ def test_source_object_that_changes_midway_ends_the_build(
     again = segdata(*command).end()
     assert again.returncode == 0, again.stderr
     build(source, tmp_path / "fresh")
-    assert s3.hashes("changing/out") == file_hashes(tmp_path / "fresh")
+    assert store.hashes("changing/out") == file_hashes(tmp_path / "fresh")
 
 
 def test_source_object_that_vanishes_is_missing(
-    s3: Any, source: Path, build: Any
+    store: Any, source: Path, build: Any
 ) -> None:
-    remote = s3.upload(source, "vanishing/source")
+    remote = store.upload(source, "vanishing/source")
     key = "vanishing/source/train/train_003.png"
-    with s3.refusing(f"GET /data/{key}", 404), pytest.raises(ImageError) as caught:
-        build(remote, s3.address("vanishing/out"))
-    assert f"missing: expected a file at {s3.address(key)}" in str(caught.value)
+    with store.refusing(f"GET /data/{key}", 404), pytest.raises(ImageError) as caught:
+        build(remote, store.address("vanishing/out"))
+    assert f"missing: expected a file at {store.address(key)}" in str(caught.value)
 
 
 def test_refused_source_object_is_not_left_out(
-    s3: Any, source: Path, build: Any
+    store: Any, source: Path, build: Any
 ) -> None:
-    remote = s3.upload(source, "refused/source")
+    remote = store.upload(source, "refused/source")
     with (
-        s3.refusing("GET /data/refused/source/train/train_003.png", 403),
+        store.refusing("GET /data/refused/source/train/train_003.png", 403),
         pytest.raises(
-            StorageError, match=r"s3://data/refused/source/train/train_003.png"
+            StorageError, match=store.address("refused/source/train/train_003.png")
         ),
     ):
-        build(remote, s3.address("refused/out"), on_error="skip", max_reject_share=1.0)
-    assert "manifest.json" not in s3.keys("refused/out")
+        build(
+            remote, store.address("refused/out"), on_error="skip", max_reject_share=1.0
+        )
+    assert "manifest.json" not in store.keys("refused/out")
 
 
 # --- Updates.
 
 
 def test_update_writes_what_changed(
-    s3: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
+    store: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
 ) -> None:
-    s3.upload(source, "update/source")
-    remote, out = s3.address("update/source"), s3.address("update/out")
+    store.upload(source, "update/source")
+    remote, out = store.address("update/source"), store.address("update/out")
     build(remote, out)
-    s3.requests.clear()
+    store.requests.clear()
     build(remote, out, update=True)
-    assert not [r for r in s3.requests if ".tfrecord-" in r and "PUT" in r]
+    assert not [r for r in store.requests if ".tfrecord-" in r and "PUT" in r]
     name = "val/val_001.png"
-    s3.put(f"update/source/{name}", change(source / name))
-    s3.requests.clear()
+    store.put(f"update/source/{name}", change(source / name))
+    store.requests.clear()
     build(remote, out, update=True)
-    written = {r for r in s3.requests if r.startswith("PUT /data/update/out/camvid")}
+    written = {r for r in store.requests if r.startswith("PUT /data/update/out/camvid")}
     assert len(written) == 1
     build(source, tmp_path / "fresh")
-    assert s3.hashes("update/out") == file_hashes(tmp_path / "fresh")
+    assert store.hashes("update/out") == file_hashes(tmp_path / "fresh")
 
 
 def test_update_that_was_cut_off_while_moving_is_completed(
-    s3: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
+    store: Any, source: Path, build: Any, tmp_path: Path, file_hashes: Any
 ) -> None:
-    out = s3.address("moving/out")
+    out = store.address("moving/out")
     build(source, out)
     change(source / "val/val_001.png")
     with (
-        s3.refusing("PUT /data/moving/out/index/camvid-val.*json", 403),
-        pytest.raises(OutputError, match="cannot update s3://data/moving/out"),
+        store.refusing("PUT /data/moving/out/index/camvid-val.*json", 403),
+        pytest.raises(OutputError, match=f"cannot update {out}"),
     ):
         build(source, out, update=True)
-    assert "manifest.json" not in s3.keys("moving/out")
+    assert "manifest.json" not in store.keys("moving/out")
     build(source, out, update=True)
     build(source, tmp_path / "fresh")
-    assert s3.hashes("moving/out") == file_hashes(tmp_path / "fresh")
+    assert store.hashes("moving/out") == file_hashes(tmp_path / "fresh")
 
 
 # --- What a prefix may hold.
 
 
 def test_prefix_of_others_is_refused_and_kept(
-    s3: Any, source: Path, build: Any
+    store: Any, source: Path, build: Any
 ) -> None:
-    s3.put("foreign/out/thesis.txt", b"")
+    store.put("foreign/out/thesis.txt", b"")
     with pytest.raises(OutputError, match=r"did not write, e.g. 'thesis.txt'"):
-        build(source, s3.address("foreign/out"), overwrite=True)
-    assert s3.keys("foreign/out") == ["thesis.txt"]
+        build(source, store.address("foreign/out"), overwrite=True)
+    assert store.keys("foreign/out") == ["thesis.txt"]
 
 
 def test_finished_build_is_replaced_only_when_asked_to(
-    s3: Any, source: Path, build: Any, expected: Any
+    store: Any, source: Path, build: Any, expected: Any
 ) -> None:
-    out = s3.address("finished/out")
+    out = store.address("finished/out")
     build(source, out, num_shards=3)
-    s3.put("finished/out/notes.txt", b"mine")
+    store.put("finished/out/notes.txt", b"mine")
     with pytest.raises(OutputError, match="already holds a finished build"):
         build(source, out)
     build(source, out, overwrite=True)
-    assert s3.get("finished/out/notes.txt") == b"mine"
-    found = s3.hashes("finished/out")
+    assert store.get("finished/out/notes.txt") == b"mine"
+    found = store.hashes("finished/out")
     del found["notes.txt"]
     assert found == expected
 
 
 @pytest.mark.parametrize("where", ["source", "out"])
 def test_no_such_bucket_is_one_line(
-    where: str, s3: Any, source: Path, build: Any
+    where: str, store: Any, source: Path, build: Any
 ) -> None:
-    places = {"source": source, "out": s3.address("x"), where: "s3://no-such-bucket/x"}
-    with pytest.raises(StorageError, match=r"^s3://no-such-bucket: .*does not exist"):
+    missing = f"{store.scheme}://no-such-bucket/x"
+    places = {"source": source, "out": store.address("x"), where: missing}
+    with pytest.raises(
+        StorageError, match=rf"^{store.scheme}://no-such-bucket: .*does not exist\.$"
+    ):
         build(places["source"], places["out"])
 
 
-def test_source_that_is_nowhere_is_told(s3: Any, build: Any) -> None:
-    with pytest.raises(SourceError, match="s3://data/nowhere is not a folder"):
-        build(s3.address("nowhere"), s3.address("nowhere-out"))
+def test_source_that_is_nowhere_is_told(store: Any, build: Any) -> None:
+    with pytest.raises(SourceError, match="//data/nowhere is not a folder"):
+        build(store.address("nowhere"), store.address("nowhere-out"))
 
 
 # --- What reads a build.
 
 
 def test_everything_reads_a_build_in_a_store(
-    s3: Any, source: Path, build: Any, tmp_path: Path
+    store: Any, source: Path, build: Any, tmp_path: Path
 ) -> None:
-    out = s3.address("read/out")
+    out = store.address("read/out")
     build(source, out)
     build(source, tmp_path / "local")
     result = run("verify", out)
@@ -323,7 +377,9 @@ def test_everything_reads_a_build_in_a_store(
     result = run("stats", out, "--pixels=all", f"--html={tmp_path / 'report.html'}")
     assert result.exit_code == 0, result.output
     run("stats", tmp_path / "local", "--pixels=all")
-    assert s3.get("read/out/stats.json") == (tmp_path / "local/stats.json").read_bytes()
+    assert (
+        store.get("read/out/stats.json") == (tmp_path / "local/stats.json").read_bytes()
+    )
     for command in ("info", "inspect", "show", "export"):
         shard = f"{out}/camvid-train.tfrecord-00000-of-00002"
         rest = {
@@ -342,29 +398,31 @@ def test_everything_reads_a_build_in_a_store(
 
 
 def test_damage_in_a_store_is_found_and_named(
-    s3: Any, source: Path, build: Any
+    store: Any, source: Path, build: Any
 ) -> None:
-    out = s3.address("damaged/out")
+    out = store.address("damaged/out")
     build(source, out)
     name = "camvid-train.tfrecord-00000-of-00002"
-    data = bytearray(s3.get(f"damaged/out/{name}"))
+    data = bytearray(store.get(f"damaged/out/{name}"))
     data[100] ^= 1
-    s3.put(f"damaged/out/{name}", bytes(data))
-    s3.put("damaged/out/camvid-train.tfrecord-00007-of-00008", b"")
+    store.put(f"damaged/out/{name}", bytes(data))
+    store.put("damaged/out/camvid-train.tfrecord-00007-of-00008", b"")
     result = run("verify", out)
     assert f"{name}: record 0" in result.output
     assert "camvid-train.tfrecord-00007-of-00008: not in the manifest" in result.output
-    s3.client.delete_object(Bucket="data", Key=f"damaged/out/{name}")
+    store.remove(f"damaged/out/{name}")
     result = run("verify", out)
     assert f"{name}: cannot be read: No such object" in result.output
 
 
-def test_one_record_is_read_by_one_request(s3: Any, source: Path, build: Any) -> None:
-    build(source, s3.address("record/out"))
-    records = segdata_package.RecordSource(s3.address("record/out"), "train")
-    s3.requests.clear()
+def test_one_record_is_read_by_one_request(
+    store: Any, source: Path, build: Any
+) -> None:
+    build(source, store.address("record/out"))
+    records = segdata_package.RecordSource(store.address("record/out"), "train")
+    store.requests.clear()
     assert records[3].key == records.keys[3]
-    assert len(s3.requests) == 1
+    assert len(store.requests) == 1
 
 
 def test_streams_refuse_stores_that_tensorflow_cannot_read(
@@ -380,23 +438,24 @@ def test_streams_refuse_stores_that_tensorflow_cannot_read(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("store", ["s3", "fake-gcs-server"], indirect=True)
 @pytest.mark.parametrize("name", ["camvid", "pets", "coco"])
 def test_real_data_from_store_to_store_are_the_same_to_the_byte(
-    name: str, s3: Any, shared_data: Path, real_build: Any, file_hashes: Any
+    name: str, store: Any, shared_data: Path, real_build: Any, file_hashes: Any
 ) -> None:
     from segdata.formats import format_class
     from segdata.pipelines.build import BuildRequest
     from segdata.pipelines.build import build as build_dataset
     from segdata.pipelines.runner_options import RunnerOptions
 
-    remote = s3.upload(shared_data / name, f"real/{name}")
-    out = s3.address(f"real/{name}-out")
+    remote = store.upload(shared_data / name, f"real/{name}")
+    out = store.address(f"real/{name}-out")
     build_dataset(
         BuildRequest(
             format=format_class(name)(),
             source=locate(remote),
             out=locate(out),
-            runner=RunnerOptions(workers=2, beam_args=s3.beam_args),
+            runner=RunnerOptions(workers=2, beam_args=store.beam_args),
         )
     )
-    assert s3.hashes(f"real/{name}-out") == file_hashes(real_build(name))
+    assert store.hashes(f"real/{name}-out") == file_hashes(real_build(name))
