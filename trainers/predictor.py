@@ -32,7 +32,7 @@ SCALES = (0.25, 4.0)
 class Averaging:
     """Views of each image whose logits are averaged: time for some more accuracy.
 
-    PSPNet (Zhao, Shi, Qi, Wang, Jia 2017), section 5.1, calls it multi-scale testing.
+    PSPNet (Zhao, Shi, Qi, Wang, Jia 2017) calls it multi-scale testing.
     """
 
     flip: bool = False
