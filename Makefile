@@ -57,7 +57,7 @@ test-hdfs: $(BIN)/.installed  ## a real HDFS on loopback: a namenode and a datan
 test-gcs: $(BIN)/.installed  ## a GCS emulator with preconditions and parallel requests
 	$(BIN)/python clusters/fetch.py build/clusters fake-gcs-server
 	$(BIN)/python -m pytest -q -m "slow or not slow" -k fake-gcs-server \
-		tests/pipelines/test_storage.py tests/segdata/test_remote_path.py
+		tests/pipelines/test_storage.py tests/segdata/storage/test_paths.py
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
@@ -76,7 +76,7 @@ format: $(BIN)/.installed
 
 install: $(BIN)/.installed
 
-$(BIN)/.installed: setup.py pyproject.toml segdata/_runs.c
+$(BIN)/.installed: setup.py pyproject.toml segdata/masks/_runs.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"

@@ -33,8 +33,8 @@ TENSORFLOW = "tensorflow>=2.20"
 # one operation rounds otherwise, and would give other bytes. Without symbols for
 # debuggers, which name folders, the wheel has the same bytes wherever it is built.
 RUNS = Extension(
-    "segdata._runs",
-    ["segdata/_runs.c"],
+    "segdata.masks._runs",
+    ["segdata/masks/_runs.c"],
     extra_compile_args=["-O2", "-ffp-contract=off", "-g0"],
     optional=True,
 )
@@ -50,7 +50,7 @@ setup(
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
     ext_modules=[RUNS],
-    package_data={"segdata": ["py.typed", "report/page.*", "manifest.schema.json"]},
+    package_data={"segdata": ["py.typed", "report/page.*", "shards/*.json"]},
     # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
     # tensorflow-tpu are different distributions that the user must choose from.
     install_requires=[
@@ -75,7 +75,7 @@ setup(
         "jax": ["jax>=0.6", "keras>=3.10"],
         # Compiles for TPUs without one: `benchmarks/tpu_step.py`.
         "tpu-compile": ["jax>=0.10", "keras>=3.10", "libtpu>=0.0.42"],
-        # Sources and outputs in stores. fsspec's packages, see `segdata/storage.py`.
+        # Sources and outputs in stores. By fsspec: see `segdata/storage/stores.py`.
         "s3": ["s3fs>=2024.6"],
         "gcs": ["gcsfs>=2024.6"],
         "hdfs": ["fsspec>=2024.6", "requests>=2.31"],

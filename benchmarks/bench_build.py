@@ -26,12 +26,12 @@ import google_crc32c
 from camvid_frames import camvid_folder
 from measure import median, peak_memory_mib, spread, write_result
 
-from segdata.formats.camvid import CamVid
+from segdata.building.plan import BuildOptions
+from segdata.formats.camvid.format import CamVid
 from segdata.pipelines.build import BuildRequest, build
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.plan import BuildOptions
-from segdata.shards import RecordWriter
-from segdata.source import RecordSource
+from segdata.reading.record_source import RecordSource
+from segdata.shards.tfrecord import RecordWriter
 
 AIM = 1 / 3
 SHARDS = 8

@@ -40,14 +40,16 @@ from measure import (
 from PIL import Image
 from pycocotools.coco import COCO
 
-from segdata import example, files, shard_builder
-from segdata.formats.coco import Coco
+from segdata.building import shard
+from segdata.building.plan import BuildOptions
+from segdata.formats.coco.format import Coco
 from segdata.pipelines.build import BuildRequest, build
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.plan import BuildOptions
+from segdata.reading.record_source import RecordSource
+from segdata.records import encode
 from segdata.samples.coco import write_coco_sample
-from segdata.shards import RecordWriter
-from segdata.source import RecordSource
+from segdata.shards.tfrecord import RecordWriter
+from segdata.storage import files
 
 AIM = 20
 SHARDS = 8
@@ -185,14 +187,14 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
-    (shard_builder, "parse_plan_line", "read the plan"),
+    (shard, "parse_plan_line", "read the plan"),
     (files, "read_bytes", "read"),
-    (example.images, "normalize_image", "structure check"),
-    (example, "encode_objects", "masks and boxes"),
-    (example, "paint_label_map", "paint"),
-    (shard_builder, "to_example", "message"),
-    (shard_builder, "serialize", "serialize"),
-    (shard_builder, "source_digest", "hash"),
+    (encode.images, "normalize_image", "structure check"),
+    (encode, "encode_objects", "masks and boxes"),
+    (encode, "paint_label_map", "paint"),
+    (shard, "to_example", "message"),
+    (shard, "serialize", "serialize"),
+    (shard, "source_digest", "hash"),
     (RecordWriter, "write", "frame, hash, write"),
 )
 """Where a stage of ours is called, and what to call it."""

@@ -23,7 +23,7 @@ from build_peers import SHARDS, WORKERS, examples_of
 from measure import SHARED_DATA, Run, link, median, run_watched, write_result
 from PIL import Image
 
-from segdata.source import RecordSource
+from segdata.reading.record_source import RecordSource
 
 AIMS = {"tfds": 5.0, "pngs": 15.0, "limit": 2 / 3}
 SIZES: dict[str, Callable[[int], tuple[int, ...]]] = {

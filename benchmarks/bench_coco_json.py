@@ -77,7 +77,7 @@ def with_ijson(path: Path) -> Counts:
 
 def with_rows(path: Path) -> Counts:
     """What segdata reads: rows left as bytes, images and ids checked."""
-    from segdata.formats.coco_json import read_coco
+    from segdata.formats.coco.json import read_coco
 
     file = read_coco(path)
     return len(file.images), sum(map(len, file.annotations.rows.values()))
@@ -85,8 +85,8 @@ def with_rows(path: Path) -> Counts:
 
 def with_plan(path: Path) -> Counts:
     """The whole start of a build, and every plan read once, as writing it does."""
-    from segdata.formats.coco import Coco
-    from segdata.plan import BuildOptions, make_plan
+    from segdata.building.plan import BuildOptions, make_plan
+    from segdata.formats.coco.format import Coco
 
     source = path.parent.parent
     plan = make_plan(Coco().scan(source), source, "coco", BuildOptions())

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from segdata import mask_arrays, png_encoder, rle
+from segdata.masks import arrays, rle
+from segdata.masks import png as png_encoder
 
 
 class Photo:
@@ -31,7 +32,7 @@ class Photo:
         self.size = (image["height"], image["width"])
         self.runs = rle.rle_batch([a["segmentation"] for a in annotations], *self.size)
         self.coco = [rle.to_coco(runs, *self.size) for runs in self.runs]
-        self.masks = mask_arrays.decode_masks(self.runs, *self.size)
+        self.masks = arrays.decode_masks(self.runs, *self.size)
 
 
 def coco_photos() -> list[Photo]:
@@ -78,9 +79,7 @@ def tasks(
     """What is compared -> ways to do it, ours first."""
     return {
         "decode masks": {
-            "segdata": lambda: [
-                mask_arrays.decode_masks(p.runs, *p.size) for p in photos
-            ],
+            "segdata": lambda: [arrays.decode_masks(p.runs, *p.size) for p in photos],
             "pycocotools": lambda: [coco_mask.decode(p.coco) for p in photos],
         },
         "masks to PNG": {

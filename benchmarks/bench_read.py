@@ -41,15 +41,15 @@ from measure import (
 from PIL import Image
 
 import segdata
-from segdata import instance_ops, mask_ops
-from segdata.formats.camvid import CamVid
-from segdata.formats.coco import Coco
-from segdata.images import JPEG_QUALITY
+from segdata.building.plan import BuildOptions
+from segdata.formats.camvid.format import CamVid
+from segdata.formats.coco.format import Coco
+from segdata.images.normalize import JPEG_QUALITY
 from segdata.pipelines.build import BuildRequest, build
-from segdata.plan import BuildOptions
+from segdata.reading.record_source import RecordSource
 from segdata.samples.camvid import write_camvid_sample
 from segdata.samples.coco import write_coco_sample
-from segdata.source import RecordSource
+from segdata.streams import label_maps, object_masks
 
 MASKS_AIMS = {"dense": 0.2, "crops": 0.3, "label map": 0.25}
 IMAGE_AIM, GARDEN_AIM = 0.7, 3.5
@@ -101,11 +101,11 @@ def one_thread(name: str, make: Callable[..., tf.Tensor], signature, inputs):
 
 def padded_crops(runs, num_runs, height, width, boxes, jpeg):
     """112x112 crops padded to 100 objects, as `read_instances` makes them."""
-    objects = instance_ops.read_runs(runs, num_runs, height, width)
+    objects = object_masks.read_runs(runs, num_runs, height, width)
     size = (garden.MASK_SIZE, garden.MASK_SIZE)
-    axes = instance_ops.box_samplings(boxes, size, *objects.size)
+    axes = object_masks.box_samplings(boxes, size, *objects.size)
     count = tf.minimum(tf.size(num_runs), garden.MAX_OBJECTS)
-    crops = instance_ops.sample_masks(objects, *axes, size, tf.range(count))
+    crops = object_masks.sample_masks(objects, *axes, size, tf.range(count))
     return tf.pad(crops, [[0, garden.MAX_OBJECTS - count], [0, 0], [0, 0]])
 
 
@@ -121,7 +121,7 @@ def instance_costs(folder: Path, repeats: int, num_images: int) -> dict[str, flo
         masks = np.array([record.mask(item) for item in record.objects])
         runs = np.concatenate([item.runs for item in record.objects])
         num_runs = np.array([len(item.runs) for item in record.objects])
-        decoded = instance_ops.decode_masks(runs, num_runs, *masks.shape[1:])
+        decoded = object_masks.decode_masks(runs, num_runs, *masks.shape[1:])
         np.testing.assert_array_equal(decoded, masks)
         values = (runs, num_runs, record.height, record.width)
         boxes = np.array([item.box for item in record.objects])
@@ -135,7 +135,7 @@ def instance_costs(folder: Path, repeats: int, num_images: int) -> dict[str, flo
     makes = {
         "nothing": lambda r, n, h, w, b, j: n,
         "jpeg": lambda r, n, h, w, b, j: tf.io.decode_jpeg(j, channels=3),
-        "dense": lambda r, n, h, w, b, j: instance_ops.decode_masks(r, n, h, w),
+        "dense": lambda r, n, h, w, b, j: object_masks.decode_masks(r, n, h, w),
         "crops": padded_crops,
     }
     return _shares(makes, signature, inputs, repeats)
@@ -149,7 +149,7 @@ def label_map_costs(folder: Path, repeats: int, num_images: int) -> dict[str, fl
     for record in RecordSource(folder / "camvid", "train")[:num_images]:
         runs = (record.label_values.tobytes(), record.label_lengths)
         size = (record.height, record.width)
-        decoded = mask_ops.decode_label_map(*runs, *size)
+        decoded = label_maps.decode_label_map(*runs, *size)
         np.testing.assert_array_equal(decoded, record.label_map())
         jpeg = io.BytesIO()
         frame = Image.fromarray(record.image())
@@ -158,8 +158,8 @@ def label_map_costs(folder: Path, repeats: int, num_images: int) -> dict[str, fl
     makes = {
         "nothing": lambda v, n, j: n,
         "jpeg": lambda v, n, j: tf.io.decode_jpeg(j, channels=3),
-        "label map": lambda v, n, j: mask_ops.decode_label_map(v, n, *size),
-        "label map at 224": lambda v, n, j: mask_ops.resize_label_map(
+        "label map": lambda v, n, j: label_maps.decode_label_map(v, n, *size),
+        "label map at 224": lambda v, n, j: label_maps.resize_label_map(
             v, n, *size, SEMANTIC_SIZE
         ),
     }

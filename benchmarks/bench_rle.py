@@ -22,10 +22,10 @@ from camvid_frames import camvid_folder
 from measure import interleaved, median, spread, write_result
 from PIL import Image
 
-from segdata import mask_ops
-from segdata.formats.camvid import CamVid
-from segdata.images import JPEG_QUALITY
-from segdata.label_images import read_source_runs, to_label_runs
+from segdata.formats.camvid.format import CamVid
+from segdata.images.label_images import read_source_runs, to_label_runs
+from segdata.images.normalize import JPEG_QUALITY
+from segdata.streams import label_maps
 
 # One thread for everything: hand-overs between threads would cost more than the ops.
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -66,9 +66,11 @@ def decoders(height: int, width: int) -> dict[str, Callable[..., tf.Tensor]]:
     png = tf.io.decode_png
     return {
         "nothing": lambda v, n, p, j: tf.zeros([1], tf.uint8),
-        "runs whole": lambda v, n, p, j: mask_ops.decode_label_map(v, n, *size),
-        "runs at 224": lambda v, n, p, j: mask_ops.resize_label_map(v, n, *size, SIZE),
-        "runs, size unknown": lambda v, n, p, j: mask_ops.decode_label_map(
+        "runs whole": lambda v, n, p, j: label_maps.decode_label_map(v, n, *size),
+        "runs at 224": lambda v, n, p, j: label_maps.resize_label_map(
+            v, n, *size, SIZE
+        ),
+        "runs, size unknown": lambda v, n, p, j: label_maps.decode_label_map(
             v, n, *unknown
         ),
         "png whole": lambda v, n, p, j: png(p, channels=1),

@@ -22,7 +22,7 @@ import numpy as np
 from measure import Run, run_watched, write_result
 from PIL import Image
 
-from segdata.manifest import read_manifest
+from segdata.shards.manifest import read_manifest
 
 WORKERS = 2
 _SIDE = 32

@@ -17,18 +17,18 @@ import keras
 from camvid_frames import camvid_folder
 from measure import median, spread, write_result
 
-from segdata.formats.camvid import CamVid
-from segdata.formats.coco import Coco
+from segdata.formats.camvid.format import CamVid
+from segdata.formats.coco.format import Coco
 from segdata.pipelines.build import BuildRequest, build
 from segdata.samples.coco import write_coco_sample
-from segdata.trainers.dataset import open_data
 from segdata.trainers.instances import training as instances
-from segdata.trainers.losses import SegmentationLoss
 from segdata.trainers.models import ModelOptions, build_model
-from segdata.trainers.placement import Placement
-from segdata.trainers.presets import preset
-from segdata.trainers.stream import training_stream
-from segdata.trainers.train_options import TrainOptions
+from segdata.trainers.run.data import open_data
+from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.placement import Placement
+from segdata.trainers.run.presets import preset
+from segdata.trainers.semantic.losses import SegmentationLoss
+from segdata.trainers.semantic.stream import training_stream
 
 MODELS = (("fcn-8", "mobilenet-v2"), ("unet-small", None))
 

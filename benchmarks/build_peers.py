@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from segdata.shards import RecordWriter
+from segdata.shards.tfrecord import RecordWriter
 
 WORKERS = 2
 SHARDS = 8

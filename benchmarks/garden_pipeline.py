@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from segdata import preprocessing
-from segdata.geometry import choose_geometry
-from segdata.reading_options import Augmentation, Resize
-from segdata.source import RecordSource
+from segdata.reading.options import Augmentation, Resize
+from segdata.reading.record_source import RecordSource
+from segdata.streams import resample
+from segdata.streams.geometry import choose_geometry
 
 MAX_OBJECTS, MASK_SIZE = 100, 112
 _BOX = [f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")]
@@ -82,7 +82,7 @@ def read_image(parsed, size, mode):
         Augmentation(),
         None,
     )
-    return preprocessing.move_image(image, geometry), geometry
+    return resample.move_image(image, geometry), geometry
 
 
 def _spec():

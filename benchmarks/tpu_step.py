@@ -49,9 +49,9 @@ def segmentation(model_name: str, encoder: str, size: int) -> tuple[Any, list[st
     """A compiled model and the names of its outputs, if they have names."""
     import keras
 
-    from segdata.trainers.losses import SegmentationLoss
-    from segdata.trainers.metrics import segmentation_metrics
     from segdata.trainers.models import ModelOptions, build_model
+    from segdata.trainers.semantic.losses import SegmentationLoss
+    from segdata.trainers.semantic.metrics import segmentation_metrics
 
     model = build_model(
         model_name,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from segdata import features
 from segdata.cli import COMMANDS, cli
+from segdata.records import schema
 
 FOLDER = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`. -->"
@@ -85,17 +85,17 @@ def _default(option: click.Option) -> str:
 
 
 def records_page() -> str:
-    """Every key of a record, from `segdata.features`."""
+    """Every key of a record, from `segdata.records.schema`."""
     groups = [
         (name.removesuffix("_FEATURES"), value)
-        for name, value in vars(features).items()
+        for name, value in vars(schema).items()
         if name.endswith("_FEATURES") and name != "ALL_FEATURES"
     ]
     parts = [
         "# The record",
         _NOTE,
         "Each record is a `tf.train.Example` of schema version "
-        f"{features.SCHEMA_VERSION}, in a plain TFRecord file. `segdata inspect SHARD "
+        f"{schema.SCHEMA_VERSION}, in a plain TFRecord file. `segdata inspect SHARD "
         "0` shows one. Scalars have exactly one value in every record that has the "
         "key; lists may have none.",
     ]
@@ -113,7 +113,7 @@ def records_page() -> str:
 
 def _doc_after(name: str) -> str:
     """The text below a constant, which Python keeps nowhere."""
-    source = inspect.getsource(features)
+    source = inspect.getsource(schema)
     _, found, rest = source.partition(f"\n{name} = ")
     _, quotes, text = rest.partition('"""')
     return text.partition('"""')[0].strip() if found and quotes else ""

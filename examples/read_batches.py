@@ -6,9 +6,9 @@ python examples/read_batches.py RECORDS PICTURE.png
 import sys
 
 import segdata
-from segdata.draw import Picture
-from segdata.manifest import read_manifest
-from segdata.sheet import grid
+from segdata.drawing.draw import Picture
+from segdata.drawing.sheet import grid
+from segdata.shards.manifest import read_manifest
 
 records, picture = sys.argv[1:3]
 dataset = segdata.read_semantic(records, "train", batch_size=4, image_size=(224, 224))

@@ -17,19 +17,21 @@ from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 
-from segdata import build_state, compiled, output, update
+from segdata.building import directory, output, update
+from segdata.building.plan import BuildOptions, Plan, PlannedShard, make_plan
+from segdata.building.shard import BuildJob, build_shard
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Format, Scan
-from segdata.manifest import About, Manifest
-from segdata.pipelines import progress, runners
+from segdata.masks import compiled
+from segdata.pipelines import runners
+from segdata.pipelines.local import progress
+from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
-from segdata.pipelines.worker_processes import WorkerProcesses
-from segdata.plan import BuildOptions, Plan, PlannedShard, make_plan
 from segdata.progress import display
-from segdata.receipt import receipt_path
-from segdata.remote_path import Location, RemotePath
-from segdata.shard_builder import BuildJob, build_shard
+from segdata.shards.manifest import About, Manifest
+from segdata.shards.receipt import receipt_path
+from segdata.storage.paths import Location, RemotePath
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +132,7 @@ def build(request: BuildRequest, started: WorkerProcesses | None = None) -> Mani
             "masks of polygons take longer than they need: segdata was installed where "
             "no C compiler was found"
         )
-    is_finished = request.update and build_state.recognize(request.out).is_finished
+    is_finished = request.update and directory.recognize(request.out).is_finished
     manifest = _update(work) if is_finished else _build(work)
     update.note_sources(request.out, plan)
     return manifest
@@ -247,7 +249,7 @@ def _run(work: _Work, shards: list[PlannedShard], out: Location) -> None:
                 work.started,
             )
     except BaseException:
-        build_state.remove_temporaries(out)  # of workers that were ended
+        directory.remove_temporaries(out)  # of workers that were ended
         raise
     finally:
         listener.close()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from segdata.counting import StatsJob, count_shard, shards_to_count, write_counts
-from segdata.manifest import read_manifest
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.progress import display
-from segdata.remote_path import Location
-from segdata.statistics import StatsOptions, read_stats
+from segdata.shards.manifest import read_manifest
+from segdata.statistics.counting import (
+    StatsJob,
+    count_shard,
+    shards_to_count,
+    write_counts,
+)
+from segdata.statistics.stats_file import StatsOptions, read_stats
+from segdata.storage.paths import Location
 
 # Starting a worker process costs as much as counting so many records.
 _RECORDS_WORTH_A_WORKER = 4000
@@ -46,7 +51,7 @@ def compute_stats(
         if not shards or (sized.runner is None and sized.workers == 1):
             write_counts(job, (count_shard(shard, job, advance) for shard in shards))
         else:
-            from segdata.pipelines.stats import run_stats  # imports Beam
+            from segdata.pipelines.stats import run_stats
 
             run_stats(shards, job, sized, advance)
     return read_stats(out)

@@ -37,9 +37,9 @@ from apache_beam.runners.portability import job_server
 
 from segdata import errors
 from segdata.errors import BuildError, SegdataError
-from segdata.pipelines.local_runner import local_pipeline
+from segdata.pipelines.local.processes import WorkerProcesses
+from segdata.pipelines.local.runner import local_pipeline
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.pipelines.worker_processes import WorkerProcesses
 
 _LONG_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 """Runners that Beam itself does not know by their short names."""

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import apache_beam as beam
 
-from segdata.counting import (
+from segdata.pipelines import runners
+from segdata.pipelines.local import progress
+from segdata.pipelines.runner_options import RunnerOptions
+from segdata.statistics.counting import (
     CountedShard,
     SplitCount,
     StatsJob,
     count_shard,
     write_counts,
 )
-from segdata.pipelines import progress, runners
-from segdata.pipelines.runner_options import RunnerOptions
 
 
 class CountShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from segdata import hadoop_server
 from segdata.errors import OptionError
-from segdata.remote_path import Location, RemotePath
+from segdata.storage import hdfs_address
+from segdata.storage.paths import Location, RemotePath
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -91,10 +91,8 @@ def _on_hdfs(location: RemotePath, options: PipelineOptions) -> RemotePath:
     else:
         below = [server, *below] if server and not given.hdfs_full_urls else below
         server = f"{given.hdfs_host}{port}"
-    hadoop_server.server_options(server)  # refuses what is none, before all else
-    user = (
-        {"user": given.hdfs_user} if given.hdfs_user else hadoop_server.user_options()
-    )
+    hdfs_address.server_options(server)  # refuses what is none, before all else
+    user = {"user": given.hdfs_user} if given.hdfs_user else hdfs_address.user_options()
     return RemotePath(location.scheme, PurePosixPath(server, *below), user)
 
 

@@ -20,16 +20,18 @@ from pathlib import Path
 import apache_beam as beam
 import orjson
 
-from segdata import files, locations, sidecars
+from segdata.checking.verify import Problem, stray_files, verify_shard
 from segdata.errors import BuildError
 from segdata.label_map import LabelMap
-from segdata.manifest import ShardSummary, read_manifest
-from segdata.pipelines import progress, runners
+from segdata.pipelines import runners
+from segdata.pipelines.local import progress
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.progress import display
-from segdata.remote_path import Location, RemotePath
-from segdata.verification import Problem, stray_files, verify_shard
+from segdata.shards import sidecars
+from segdata.shards.manifest import ShardSummary, read_manifest
+from segdata.storage import files, operations
+from segdata.storage.paths import Location, RemotePath
 
 # Starting a worker process costs as much as checking so many records.
 _RECORDS_WORTH_A_WORKER = {True: 50_000, False: 300}
@@ -140,7 +142,7 @@ def verify(request: VerifyRequest) -> Verified:
             request.runner.sized(min(len(shards), worth)),
             lambda: advance(listener.wait(0.2)),
         )
-        found = locations.each(reports, lambda s: _read_report(reports, s), shards)
+        found = operations.each(reports, lambda s: _read_report(reports, s), shards)
     strays = [
         Problem(shard=name, message=f"{name}: not in the manifest")
         for name in stray_files(request.out, manifest)
@@ -166,7 +168,7 @@ def _reports_folder(request: VerifyRequest) -> Iterator[Location]:
         try:
             yield reports
         finally:
-            locations.remove_tree(reports, ignore_errors=True)
+            operations.remove_tree(reports, ignore_errors=True)
         return
     folder = tempfile.mkdtemp(prefix=_REPORTS_DIR, dir=near)
     try:

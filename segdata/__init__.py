@@ -15,16 +15,16 @@ from segdata.version import __version__
 
 if TYPE_CHECKING:
     from segdata.dataset import Dataset, open
-    from segdata.example import dict_to_tf_example
     from segdata.label_map import LabelMap
-    from segdata.reader import read_instances, read_semantic
-    from segdata.reading_options import (
+    from segdata.reading.options import (
         Augmentation,
         ImageOptions,
         InstanceOptions,
         Resize,
     )
-    from segdata.source import RecordSource
+    from segdata.reading.record_source import RecordSource
+    from segdata.records.encode import dict_to_tf_example
+    from segdata.streams.reader import read_instances, read_semantic
 
 __all__ = [
     "Augmentation",
@@ -43,16 +43,16 @@ __all__ = [
 
 _LAZY = {
     "Dataset": "segdata.dataset",
-    "Augmentation": "segdata.reading_options",
-    "ImageOptions": "segdata.reading_options",
-    "InstanceOptions": "segdata.reading_options",
+    "Augmentation": "segdata.reading.options",
+    "ImageOptions": "segdata.reading.options",
+    "InstanceOptions": "segdata.reading.options",
     "LabelMap": "segdata.label_map",
-    "RecordSource": "segdata.source",
-    "Resize": "segdata.reading_options",
-    "dict_to_tf_example": "segdata.example",
+    "RecordSource": "segdata.reading.record_source",
+    "Resize": "segdata.reading.options",
+    "dict_to_tf_example": "segdata.records.encode",
     "open": "segdata.dataset",
-    "read_instances": "segdata.reader",
-    "read_semantic": "segdata.reader",
+    "read_instances": "segdata.streams.reader",
+    "read_semantic": "segdata.streams.reader",
 }
 
 # `pipelines/` and `trainers/` lie beside this folder in a source checkout and are

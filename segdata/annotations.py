@@ -79,7 +79,7 @@ class ObjectAnnotation(TypedDict, total=False):
     category: str
     """Class name in the label map."""
     segmentation: Any
-    """Whatever `segdata.rle.rle` takes, or absent for a box-only object."""
+    """Whatever `segdata.masks.rle.rle` takes, or absent for a box-only object."""
     mask_value: int
     """In place of `segmentation`: the value of its pixels in the `mask_image`."""
     bbox: list[float]
@@ -114,7 +114,7 @@ class Annotation(TypedDict):
     label_image: NotRequired[LabelImage]
     """Where the label map is stored."""
     paint_label_map: NotRequired[bool]
-    """Whether the label map is painted from the objects; see `segdata.painting`."""
+    """Whether the label map is painted from the objects; see `segdata.records.painting`."""
     mask_image: NotRequired[MaskImage]
     """Where the masks of objects with a `mask_value` are stored."""
     objects: NotRequired[list[ObjectAnnotation]]
@@ -246,7 +246,7 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
 def validate_object(item: Any, called: str) -> None:
     """Checks the shape of one object of an annotation dict.
 
-    Geometry is checked where it is used: by `segdata.rle` and `segdata.objects`.
+    Geometry is checked where it is used: by `segdata.masks.rle` and `segdata.records.objects`.
 
     Args:
       item: The object.

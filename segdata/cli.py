@@ -17,15 +17,15 @@ from segdata.errors import OptionError, SegdataError
 from segdata.version import __version__
 
 COMMANDS = {
-    "build": ("segdata.pipelines.build_command:build", "Convert a dataset to shards."),
+    "build": ("segdata.commands.build:build", "Convert a dataset to shards."),
     "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
     "verify": (
-        "segdata.pipelines.verify_command:verify",
+        "segdata.commands.verify:verify",
         "Re-read and check every record.",
     ),
     "diff": ("segdata.commands.diff:diff", "Tell what differs between two builds."),
     "stats": (
-        "segdata.pipelines.stats_command:stats",
+        "segdata.commands.stats:stats",
         "Count classes, sizes, channels, what looks odd.",
     ),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
@@ -38,13 +38,13 @@ COMMANDS = {
         "Tell what any TFRecord file holds.",
     ),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
-    "train": ("segdata.trainers.train_command:train", "Train a model on a build."),
+    "train": ("segdata.commands.train:train", "Train a model on a build."),
     "evaluate": (
-        "segdata.trainers.evaluate_command:evaluate",
+        "segdata.commands.evaluate:evaluate",
         "Score a trained model.",
     ),
     "predict": (
-        "segdata.trainers.predict_command:predict",
+        "segdata.commands.predict:predict",
         "Label images with a trained model.",
     ),
 }

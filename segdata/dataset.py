@@ -18,11 +18,11 @@ from typing import Any, overload
 
 from segdata.errors import OptionError
 from segdata.label_map import LabelMap
-from segdata.manifest import Manifest, read_manifest
-from segdata.record import Record
-from segdata.remote_path import Address, Location, locate
-from segdata.source import RecordSource
-from segdata.statistics import read_stats
+from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record
+from segdata.shards.manifest import Manifest, read_manifest
+from segdata.statistics.stats_file import read_stats
+from segdata.storage.paths import Address, Location, locate
 
 _SHOWN_RECORDS = 6
 _SHOWN_CLASSES = 12
@@ -171,8 +171,8 @@ class Dataset(Sequence[Record]):
         )
 
     def _picture(self) -> str:
-        from segdata.record_picture import picture_of
-        from segdata.sheet import grid
+        from segdata.drawing.records import picture_of
+        from segdata.drawing.sheet import grid
 
         records = self[: min(_SHOWN_RECORDS, len(self))]
         pictures = [picture_of(record, self.classes) for record in records]

@@ -11,12 +11,12 @@ import numpy as np
 import orjson
 from PIL import Image
 
-from segdata import output
-from segdata.formats.coco import Coco
-from segdata.manifest import Manifest
-from segdata.plan import BuildOptions, make_plan
-from segdata.shard_builder import BuildJob, build_shard
-from segdata.source import RecordSource
+from segdata.building import output
+from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.shard import BuildJob, build_shard
+from segdata.formats.coco.format import Coco
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import Manifest
 
 HEIGHT, WIDTH = 12, 16
 SQUARE = [2, 2, 8, 2, 8, 6, 2, 6]

@@ -5,7 +5,7 @@
 - `camvid_build`: that folder, built once.
 - `real_build`: builds a dataset of `shared_data` by its format's name, once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
-- `check_manifest`: raises if a manifest does not fit `segdata/manifest.schema.json`.
+- `check_manifest`: raises if a manifest does not fit `segdata/shards/manifest.schema.json`.
 - `s3`, `gs`: servers of S3 and GCS on loopback, reached through the environment;
   `store`: a test that takes it runs with each of them.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.
@@ -27,7 +27,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from segdata.build_state import NOTES_NAME
+from segdata.building.directory import NOTES_NAME
 from segdata.samples.camvid import write_camvid_sample
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
@@ -54,7 +54,7 @@ def camvid_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def camvid_build(camvid_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Not at the top: most tests need no Beam.
-    from segdata.formats.camvid import CamVid
+    from segdata.formats.camvid.format import CamVid
     from segdata.pipelines.build import BuildRequest, build
 
     out = tmp_path_factory.mktemp("build") / "out"
@@ -185,7 +185,9 @@ def store(
 
 @pytest.fixture(scope="session")
 def check_manifest() -> Callable[[Path], None]:
-    schema = orjson.loads((files("segdata") / "manifest.schema.json").read_bytes())
+    schema = orjson.loads(
+        (files("segdata.shards") / "manifest.schema.json").read_bytes()
+    )
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 import segdata
 from segdata.cli import cli
-from segdata.shards import read_records
+from segdata.shards.tfrecord import read_records
 
 
 def export(*arguments: object) -> Result:

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from segdata.build_state import NOTES_NAME
-from segdata.remote_path import RemotePath, locate
+from segdata.building.directory import NOTES_NAME
+from segdata.storage.paths import RemotePath, locate
 
 # JAXB, by which WebHDFS answers, defines classes at run time: Java 17 must let it.
 JAVA = ("java", "-Xmx256m", "--add-opens=java.base/java.lang=ALL-UNNAMED")

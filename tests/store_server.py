@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from segdata.build_state import NOTES_NAME
+from segdata.building.directory import NOTES_NAME
 
 BUCKET = "data"
 

@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from segdata import features
 from segdata.cli import COMMANDS, cli
+from segdata.records import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -70,7 +70,7 @@ def test_every_command_and_option_has_its_row() -> None:
 
 def test_every_key_of_a_record_has_its_row() -> None:
     text = (DOCS / "records.md").read_text("utf-8")
-    missing = [f.key for f in features.ALL_FEATURES if f"| `{f.key}` |" not in text]
+    missing = [f.key for f in schema.ALL_FEATURES if f"| `{f.key}` |" not in text]
     assert not missing
 
 

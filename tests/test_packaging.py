@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 import segdata
-from segdata import compiled
+from segdata.masks import compiled
 from segdata.samples.camvid import write_camvid_sample
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,7 +198,7 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="session")
 def expected_shards(sample, tmp_path_factory):
     """What a build in this very process writes."""
-    from segdata.formats.camvid import CamVid
+    from segdata.formats.camvid.format import CamVid
     from segdata.pipelines.build import BuildRequest, build
     from segdata.pipelines.runner_options import RunnerOptions
 
@@ -296,8 +296,8 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
     info = f"segdata-{segdata.__version__}.dist-info/"
     found = {name for name in names_in(wheel) if not name.startswith(info)}
     if compiled.runs is not None:  # so there is a C compiler
-        wanted.add(f"segdata/_runs{sysconfig.get_config_var('EXT_SUFFIX')}")
-    data = {"py.typed", "manifest.schema.json"}
+        wanted.add(f"segdata/masks/_runs{sysconfig.get_config_var('EXT_SUFFIX')}")
+    data = {"py.typed", "shards/manifest.schema.json"}
     data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
     assert found == wanted | {f"segdata/{name}" for name in data}
     assert "segdata/pipelines/build.py" in found
@@ -323,7 +323,7 @@ def test_sdist_holds_what_its_setup_reads(sdist):
         "pyproject.toml",
         "README.md",
         "segdata/version.py",
-        "segdata/_runs.c",
+        "segdata/masks/_runs.c",
         "segdata/py.typed",
         "pipelines/__init__.py",
         "trainers/__init__.py",

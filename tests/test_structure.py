@@ -22,25 +22,25 @@ from pathlib import Path
 import pytest
 
 import segdata
-from segdata import features
+from segdata.records import schema
 from segdata.samples.camvid import write_camvid_sample
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 80
 
 READING_HALF = {
-    "segdata.color",
-    "segdata.decoding",
-    "segdata.geometry",
-    "segdata.instance_ops",
-    "segdata.instances",
-    "segdata.mask_ops",
-    "segdata.parser",
-    "segdata.preprocessing",
-    "segdata.reader",
-    "segdata.record_index",
-    "segdata.sampling",
-    "segdata.stream",
+    "segdata.streams.color",
+    "segdata.streams.decode",
+    "segdata.streams.geometry",
+    "segdata.streams.object_masks",
+    "segdata.streams.objects",
+    "segdata.streams.label_maps",
+    "segdata.streams.parse",
+    "segdata.streams.resample",
+    "segdata.streams.reader",
+    "segdata.streams.index",
+    "segdata.streams.nearest",
+    "segdata.streams.order",
 }
 # From DESIGN.md: nothing depends, however indirectly, on what stands to its right.
 ROADS = (
@@ -200,7 +200,7 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def test_sources_of_all_three_halves_are_read():
-    assert {"segdata.rle", "segdata.formats.camvid", "segdata"} <= NAMES
+    assert {"segdata.masks.rle", "segdata.formats.camvid.format", "segdata"} <= NAMES
     assert {"segdata.pipelines.build", "segdata.trainers"} <= NAMES
 
 
@@ -211,7 +211,7 @@ def test_segdata_knows_neither_pipelines_nor_trainers_nor_they_each_other():
 def test_segdata_names_the_upper_halves_only_in_the_table_of_commands():
     assert not names_of_upper_halves(SOURCES)
     [cli] = [source for source in SOURCES if source.path == "segdata/cli.py"]
-    assert "segdata.pipelines.build_command:build" in cli.strings
+    assert "segdata.commands.build:build" in cli.strings
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_segdata_names_the_upper_halves_only_in_the_table_of_commands():
         ("segdata/planted.py", "import segdata.pipelines.build"),
         ("segdata/planted.py", "from segdata import trainers"),
         ("segdata/planted.py", "def f():\n    from segdata.pipelines import build"),
-        ("pipelines/planted.py", "from segdata.trainers.train import train"),
+        ("pipelines/planted.py", "from segdata.trainers.run.train import train"),
         ("trainers/planted.py", "from segdata.pipelines import build"),
         ("trainers/planted.py", "import pipelines"),
     ],
@@ -290,7 +290,7 @@ def test_tensorflow_is_imported_in_one_place():
 def test_tensorflow_reaches_only_the_reading_half_of_the_library():
     graph = import_graph([s for s in SOURCES if s.half in ("segdata", "pipelines")])
     users = {
-        n for n, imported in graph.items() if "segdata.tensorflow_import" in imported
+        n for n, imported in graph.items() if "segdata.streams.tensorflow" in imported
     }
     assert users == READING_HALF
 
@@ -299,7 +299,7 @@ def test_building_half_depends_on_the_reading_half_nowhere():
     graph = import_graph([s for s in SOURCES if s.half in ("segdata", "pipelines")])
     # The package itself names `read_semantic` for type checkers only.
     graph["segdata"] = set()
-    tensorflow = "segdata.tensorflow_import"
+    tensorflow = "segdata.streams.tensorflow"
     loading = {name for name in graph if tensorflow in reachable(graph, name)}
     assert loading == READING_HALF
 
@@ -368,7 +368,7 @@ def test_building_a_record_loads_neither_tensorflow_nor_beam(tmp_path):
     write_camvid_sample(tmp_path, seed=0, num_train=1, num_val=0)
     code = LOADED + (
         "import segdata\n"
-        "from segdata.formats.camvid import CamVid\n"
+        "from segdata.formats.camvid.format import CamVid\n"
         "from pathlib import Path\n"
         "scan = CamVid().scan(Path(sys.argv[1]))\n"
         "[data] = scan.annotations\n"
@@ -499,7 +499,7 @@ def keys_outside_the_schema(sources: list[Source]) -> list[str]:
     return [
         f"{source.path} spells {text!r}"
         for source in sources
-        if source.path != "segdata/features.py"
+        if source.path != "segdata/records/schema.py"
         for text in source.strings
         if re.fullmatch(r"(image|segdata)/[\w/]*", text)
     ]
@@ -562,8 +562,8 @@ def test_library_prints_only_progress():
 
 def test_feature_keys_are_written_in_one_place():
     assert not keys_outside_the_schema(SOURCES)
-    keys = {feature.key for feature in features.ALL_FEATURES}
-    [source] = [s for s in SOURCES if s.path == "segdata/features.py"]
+    keys = {feature.key for feature in schema.ALL_FEATURES}
+    [source] = [s for s in SOURCES if s.path == "segdata/records/schema.py"]
     assert keys <= set(source.strings)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segdata.trainers.checkpoint import STATE_NAME
-from segdata.trainers.train_options import TrainOptions
+from segdata.trainers.run.checkpoint import STATE_NAME
+from segdata.trainers.run.options import TrainOptions
 
 _TRAIN = """
 import json, os, sys
@@ -23,8 +23,8 @@ if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
     [cpu] = tf.config.list_physical_devices("CPU")
     one = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [one] * devices)
-from segdata.trainers.train import train
-from segdata.trainers.train_options import TrainOptions
+from segdata.trainers.run.train import train
+from segdata.trainers.run.options import TrainOptions
 print(json.dumps(train(TrainOptions.from_json(given), run).rows))
 """
 

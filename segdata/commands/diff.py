@@ -8,12 +8,12 @@ from typing import Any
 import click
 import orjson
 
+from segdata.checking.diff import BuildDifference, RecordDifference, compare_builds
 from segdata.commands.location import LocationType
-from segdata.difference import BuildDifference, RecordDifference, compare_builds
 from segdata.errors import OptionError, SegdataError, short_repr
-from segdata.manifest import read_manifest
 from segdata.progress import display
-from segdata.remote_path import Location
+from segdata.shards.manifest import read_manifest
+from segdata.storage.paths import Location
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 

@@ -8,7 +8,7 @@ import click
 
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError
-from segdata.remote_path import Location
+from segdata.storage.paths import Location
 
 
 @click.command()

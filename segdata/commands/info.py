@@ -8,16 +8,12 @@ from collections import Counter
 import click
 
 from segdata.commands.location import LocationType
-from segdata.commands.reading_lines import (
-    copying_lines,
-    reading_snippets,
-    shard_glob,
-)
+from segdata.commands.reading_lines import copying_lines, reading_snippets, shard_glob
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.label_map import LabelClass
-from segdata.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
-from segdata.remote_path import Location
+from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
+from segdata.storage.paths import Location
 
 
 @click.command()

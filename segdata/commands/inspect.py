@@ -8,13 +8,13 @@ from typing import Any
 import click
 import orjson
 
+from segdata.checking.inspect import FileSummary, KeySummary, read_values, summarize
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.errors import CorruptionError, OptionError
-from segdata.inspection import FileSummary, KeySummary, read_values, summarize
-from segdata.remote_path import Location
-from segdata.tfrecord_scan import ScannedRecord, compression_of, scan_records
+from segdata.shards.scan import ScannedRecord, compression_of, scan_records
+from segdata.storage.paths import Location
 
 _MAX_SHOWN = 20
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from segdata.errors import OptionError
-from segdata.remote_path import Location, RemotePath, locate
+from segdata.storage.paths import Location, RemotePath, locate
 
 
 class LocationType(click.ParamType[Location]):

@@ -6,13 +6,13 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from segdata import features
-from segdata.features import Feature
-from segdata.manifest import Manifest, SplitSummary
-from segdata.receipt import INDEX_DIR
-from segdata.remote_path import Location, RemotePath
-from segdata.sidecars import PBTXT_NAME
-from segdata.storage import store_of
+from segdata.records import schema
+from segdata.records.schema import Feature
+from segdata.shards.manifest import Manifest, SplitSummary
+from segdata.shards.receipt import INDEX_DIR
+from segdata.shards.sidecars import PBTXT_NAME
+from segdata.storage.paths import Location, RemotePath
+from segdata.storage.stores import store_of
 
 # What segdata reads itself, and what TensorFlow does: it has only this one.
 _OURS, _TENSORFLOWS = ("s3", "gs", "hdfs"), ("gs",)
@@ -173,18 +173,18 @@ def _streams(manifest: Manifest, out: Location, split: str) -> list[Snippet]:
 
 
 def _plain_tensorflow(manifest: Manifest, shards: str) -> Snippet:
-    wanted = [features.KEY, features.ENCODED, features.HEIGHT, features.WIDTH]
+    wanted = [schema.KEY, schema.ENCODED, schema.HEIGHT, schema.WIDTH]
     if manifest.label_map.semantic_classes:
-        wanted += [features.LABEL_VALUES, features.LABEL_LENGTHS]
+        wanted += [schema.LABEL_VALUES, schema.LABEL_LENGTHS]
     if manifest.label_map.object_classes:
         wanted += [
-            features.OBJECT_LABEL,
-            features.OBJECT_YMIN,
-            features.OBJECT_XMIN,
-            features.OBJECT_YMAX,
-            features.OBJECT_XMAX,
-            features.OBJECT_RUNS,
-            features.OBJECT_NUM_RUNS,
+            schema.OBJECT_LABEL,
+            schema.OBJECT_YMIN,
+            schema.OBJECT_XMIN,
+            schema.OBJECT_YMAX,
+            schema.OBJECT_XMAX,
+            schema.OBJECT_RUNS,
+            schema.OBJECT_NUM_RUNS,
         ]
     return Snippet(
         title="plain TensorFlow (tensorflow)",
@@ -211,7 +211,7 @@ def _spec(feature: Feature) -> str:
 
 def _dali(out: Location, shards: str) -> Snippet:
     index = f"{out / INDEX_DIR / PurePosixPath(shards).name}.idx"
-    image = f"{features.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
+    image = f"{schema.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
     return Snippet(
         title="DALI (nvidia-dali-cuda120), in a pipeline",
         lines=(

@@ -11,12 +11,12 @@ import click
 import numpy as np
 
 from segdata.commands.location import LocalPathType, LocationType
+from segdata.drawing.records import picture_of
+from segdata.drawing.sheet import grid
 from segdata.errors import OptionError, OutputError
-from segdata.manifest import read_manifest
-from segdata.record_picture import picture_of
-from segdata.remote_path import Location
-from segdata.sheet import grid
-from segdata.source import RecordSource
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import read_manifest
+from segdata.storage.paths import Location
 
 
 @click.command()

@@ -9,7 +9,7 @@ from segdata.errors import OptionError
 from segdata.exports.base import ExportTarget
 
 EXPORTS = {
-    "coco": "segdata.exports.coco:CocoExport",
+    "coco": "segdata.exports.coco.export:CocoExport",
     "pets": "segdata.exports.pets:PetsExport",
     "png": "segdata.exports.png:PngExport",
     "yolo": "segdata.exports.yolo:YoloExport",

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from segdata import files
 from segdata.dataset import Dataset
 from segdata.errors import OutputError
-from segdata.record import Record
+from segdata.records.record import Record
+from segdata.storage import files
 
 
 @dataclass(kw_only=True, slots=True)

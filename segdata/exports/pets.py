@@ -20,7 +20,7 @@ from segdata.dataset import Dataset
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, write_image, write_once
 from segdata.exports.png import mask_png, source_values
-from segdata.record import Record
+from segdata.records.record import Record
 
 _LIST_FIELDS = ("class_id", "species", "breed_id")
 

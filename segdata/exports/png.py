@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.dataset import Dataset
-from segdata.draw import colorize
+from segdata.drawing.draw import colorize
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, common_folder, write_image, write_once
 from segdata.label_map import LabelMap
-from segdata.record import Record
+from segdata.records.record import Record
 
 CLASSES_NAME = "classes.txt"
 

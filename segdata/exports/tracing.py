@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata import rle
 from segdata.errors import AnnotationError, MissingDependencyError
+from segdata.masks import rle
 
 Ring = list[tuple[float, float]]
 

@@ -19,12 +19,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from segdata import rle
 from segdata.dataset import Dataset
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, common_folder, write_image, write_once
 from segdata.exports.tracing import Ring, trace
-from segdata.record import Record, RecordObject
+from segdata.masks import rle
+from segdata.records.record import Record, RecordObject
 
 
 @dataclass(frozen=True, kw_only=True)

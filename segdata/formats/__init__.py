@@ -9,10 +9,10 @@ from segdata.errors import OptionError
 from segdata.formats.base import Format
 
 FORMATS = {
-    "camvid": "segdata.formats.camvid:CamVid",
-    "coco": "segdata.formats.coco:Coco",
-    "mask-folder": "segdata.formats.mask_folder:MaskFolder",
-    "pets": "segdata.formats.pets:Pets",
+    "camvid": "segdata.formats.camvid.format:CamVid",
+    "coco": "segdata.formats.coco.format:Coco",
+    "mask-folder": "segdata.formats.mask_folder.format:MaskFolder",
+    "pets": "segdata.formats.pets.format:Pets",
 }
 """Name -> `module:class`, loaded when used."""
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
 from segdata.label_map import LabelMap
-from segdata.remote_path import Location
+from segdata.storage.paths import Location
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

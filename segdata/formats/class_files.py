@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 from segdata.errors import SourceError, short_repr
 from segdata.label_map import RGB, rgb
-from segdata.locations import read_start
-from segdata.remote_path import Location
+from segdata.storage.operations import read_start
+from segdata.storage.paths import Location
 
 _MAX_BYTES = 1 << 20  # the longest real ones have some thousand lines
 _MAX_LINE = 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segdata.errors import SourceError
-from segdata.remote_path import Location, RemotePath
+from segdata.storage.paths import Location, RemotePath
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}

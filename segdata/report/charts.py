@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segdata.tally import SIZE_EDGES
+from segdata.statistics.tally import SIZE_EDGES
 
 WIDTH, HEIGHT = 320, 132
 """Size of a chart's drawing area, in units of its view box."""

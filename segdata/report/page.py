@@ -20,8 +20,8 @@ from segdata.report.charts import (
     ratio_chart,
     size_chart,
 )
+from segdata.report.pictures import choose_samples
 from segdata.report.remarks import find_remarks
-from segdata.report.samples import choose_samples
 from segdata.version import __version__
 
 _TEMPLATE = "page.html.j2"

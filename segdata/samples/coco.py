@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from segdata.coco_rle import decompress_counts
+from segdata.masks.coco import decompress_counts
 from segdata.samples.coco_companions import Companions
 from segdata.samples.mask_outline import trace_outline
 from segdata.samples.shape_scene import Feature, ShapeScene, draw_shape_scene

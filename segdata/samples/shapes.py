@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.polygons import polygon_counts
+from segdata.masks.polygons import polygon_counts
 
 Points = NDArray[np.float64]
 """`[points, 2]`: x and y in pixels; 0 is the left or upper border of the image."""

@@ -8,12 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from segdata.samples.street_buildings import (
-    Plot,
-    draw_building,
-    draw_fence,
-    draw_hedge,
-)
+from segdata.samples.street_buildings import Plot, draw_building, draw_fence, draw_hedge
 from segdata.samples.street_canvas import BUILDING, PAVEMENT, ROAD, TREE, Canvas
 from segdata.samples.street_light import Color, vary
 from segdata.samples.street_objects import draw_bush, draw_tree

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segdata.formats.coco import Coco
-from segdata.source import RecordSource
+from segdata.formats.coco.format import Coco
+from segdata.reading.record_source import RecordSource
 
 pytestmark = [
     pytest.mark.slow,

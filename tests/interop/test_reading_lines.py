@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from segdata.commands.reading_lines import reading_snippets
-from segdata.formats.coco import Coco
-from segdata.manifest import read_manifest
+from segdata.formats.coco.format import Coco
 from segdata.samples.coco import write_coco_sample
+from segdata.shards.manifest import read_manifest
 
 pytestmark = [
     pytest.mark.slow,

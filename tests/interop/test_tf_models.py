@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 import reading_page
 
-from segdata.formats.camvid import CamVid
-from segdata.formats.coco import Coco
-from segdata.manifest import read_manifest
-from segdata.record import Record
+from segdata.formats.camvid.format import CamVid
+from segdata.formats.coco.format import Coco
+from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record
 from segdata.samples.coco import write_coco_sample
-from segdata.source import RecordSource
+from segdata.shards.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -75,9 +75,9 @@ def decode(python: Path) -> Decode:
 
 
 def build(dataset_format: Any, source: Path, out: Path) -> Path:
+    from segdata.building.plan import BuildOptions
     from segdata.pipelines.build import BuildRequest
     from segdata.pipelines.build import build as run
-    from segdata.plan import BuildOptions
 
     options = BuildOptions(masks=("rle", "png"))
     run(BuildRequest(format=dataset_format, source=source, out=out, options=options))

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segdata import rle
-from segdata.formats.camvid import CamVid
-from segdata.formats.coco import Coco
-from segdata.manifest import read_manifest
-from segdata.record import Record
+from segdata.formats.camvid.format import CamVid
+from segdata.formats.coco.format import Coco
+from segdata.masks import rle
+from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record
 from segdata.samples.coco import write_coco_sample
-from segdata.source import RecordSource
+from segdata.shards.manifest import read_manifest
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,9 +30,9 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    from segdata.building.plan import BuildOptions
     from segdata.pipelines.build import BuildRequest
     from segdata.pipelines.build import build as run
-    from segdata.plan import BuildOptions
 
     def do(dataset_format: Any, source: Path, **options: Any) -> Path:
         out = tmp_path_factory.mktemp("build") / "out"

@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
-from segdata.formats.camvid import CamVid
-from segdata.manifest import About, Manifest
-from segdata.plan import BuildOptions
+from segdata.building.plan import BuildOptions
+from segdata.formats.camvid.format import CamVid
+from segdata.shards.manifest import About, Manifest
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
-WORKER = "segdata.pipelines.worker"
+WORKER = "segdata.pipelines.local.worker"
 LIMITED = """
 import resource, sys
 limit = int(sys.argv.pop(1))

@@ -14,6 +14,8 @@ import orjson
 import pytest
 from PIL import Image
 
+from segdata.building.splits import SplitChoice
+from segdata.checking.verify import stray_files, verify_shard
 from segdata.errors import (
     AnnotationError,
     BuildError,
@@ -23,12 +25,10 @@ from segdata.errors import (
     SourceError,
 )
 from segdata.formats.base import Scan
-from segdata.formats.camvid import CamVid
-from segdata.manifest import Manifest, read_manifest
-from segdata.receipt import read_receipt
-from segdata.source import RecordSource
-from segdata.splits import SplitChoice
-from segdata.verification import stray_files, verify_shard
+from segdata.formats.camvid.format import CamVid
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.receipt import read_receipt
 
 Build = Callable[..., Manifest]
 Hashes = Callable[[Path], dict[str, str]]

@@ -17,15 +17,15 @@ from real_coco import (
     write_real_panoptic,
 )
 
-from segdata import features
-from segdata.example_proto import feature_values, parse
-from segdata.formats.coco import Coco
-from segdata.manifest import Manifest, read_manifest
-from segdata.receipt import read_receipt
-from segdata.record_parser import parse_record
-from segdata.shards import read_record_at
-from segdata.source import RecordSource
-from segdata.verification import stray_files, verify_shard
+from segdata.checking.verify import stray_files, verify_shard
+from segdata.formats.coco.format import Coco
+from segdata.reading.record_source import RecordSource
+from segdata.records import schema
+from segdata.records.parse import parse_record
+from segdata.records.proto import feature_values, parse
+from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.receipt import read_receipt
+from segdata.shards.tfrecord import read_record_at
 
 # Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
 pytestmark = pytest.mark.filterwarnings(
@@ -68,7 +68,7 @@ def object_ids(directory: Path, split: str = "train") -> dict[str, list[list[int
                 example = parse(data)
                 found[entry.key] = [
                     list(feature_values(example, feature.key))
-                    for feature in (features.OBJECT_ID, features.OBJECT_CATEGORY)
+                    for feature in (schema.OBJECT_ID, schema.OBJECT_CATEGORY)
                 ]
                 assert parse_record(data, "x").key == entry.key
     return found

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from segdata.cli import cli
-from segdata.manifest import About, read_manifest
+from segdata.shards.manifest import About, read_manifest
 
 
 def run(*arguments: object) -> Any:

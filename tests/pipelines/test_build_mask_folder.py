@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from segdata.errors import AnnotationError, BuildError
-from segdata.formats.mask_folder import MaskFolder
-from segdata.manifest import Manifest, read_manifest
+from segdata.formats.mask_folder.format import MaskFolder
+from segdata.reading.record_source import RecordSource
 from segdata.samples.mask_folder import write_mask_folder_sample
-from segdata.source import RecordSource
+from segdata.shards.manifest import Manifest, read_manifest
 
 Build = Callable[..., Manifest]
 

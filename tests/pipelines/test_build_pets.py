@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segdata.checking.verify import stray_files, verify_shard
 from segdata.errors import AnnotationError, BuildError
-from segdata.formats.pets import Pets
-from segdata.manifest import Manifest, read_manifest
+from segdata.formats.pets.format import Pets
+from segdata.reading.record_source import RecordSource
 from segdata.samples.pets import write_pets_sample
-from segdata.source import RecordSource
-from segdata.verification import stray_files, verify_shard
+from segdata.shards.manifest import Manifest, read_manifest
 
 Build = Callable[..., Manifest]
 Hashes = Callable[[Path], dict[str, str]]

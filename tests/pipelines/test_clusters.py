@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from segdata.manifest import Manifest, read_manifest
+from segdata.shards.manifest import Manifest, read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -24,8 +24,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from segdata.label_map import LabelClass, LabelMap
 from segdata.pipelines import build
-from segdata.plan import PlannedShard
-from segdata.shard_builder import BuildJob
+from segdata.building.plan import PlannedShard
+from segdata.building.shard import BuildJob
 
 shards = [
     PlannedShard(name=f"a-train.tfrecord-0000{i}-of-00002", split="train",
@@ -114,4 +114,4 @@ def test_setup_file_makes_an_sdist_that_workers_can_install(tmp_path: Path) -> N
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
     assert {"setup.py", "segdata/version.py", "pipelines/build.py"} <= names
-    assert "segdata/manifest.schema.json" in names
+    assert "segdata/shards/manifest.schema.json" in names

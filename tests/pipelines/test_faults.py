@@ -23,9 +23,9 @@ import pytest
 from killing import kill_all
 from PIL import Image
 
-from segdata.formats.coco import Coco
-from segdata.manifest import Manifest, read_manifest
-from segdata.verification import stray_files
+from segdata.checking.verify import stray_files
+from segdata.formats.coco.format import Coco
+from segdata.shards.manifest import Manifest, read_manifest
 
 Build = Callable[..., Manifest]
 Hashes = Callable[[Path], dict[str, str]]

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from killing import kill_all
 
 import segdata as segdata_package
-from segdata import build_state, files, locations
+from segdata.building import directory
 from segdata.cli import cli
 from segdata.errors import OutputError, StorageError
-from segdata.remote_path import locate
+from segdata.storage import files, operations
+from segdata.storage.paths import locate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -32,7 +33,7 @@ NUM_SHARDS = 4
 
 UPLOAD = """
 import sys
-from segdata.remote_path import locate
+from segdata.storage.paths import locate
 locate(sys.argv[1]).upload(sys.argv[2])
 """
 
@@ -145,7 +146,7 @@ def test_killed_builds_go_on_to_the_same_bytes(
     for num_receipts in (1, 3, 5):
         running = segdata(*command)
         while running.process.poll() is None:
-            if len(locations.sorted_glob(index, "*.json")) >= num_receipts:
+            if len(operations.sorted_glob(index, "*.json")) >= num_receipts:
                 break
             time.sleep(0.005)
         assert running.process.poll() is None, running.end().stderr
@@ -153,7 +154,7 @@ def test_killed_builds_go_on_to_the_same_bytes(
         assert "manifest.json" not in hdfs.names("killed/out")
         # What has a shard's name is that shard, whole.
         for name in hdfs.path("killed/out").glob("camvid-*"):
-            digest = build_state.file_sha256(name)
+            digest = directory.file_sha256(name)
             assert digest == expected[name.name]
     done = segdata(*command).end(timeout=300)
     assert done.returncode == 0, done.stderr
@@ -179,7 +180,7 @@ def test_killed_upload_leaves_what_was_there(hdfs: Any, tmp_path: Path) -> None:
         process.wait()
     assert (out / "a").read_bytes() == b"before"
     assert len(hdfs.names("torn")) == 3
-    build_state.remove_temporaries(out)
+    directory.remove_temporaries(out)
     assert hdfs.names("torn") == ["a", "index/x"]
 
 
@@ -229,7 +230,7 @@ def test_shard_that_was_changed_meanwhile_is_built_anew(
     out = hdfs.path("meddled/out")
     command = build_command(camvid, out)
     running = segdata(*command)
-    while not (found := locations.sorted_glob(out / "index", "*.json")):
+    while not (found := operations.sorted_glob(out / "index", "*.json")):
         time.sleep(0.005)
     kill_all(running)
     shard = out / found[0].stem
@@ -333,14 +334,14 @@ def test_paths_do_what_those_of_this_machine_do(hdfs: Any) -> None:
     assert (folder / "empty").read_bytes() == b""
     with pytest.raises(StorageError, match="Directory is not empty"):
         folder.rmdir()
-    state = locations.state_of(folder / "empty")
-    locations.move(folder / "empty", path)  # in place of what is there
-    assert locations.state_of(path) == state
+    state = operations.state_of(folder / "empty")
+    operations.move(folder / "empty", path)  # in place of what is there
+    assert operations.state_of(path) == state
     for call in (path.with_name("d").read_bytes, path.with_name("d").unlink):
         with pytest.raises(FileNotFoundError, match="No such object"):
             call()
-    locations.remove_tree(folder)
-    locations.remove_tree(folder)
+    operations.remove_tree(folder)
+    operations.remove_tree(folder)
     assert not folder.exists()
 
 

@@ -215,7 +215,7 @@ def test_workers_are_as_many_as_asked_for_and_end_with_the_build(
     pipe.wait_for_reader()
     lines = [command.processes()[pid] for pid in command.workers()]
     assert len(lines) == 3
-    assert all(" -P -m segdata.pipelines.worker" in line for line in lines)
+    assert all(" -P -m segdata.pipelines.local.worker" in line for line in lines)
     command.process.terminate()
     command.end(timeout=10)
     assert command.ends_all(10)

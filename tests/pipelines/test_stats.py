@@ -20,9 +20,9 @@ from pycocotools.coco import COCO
 import segdata
 from segdata.cli import cli
 from segdata.errors import CorruptionError, OptionError, OutputError
-from segdata.images import decode_rgb
-from segdata.receipt import read_receipt
-from segdata.statistics import StatsOptions, read_stats
+from segdata.images.normalize import decode_rgb
+from segdata.shards.receipt import read_receipt
+from segdata.statistics.stats_file import StatsOptions, read_stats
 
 
 def compute(out: Path, workers: int = 1, **options: Any) -> dict[str, Any]:

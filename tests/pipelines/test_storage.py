@@ -24,7 +24,7 @@ from segdata.errors import (
     SourceError,
     StorageError,
 )
-from segdata.remote_path import locate
+from segdata.storage.paths import locate
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_upload_that_is_killed_midway_leaves_what_was_there(
 ) -> None:
     store.put("midway/a", b"before")
     (tmp_path / "large").write_bytes(bytes(40 << 20))  # in parts of 16 MiB
-    program = "import sys; from segdata.remote_path import locate as l; "
+    program = "import sys; from segdata.storage.paths import locate as l; "
     program += "l(sys.argv[1]).upload(sys.argv[2])"
     command = [sys.executable, "-P", "-c", program, store.address("midway/a")]
     with store.holding("PUT /data/midway/a", after=1) as held:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata import files, update
-from segdata.build_state import NOTES_NAME, STAGING_DIR
+from segdata.building import update
+from segdata.building.directory import NOTES_NAME, STAGING_DIR
+from segdata.checking.verify import stray_files, verify_shard
 from segdata.errors import ImageError, OptionError, OutputError
-from segdata.manifest import Manifest, read_manifest
-from segdata.source import RecordSource
-from segdata.verification import stray_files, verify_shard
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import Manifest, read_manifest
+from segdata.storage import files
 
 Build = Callable[..., Manifest]
 Hashes = Callable[[Path], dict[str, str]]

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from segdata.cli import cli
 from segdata.errors import BuildError, CorruptionError, OutputError
-from segdata.manifest import Manifest, read_manifest
 from segdata.pipelines import runners
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.verify import Verified, VerifyRequest, verify
-from segdata.receipt import read_receipt
+from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.receipt import read_receipt
 
 Build = Callable[..., Manifest]
 

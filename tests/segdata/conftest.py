@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from segdata import compiled, output
+from segdata.building import output
+from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.shard import BuildJob, build_shard
 from segdata.formats.base import Format
-from segdata.formats.camvid import CamVid
-from segdata.manifest import Manifest
-from segdata.plan import BuildOptions, make_plan
-from segdata.shard_builder import BuildJob, build_shard
+from segdata.formats.camvid.format import CamVid
+from segdata.masks import compiled
+from segdata.shards.manifest import Manifest
 
 
 def _build_plainly(

@@ -60,8 +60,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def trained(camvid_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a tiny model: two epochs, void left out."""
-    from segdata.trainers.train import train
-    from segdata.trainers.train_options import TrainOptions
+    from segdata.trainers.run.options import TrainOptions
+    from segdata.trainers.run.train import train
 
     run = tmp_path_factory.mktemp("trained") / "run"
     options = TrainOptions(

@@ -16,11 +16,11 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from segdata.exports.coco_ids import CocoIds
-from segdata.exports.coco_rows import category_ids, object_rows
-from segdata.record import Record
-from segdata.trainers.dataset import ObjectClasses
+from segdata.exports.coco.ids import CocoIds
+from segdata.exports.coco.rows import category_ids, object_rows
+from segdata.records.record import Record
 from segdata.trainers.instances.detector import Found
+from segdata.trainers.run.data import ObjectClasses
 
 Row = dict[str, Any]
 NAMES = (

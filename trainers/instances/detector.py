@@ -10,15 +10,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.geometry import choose_geometry
-from segdata.preprocessing import move_image
-from segdata.reading_options import Augmentation, Resize
+from segdata.reading.options import Augmentation, Resize
+from segdata.streams.geometry import choose_geometry
+from segdata.streams.resample import move_image
 from segdata.trainers.models import build_model
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.pasting import paste_mask
-from segdata.trainers.placement import Placement
-from segdata.trainers.predictor import WhichWeights, load_weights, weights_file
-from segdata.trainers.run_directory import Run, RunDirectory
+from segdata.trainers.run.directory import Run, RunDirectory
+from segdata.trainers.run.placement import Placement
+from segdata.trainers.semantic.predictor import WhichWeights, load_weights, weights_file
 
 UInt8Array = NDArray[np.uint8]
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from segdata.exports.coco_ids import CocoIds
+from segdata.exports.coco.ids import CocoIds
 from segdata.progress import display
-from segdata.source import RecordSource
-from segdata.trainers.dataset import ObjectClasses
-from segdata.trainers.evaluate import EvaluateOptions, batches, open_split
+from segdata.reading.record_source import RecordSource
 from segdata.trainers.instances.average_precision import GroundTruth, Row, result_rows
 from segdata.trainers.instances.detector import Detector, load_detector
-from segdata.trainers.run_directory import RunDirectory
+from segdata.trainers.run.data import ObjectClasses
+from segdata.trainers.run.directory import RunDirectory
+from segdata.trainers.semantic.evaluate import EvaluateOptions, batches, open_split
 
 
 def evaluate_instances(

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.draw import INK, PAPER, DrawnObject, draw_objects, text_strip
-from segdata.record import Record
-from segdata.record_picture import picture_of
-from segdata.trainers.dataset import ObjectClasses
+from segdata.drawing.draw import INK, PAPER, DrawnObject, draw_objects, text_strip
+from segdata.drawing.records import picture_of
+from segdata.records.record import Record
 from segdata.trainers.instances.detector import Found
+from segdata.trainers.run.data import ObjectClasses
 
 UInt8Array = NDArray[np.uint8]
 MIN_SCORE, MAX_BOXES = 0.1, 50

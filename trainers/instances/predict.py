@@ -8,16 +8,21 @@ from pathlib import Path
 import orjson
 from PIL import Image
 
-from segdata import files
 from segdata.errors import OptionError, OutputError
-from segdata.exports.coco_ids import CocoIds
+from segdata.exports.coco.ids import CocoIds
 from segdata.progress import display
-from segdata.trainers.evaluate import open_split
+from segdata.storage import files
 from segdata.trainers.instances.average_precision import Row, result_rows
 from segdata.trainers.instances.detector import load_detector
 from segdata.trainers.instances.pictures import MAX_BOXES, MIN_SCORE, draw_found
-from segdata.trainers.predict import Given, PredictOptions, batched, given_images
-from segdata.trainers.run_directory import Run, RunDirectory
+from segdata.trainers.run.directory import Run, RunDirectory
+from segdata.trainers.semantic.evaluate import open_split
+from segdata.trainers.semantic.predict import (
+    Given,
+    PredictOptions,
+    batched,
+    given_images,
+)
 
 RESULTS_NAME = "results.json"
 
@@ -43,7 +48,7 @@ def predict_instances(
       Number of images, and of objects found.
 
     Raises:
-      OptionError: As `segdata.trainers.predict.predict`, or if the run labels pixels.
+      OptionError: As `segdata.trainers.semantic.predict.predict`, or if the run labels pixels.
       ImageError: If an image cannot be read; those before it have been drawn.
       OutputError: If there is no trained run, or the output cannot be written.
     """

@@ -8,20 +8,20 @@ from typing import Any
 import keras
 from PIL import Image
 
-from segdata.reader import read_instances
-from segdata.reading_options import InstanceOptions
-from segdata.record import Record
-from segdata.source import RecordSource
-from segdata.trainers.callbacks import Pictures
-from segdata.trainers.dataset import ObjectClasses, TrainingData
+from segdata.reading.options import InstanceOptions
+from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record
+from segdata.streams.reader import read_instances
 from segdata.trainers.instances.detector import RESIZE, Detector
 from segdata.trainers.instances.evaluate import score
 from segdata.trainers.instances.pictures import detections_sheet
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
-from segdata.trainers.placement import Placement
-from segdata.trainers.schedule import build_optimizer
-from segdata.trainers.stream import known_length
-from segdata.trainers.train_options import TrainOptions
+from segdata.trainers.run.callbacks import Pictures
+from segdata.trainers.run.data import ObjectClasses, TrainingData
+from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.placement import Placement
+from segdata.trainers.run.schedule import build_optimizer
+from segdata.trainers.semantic.stream import known_length
 
 MASK_SIZE = 112
 """Height and width of the true masks that the model crops its targets from."""
@@ -95,7 +95,7 @@ def training_stream(
       start_step: Number of the first batch, where a run is resumed.
 
     Returns:
-      A `tf.data.Dataset` of dicts, see `segdata.instances.read_objects`.
+      A `tf.data.Dataset` of dicts, see `segdata.streams.objects.read_objects`.
     """
     return read_instances(
         data.directory,

@@ -17,8 +17,8 @@ from typing import Any
 
 import keras
 
-from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import Tensor, conv_block, dropout, logits, upsample
+from segdata.trainers.models.encoders import build_encoder
+from segdata.trainers.models.layers import Tensor, conv_block, dropout, logits, upsample
 from segdata.trainers.models.options import ModelOptions
 
 FC_WIDTH = 4096

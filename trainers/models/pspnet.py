@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 
-from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import (
+from segdata.trainers.models.encoders import build_encoder
+from segdata.trainers.models.layers import (
     Resample,
     Tensor,
     conv_block,

@@ -19,8 +19,14 @@ from typing import Any
 
 import keras
 
-from segdata.trainers.encoders import Encoder, build_encoder
-from segdata.trainers.layers import Tensor, Unpooling, conv_block, logits, upsample
+from segdata.trainers.models.encoders import Encoder, build_encoder
+from segdata.trainers.models.layers import (
+    Tensor,
+    Unpooling,
+    conv_block,
+    logits,
+    upsample,
+)
 from segdata.trainers.models.options import ModelOptions
 
 _STAGES = ((16, 3, 512), (8, 3, 512), (4, 3, 256), (2, 2, 128), (1, 2, 64))

@@ -20,8 +20,8 @@ from typing import Any
 import keras
 
 from segdata.errors import OptionError
-from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import Tensor, conv_block, crop_to, dropout, logits
+from segdata.trainers.models.encoders import build_encoder
+from segdata.trainers.models.layers import Tensor, conv_block, crop_to, dropout, logits
 from segdata.trainers.models.options import ModelOptions
 
 _DEPTH = 4  # halvings of the paper's

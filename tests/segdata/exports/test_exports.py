@@ -14,10 +14,10 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 import segdata
-from segdata import rle
 from segdata.errors import AnnotationError, OptionError, OutputError
 from segdata.exports import EXPORTS, export_class
 from segdata.exports.base import common_folder, new_folder, write_once
+from segdata.masks import rle
 from segdata.samples.coco import write_coco_sample
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from real_coco import write_real_panoptic
 
 import segdata
-from segdata import rle
 from segdata.errors import OptionError
+from segdata.masks import rle
 from segdata.samples.coco import write_coco_sample
 
 # Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.

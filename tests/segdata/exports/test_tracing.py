@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from segdata import rle
 from segdata.errors import MissingDependencyError
-from segdata.exports.coco_masks import compressed_rles
 from segdata.exports.tracing import exact_polygons, trace
 from segdata.exports.yolo import join_rings
+from segdata.masks import rle
+from segdata.masks.coco_export import compressed_rles
 
 MASKS = arrays(
     np.uint8,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from segdata.annotations import record_key, validate_annotation
+from segdata.building.plan import BuildOptions, make_plan
 from segdata.commands.sample import SAMPLES
 from segdata.errors import OptionError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.label_map import LabelMap
-from segdata.plan import BuildOptions, make_plan
 
 
 @pytest.fixture(scope="module", params=FORMATS)

@@ -23,8 +23,8 @@ from segdata.annotations import record_key
 from segdata.commands.sample import SAMPLES
 from segdata.errors import RecordError, SegdataError
 from segdata.formats import FORMATS, format_class
-from segdata.manifest import Manifest
-from segdata.source import RecordSource
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = (ROOT / "docs/formats.md").read_text("utf-8")

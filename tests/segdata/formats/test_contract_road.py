@@ -19,14 +19,14 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segdata.annotations import record_key
+from segdata.checking.verify import stray_files, verify_shard
 from segdata.commands.sample import SAMPLES
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
-from segdata.manifest import Manifest, read_manifest
-from segdata.record import Record, RecordObject
-from segdata.source import RecordSource
-from segdata.verification import stray_files, verify_shard
+from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record, RecordObject
+from segdata.shards.manifest import Manifest, read_manifest
 
 # Raised by NumPy 2 inside pycocotools' own `decode`, which segdata does not call.
 pytestmark = pytest.mark.filterwarnings(

@@ -16,8 +16,8 @@ import segdata
 from segdata.cli import cli
 from segdata.report.charts import bits_chart, size_chart
 from segdata.report.page import render_report
+from segdata.report.pictures import MAX_SAMPLES, choose_samples
 from segdata.report.remarks import find_remarks
-from segdata.report.samples import MAX_SAMPLES, choose_samples
 from segdata.samples.coco import write_coco_sample
 
 _VOID = {"meta", "link", "img", "line", "rect"}

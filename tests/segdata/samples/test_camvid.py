@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from segdata.commands.sample import sample
-from segdata.formats.camvid import CamVid
+from segdata.formats.camvid.format import CamVid
 from segdata.samples.camvid import write_camvid_sample
 
 LINE = re.compile(r"(/\S+/train)/(\w+\.png) (/\S+/trainannot)/(\w+\.png)")

@@ -15,8 +15,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from segdata.commands.sample import sample
-from segdata.example import encode_record
-from segdata.formats.coco import Coco
+from segdata.formats.coco.format import Coco
+from segdata.records.encode import encode_record
 from segdata.samples.coco import write_coco_sample
 from segdata.samples.mask_outline import trace_outline
 from segdata.samples.shape_scene import Feature, draw_shape_scene

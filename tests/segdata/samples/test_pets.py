@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.example import encode_record
-from segdata.formats.pets import Pets
+from segdata.formats.pets.format import Pets
+from segdata.records.encode import encode_record
 from segdata.samples.pet_scene import draw_pet_scene, make_trimap
 from segdata.samples.pet_shapes import BREEDS
 from segdata.samples.pets import write_pets_sample

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segdata.formats import camvid_classes
+from segdata.formats.camvid import classes as camvid_classes
 from segdata.samples.street import draw_street_scene
 
 SIZES = [(90, 120), (360, 480)]

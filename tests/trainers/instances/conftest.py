@@ -14,7 +14,7 @@ from segdata.samples.coco import write_coco_sample
 
 @pytest.fixture(scope="session")
 def drawn_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from segdata.formats.coco import Coco
+    from segdata.formats.coco.format import Coco
     from segdata.pipelines.build import BuildRequest, build
 
     folder = tmp_path_factory.mktemp("drawn")

@@ -12,10 +12,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from segdata.exports.coco_ids import CocoIds
-from segdata.exports.coco_rows import category_ids, object_rows
-from segdata.source import RecordSource
-from segdata.trainers.dataset import ObjectClasses
+from segdata.exports.coco.ids import CocoIds
+from segdata.exports.coco.rows import category_ids, object_rows
+from segdata.reading.record_source import RecordSource
 from segdata.trainers.instances.average_precision import (
     NAMES,
     GroundTruth,
@@ -23,6 +22,7 @@ from segdata.trainers.instances.average_precision import (
     table,
 )
 from segdata.trainers.instances.detector import Found
+from segdata.trainers.run.data import ObjectClasses
 
 Row = dict[str, Any]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.trainers.dataset import ObjectClasses
 from segdata.trainers.instances.detector import Detector, Found
 from segdata.trainers.instances.pictures import draw_found
+from segdata.trainers.run.data import ObjectClasses
 
 SIZE = (64, 96)
 

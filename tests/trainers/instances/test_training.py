@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from PIL import Image
 from training_runs import assert_same_state, kill_after_an_epoch, rows_of, start
 
+from segdata.commands.evaluate import evaluate as evaluate_command
+from segdata.commands.predict import predict as predict_command
 from segdata.errors import OptionError
-from segdata.trainers.dataset import open_data
-from segdata.trainers.evaluate_command import evaluate as evaluate_command
 from segdata.trainers.instances.training import training_stream, validation_stream
-from segdata.trainers.placement import Placement, place
-from segdata.trainers.predict_command import predict as predict_command
-from segdata.trainers.train_options import TrainOptions
+from segdata.trainers.run.data import open_data
+from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.placement import Placement, place
 
 
 def options(data: Path, **changes: Any) -> TrainOptions:
@@ -77,7 +77,7 @@ def test_objects_beyond_the_slots_are_told_of(
     assert open_data(options(drawn_coco)).max_objects == 100
     assert "`segdata stats" in caplog.text
     stats = {"splits": {"train": {"record_objects": {"max": 7}}}}
-    monkeypatch.setattr("segdata.trainers.dataset.read_stats", lambda _: stats)
+    monkeypatch.setattr("segdata.trainers.run.data.read_stats", lambda _: stats)
     assert open_data(options(drawn_coco)).max_objects == 7
     assert "not learnt" not in caplog.text
     assert open_data(options(drawn_coco, max_objects=5)).max_objects == 5

@@ -18,9 +18,9 @@ import pytest
 from trained_models import SIZE, calibrate, patch_images, patch_labels
 
 from segdata.errors import OptionError
-from segdata.trainers.encoders import ENCODERS
-from segdata.trainers.losses import SegmentationLoss
 from segdata.trainers.models import MODELS, ModelOptions, build_model, inference_model
+from segdata.trainers.models.encoders import ENCODERS
+from segdata.trainers.semantic.losses import SegmentationLoss
 
 CLASSES = 5
 # VGG-16's fc6 alone has 100 million weights at its own width.
@@ -242,7 +242,7 @@ JAX_OUTPUTS = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from segdata.trainers.losses import SegmentationLoss
+from segdata.trainers.semantic.losses import SegmentationLoss
 from segdata.trainers.models import ModelOptions, build_model, inference_model
 import keras
 folder = Path(sys.argv[1])

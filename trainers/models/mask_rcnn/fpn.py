@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from segdata.trainers.encoders import build_encoder
-from segdata.trainers.layers import upsample
+from segdata.trainers.models.encoders import build_encoder
+from segdata.trainers.models.layers import upsample
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.options import ModelOptions
 

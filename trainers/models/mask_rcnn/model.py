@@ -30,7 +30,7 @@ Other keys are left alone, so that a step needs no preparation:
 - `masks` `[b, d, 28, 28] float32`, probabilities over the box: `pasting.paste_masks`
   brings them to an image.
 
-Canvas to stored image: `(y - offset) / scale` (see `segdata.reader`).
+Canvas to stored image: `(y - offset) / scale` (see `segdata.streams.reader`).
 """
 
 from __future__ import annotations
@@ -57,11 +57,7 @@ from segdata.trainers.models.mask_rcnn.mask_targets import mask_targets
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.roi_align import roi_align
 from segdata.trainers.models.mask_rcnn.rois import sample_rois
-from segdata.trainers.models.mask_rcnn.rpn import (
-    apply_head,
-    build_rpn_head,
-    propose,
-)
+from segdata.trainers.models.mask_rcnn.rpn import apply_head, build_rpn_head, propose
 from segdata.trainers.models.mask_rcnn.sampling import noise
 from segdata.trainers.models.mask_rcnn.truth import KEYS, Truth
 

@@ -1,0 +1,220 @@
+"""What an output directory holds: another's files, a finished build, or half of one.
+
+Only what segdata wrote is ever removed, and only files whose names its own records
+give: a directory may hold a user's files beside ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+import orjson
+
+from segdata.building import shard as shard_builder
+from segdata.building.plan import PlannedShard
+from segdata.building.shard import WORK_DIR
+from segdata.errors import CorruptionError, SegdataError
+from segdata.shards import manifest
+from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, STATS_NAME
+from segdata.shards.receipt import (
+    INDEX_DIR,
+    ShardReceipt,
+    dali_index_path,
+    read_receipt,
+    receipt_path,
+)
+from segdata.shards.sidecars import SIDECAR_NAMES
+from segdata.shards.tfrecord import is_shard_name
+from segdata.storage import files, operations
+from segdata.storage.operations import sorted_glob
+from segdata.storage.paths import Location, RemotePath
+from segdata.storage.temporary import TEMPORARY_PREFIX, is_temporary
+
+SIDE_FILES = (STATS_NAME, REJECTS_NAME, *SIDECAR_NAMES)
+"""Files of a build beside its shards and manifest."""
+STAGING_DIR = ".segdata-update"
+"""Folder in a finished build where an update is built."""
+NOTES_NAME = ".sources.json"
+"""Cache in `INDEX_DIR`: the states of source files and shards, for updates."""
+_SETTINGS_NAME = "build.json"
+_MARK = "segdata_build"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a directory that is not empty turned out to hold."""
+
+    is_finished: bool
+    """A manifest of ours is there."""
+    settings: str | None
+    """Settings of the unfinished build in it; None if there is none, empty if it ended
+    before it wrote them."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether nothing in it says that it is ours."""
+        return not self.is_finished and self.settings is None
+
+
+def recognize(out: Location) -> Found:
+    """Tells what a directory holds, by what only segdata writes."""
+    is_finished = _has_manifest(out) or _has_manifest(out / STAGING_DIR)
+    return Found(is_finished=is_finished, settings=_read_settings(out))
+
+
+def write_settings(out: Location, settings: str) -> None:
+    """Marks the directory as an unfinished build of these settings."""
+    state = orjson.dumps({_MARK: settings})
+    files.write_atomic(out / WORK_DIR / _SETTINGS_NAME, state)
+
+
+def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
+    """Hands a shard's plan to its worker; what was there of the shard stops to count.
+
+    The receipt goes first: it must not vouch for source files of another state. So does
+    the note of what is stored: it is written before the receipt.
+    """
+    receipt_path(out, shard.name).unlink(missing_ok=True)
+    if isinstance(out, RemotePath):
+        shard_builder.stored_path(out, shard.name).unlink(missing_ok=True)
+    plan = shard_builder.plan_path(out, shard.name)
+    files.write_atomic(plan, lines, durable=False)
+    state = shard.state_sha256.encode()
+    files.write_atomic(_state_path(out, shard.name), state, durable=False)
+
+
+def is_done(out: Location, shard: PlannedShard) -> bool:
+    """Whether an earlier attempt left this shard whole and current."""
+    try:
+        receipt = read_receipt(out, shard.name)
+        index = dali_index_path(out, shard.name).read_bytes()
+        state = _state_path(out, shard.name).read_text()
+        if (
+            receipt.plan_sha256 != shard.plan_sha256
+            or state != shard.state_sha256
+            or index != receipt.dali_index()
+        ):
+            return False
+        if (out / shard.name).stat().st_size != receipt.num_bytes:
+            return False
+        return (
+            _is_stored(out, receipt) or file_sha256(out / shard.name) == receipt.sha256
+        )
+    except (CorruptionError, OSError, ValueError):
+        return False
+
+
+def file_sha256(path: Location) -> str:
+    """Hex SHA-256 of a file.
+
+    Raises:
+      OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_stored(out: Location, receipt: ShardReceipt) -> bool:
+    """Whether the store still has the very object that a worker put there.
+
+    Spares reading it back over the network.
+    """
+    if not isinstance(out, RemotePath):
+        return False
+    noted = shard_builder.stored_path(out, receipt.name)
+    try:
+        found = orjson.loads(noted.read_bytes())
+    except FileNotFoundError:
+        return False
+    state = (out / receipt.name).stat().state
+    return bool(state) and found == [receipt.sha256, state]
+
+
+def remove_other_shards(out: Location, names: set[str]) -> None:
+    """Removes shards of an earlier plan that are not in this one."""
+    others = _shard_names(out) - names
+    operations.each(out, lambda name: _remove_shard(out, name), others)
+
+
+def remove_temporaries(out: Location) -> None:
+    """Removes what interrupted attempts left half-written."""
+    if isinstance(out, RemotePath) and not out.is_file_system:
+        return  # what is half-written appears nowhere
+    for folder in (out, out / INDEX_DIR, out / WORK_DIR):
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            if is_temporary(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def clear(out: Location) -> None:
+    """Removes a build of ours, the manifest first, and nothing else."""
+    names = _shard_names(out)
+    # Not left alone: a finished update would be moved into what is going away.
+    (out / STAGING_DIR / MANIFEST_NAME).unlink(missing_ok=True)
+    for name in (MANIFEST_NAME, *SIDE_FILES, f"{INDEX_DIR}/{NOTES_NAME}"):
+        (out / name).unlink(missing_ok=True)
+    operations.each(out, lambda name: _remove_shard(out, name), names)
+    for folder in (WORK_DIR, STAGING_DIR):
+        operations.remove_tree(out / folder, ignore_errors=True)
+    with suppress(OSError):  # kept where a user put something into it
+        (out / INDEX_DIR).rmdir()
+
+
+def _has_manifest(out: Location) -> bool:
+    """Whether there is a manifest of ours, even a damaged one."""
+    path = out / MANIFEST_NAME
+    try:
+        data = orjson.loads(path.read_bytes())
+    except OSError:
+        return False
+    except ValueError:
+        return bool(_shard_names(out))
+    return isinstance(data, dict) and {"manifest_version", "fingerprint"} <= data.keys()
+
+
+def _read_settings(out: Location) -> str | None:
+    if not (out / WORK_DIR).is_dir():
+        return None
+    try:
+        state = orjson.loads((out / WORK_DIR / _SETTINGS_NAME).read_bytes())
+        return str(state[_MARK])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # killed while starting: ours, but nothing to continue
+
+
+def _shard_names(out: Location) -> set[str]:
+    """Shards that this directory's plans, receipts and manifest name."""
+    names = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
+    for name in operations.each(
+        out, lambda path: _told_name(out, path), sorted_glob(out / INDEX_DIR, "*.json")
+    ):
+        names.add(name)
+    with suppress(SegdataError):
+        splits = manifest.read_manifest(out).splits.values()
+        names |= {shard.name for split in splits for shard in split.shards}
+    # A damaged record must not lead us to files that are no shards.
+    return {name for name in names if is_shard_name(name)}
+
+
+def _told_name(out: Location, receipt: Location) -> str:
+    with suppress(CorruptionError):
+        return read_receipt(out, receipt.stem).name
+    return ""
+
+
+def _remove_shard(out: Location, name: str) -> None:
+    for path in (
+        receipt_path(out, name),
+        dali_index_path(out, name),
+        out / name,
+        shard_builder.plan_path(out, name),
+        _state_path(out, name),
+        shard_builder.stored_path(out, name),
+    ):
+        path.unlink(missing_ok=True)
+
+
+def _state_path(out: Location, shard: str) -> Location:
+    return out / WORK_DIR / f"{shard}.state"

@@ -1,0 +1,249 @@
+"""Updating a finished build: only the shards that changed are written anew.
+
+They are built in a folder of their own inside the output, `.segdata-update/`, as a
+build that can be interrupted and continued like any other; the finished build stays
+whole and readable beside it. When they are all there, with the new manifest, they are
+moved in: the old manifest goes first, the new one comes last. A move that was
+interrupted is completed by the next `segdata build` into the directory.
+
+Which shards changed is told by their plan and by the hash of their source files, both
+in the receipts. So that unchanged files need not be read, the states of source files
+and shards are noted in `index/.sources.json`. It is no part of the build: it differs
+from run to run, and without it the source files are hashed.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import orjson
+
+from segdata.building import directory
+from segdata.building.directory import NOTES_NAME, STAGING_DIR
+from segdata.building.plan import Plan, PlannedShard, parse_plan_line
+from segdata.building.sources import source_digest
+from segdata.errors import CorruptionError, OutputError
+from segdata.progress import display
+from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
+from segdata.shards.receipt import (
+    INDEX_DIR,
+    ShardReceipt,
+    dali_index_path,
+    read_receipt,
+)
+from segdata.shards.sidecars import sidecar_files
+from segdata.storage import files, operations
+from segdata.storage.operations import sorted_glob
+from segdata.storage.paths import Location
+
+logger = logging.getLogger(__name__)
+
+
+def outdated(
+    out: Location, plan: Plan, settings: str, source: Location
+) -> tuple[PlannedShard, ...]:
+    """Finds the shards that a finished build lacks or has from another source.
+
+    Args:
+      out: A finished build.
+      plan: What a build from scratch would write.
+      settings: From `output.settings_fingerprint`.
+      source: Folder of the source files.
+
+    Returns:
+      The shards to be written, in the order of the plan.
+    """
+    try:
+        old = read_manifest(out)
+    except CorruptionError as error:
+        logger.info("every shard is written anew: %s", error)
+        return plan.shards
+    if old.settings_sha256 != settings:
+        logger.info("every shard is written anew: options, classes or versions differ")
+        return plan.shards
+    _tell_new_numbers(old, plan)
+    noted = _read_notes(out)
+    doubtful = []
+    current = set()
+    receipts = operations.each(out, lambda shard: _receipt_of(out, shard), plan.shards)
+    found = [s for s, r in zip(plan.shards, receipts, strict=True) if r is not None]
+    notes = operations.each(out, lambda shard: _note(out, shard), found)
+    is_noted = {
+        s.name: n == noted.get(s.name) for s, n in zip(found, notes, strict=True)
+    }
+    for shard, receipt in zip(plan.shards, receipts, strict=True):
+        if receipt is None:
+            continue
+        if is_noted[shard.name]:
+            current.add(shard.name)
+        else:
+            doubtful.append((shard, receipt))
+    current |= set(_unchanged(out, plan, source, doubtful))
+    return tuple(shard for shard in plan.shards if shard.name not in current)
+
+
+def staging_folder(out: Location, settings: str) -> Location:
+    """Where an update is built; what is left there of one of other settings goes.
+
+    Raises:
+      OutputError: If it cannot be removed.
+    """
+    staging = out / STAGING_DIR
+    if staging.exists() and directory.recognize(staging).settings != settings:
+        try:
+            operations.remove_tree(staging)
+        except OSError as error:
+            raise OutputError(
+                f"cannot remove {staging}: {error.strerror}.", reason="unwritable"
+            ) from error
+    return staging
+
+
+def note_sources(out: Location, plan: Plan) -> None:
+    """Notes the states of source files and shards for the next update."""
+    noted = operations.each(out, lambda shard: _note(out, shard), plan.shards)
+    notes = {shard.name: note for shard, note in zip(plan.shards, noted, strict=True)}
+    with suppress(OutputError):  # the build is complete without it
+        files.write_atomic(_notes_path(out), orjson.dumps(notes), durable=False)
+
+
+def complete(out: Location) -> None:
+    """Moves the shards of a finished update in, where there is one.
+
+    Can be called again after it was interrupted at any point.
+
+    Raises:
+      OutputError: If the output cannot be written.
+    """
+    staging = out / STAGING_DIR
+    if not (staging / MANIFEST_NAME).exists():
+        return
+    if _changes_nothing(out, staging):
+        operations.remove_tree(staging, ignore_errors=True)
+        return
+    new = read_manifest(staging)
+    names = {shard.name for split in new.splits.values() for shard in split.shards}
+    try:
+        (out / MANIFEST_NAME).unlink(missing_ok=True)
+        files.sync_folder(out)  # it must be gone before anything else changes
+        directory.remove_other_shards(out, names)
+        for folder, paths in _to_move(staging):
+            operations.each(out, functools.partial(_move_into, out / folder), paths)
+        beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
+        for name in set(directory.SIDE_FILES) - beside:
+            (out / name).unlink(missing_ok=True)
+        operations.move(staging / MANIFEST_NAME, out / MANIFEST_NAME)
+        files.sync_folder(out)
+        operations.remove_tree(staging)
+    except OSError as error:
+        raise OutputError(
+            f"cannot update {out}: {error.strerror}. Check the permissions, then run "
+            "the same command again.",
+            reason="unwritable",
+        ) from error
+
+
+def _changes_nothing(out: Location, staging: Location) -> bool:
+    """Whether a finished update wrote no shard and the manifest that is there."""
+    with suppress(OSError):
+        old, new = ((f / MANIFEST_NAME).read_bytes() for f in (out, staging))
+        return old == new and not any(staging.glob("*.tfrecord-*"))
+    return False
+
+
+def _move_into(folder: Location, path: Location) -> None:
+    operations.move(path, folder / path.name)
+
+
+def _to_move(staging: Location) -> Iterator[tuple[str, list[Location]]]:
+    """Folder, and files in it: all of an update but the manifest, receipts last."""
+    for folder, pattern in ((".", "*"), (INDEX_DIR, "*.idx"), (INDEX_DIR, "*.json")):
+        paths = sorted_glob(staging / folder, pattern)
+        yield folder, [p for p in paths if p.is_file() and p.name != MANIFEST_NAME]
+
+
+def _tell_new_numbers(old: Manifest, plan: Plan) -> None:
+    """Says why a whole split is written anew: its shards are named by their number."""
+    for split, summary in old.splits.items():
+        count = sum(shard.split == split for shard in plan.shards)
+        if count and count != len(summary.shards):
+            logger.info(
+                "every shard of %s is written anew: there are %d now, not %d",
+                split,
+                count,
+                len(summary.shards),
+            )
+
+
+def _receipt_of(out: Location, shard: PlannedShard) -> ShardReceipt | None:
+    """The receipt of a shard that has the plan and size it should have."""
+    try:
+        receipt = read_receipt(out, shard.name)
+        index = dali_index_path(out, shard.name).read_bytes()
+        size = (out / shard.name).stat().st_size
+    except (CorruptionError, OSError):
+        return None
+    is_planned = receipt.plan_sha256 == shard.plan_sha256
+    is_whole = size == receipt.num_bytes and index == receipt.dali_index()
+    return receipt if is_planned and is_whole else None
+
+
+def _unchanged(
+    out: Location,
+    plan: Plan,
+    source: Location,
+    doubtful: list[tuple[PlannedShard, ShardReceipt]],
+) -> Iterator[str]:
+    """Names of those shards whose bytes and source files are what they were."""
+    if not doubtful:
+        return
+    num_records = sum(shard.num_records for shard, _ in doubtful)
+    # Threads will do: reading and hashing let go of the interpreter.
+    with (
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        display(num_records, "comparing") as advance,
+    ):
+        answers = pool.map(
+            lambda item: _is_unchanged(out, plan.lines[item[0].name], source, item[1]),
+            doubtful,
+        )
+        for (shard, _), is_unchanged in zip(doubtful, answers, strict=True):
+            advance(shard.num_records)
+            if is_unchanged:
+                yield shard.name
+
+
+def _is_unchanged(
+    out: Location, lines: bytes, source: Location, receipt: ShardReceipt
+) -> bool:
+    folder = files.SourceFolder(source)
+    known = receipt.sources()
+    for line in lines.splitlines():
+        planned = parse_plan_line(line)
+        _, digest = source_digest(line, planned.data, folder)
+        folder.forget()
+        if known.get(planned.data["key"]) != digest:
+            return False
+    return directory.file_sha256(out / receipt.name) == receipt.sha256
+
+
+def _note(out: Location, shard: PlannedShard) -> list[int | str]:
+    """The state of a shard and of its source files."""
+    return [*operations.state_of(out / shard.name), shard.state_sha256]
+
+
+def _read_notes(out: Location) -> dict[str, list[int | str]]:
+    try:
+        notes = orjson.loads(_notes_path(out).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def _notes_path(out: Location) -> Location:
+    return out / INDEX_DIR / NOTES_NAME

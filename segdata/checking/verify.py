@@ -1,0 +1,197 @@
+"""Re-reading a finished build: every byte, CRC, hash, image and mask.
+
+Nothing is trusted but the manifest: shards are hashed and read record by record, each
+record is parsed, its image decoded to the last pixel and its masks checked. A problem
+names file and record, and the search goes on after it where it can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from segdata.errors import CorruptionError, SegdataError
+from segdata.label_map import LabelMap
+from segdata.masks import rle
+from segdata.records.parse import parse_record
+from segdata.records.record import Record
+from segdata.shards.manifest import Manifest, ShardSummary
+from segdata.shards.receipt import (
+    IndexEntry,
+    ShardReceipt,
+    dali_index_path,
+    read_receipt,
+    receipt_path,
+)
+from segdata.shards.tfrecord import read_record_at, read_size_at
+from segdata.storage.paths import Location
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something that is not as the manifest says."""
+
+    shard: str
+    """File name."""
+    message: str
+    """One line that names the record where there is one."""
+
+
+def verify_shard(
+    directory: Location,
+    shard: ShardSummary,
+    label_map: LabelMap,
+    on_record: Callable[[int], None],
+    *,
+    is_fast: bool = False,
+) -> Iterator[Problem]:
+    """Checks one shard against the manifest, its receipt and itself.
+
+    Args:
+      directory: The finished build.
+      shard: The shard as the manifest lists it.
+      label_map: The dataset's classes.
+      on_record: Called with the number of records checked since the last call.
+      is_fast: Look only at file size, receipt, index and the CRC of each record's
+        length: finds what is missing, cut off or mixed up, but no flipped bit.
+
+    Yields:
+      Every problem found, in file order.
+    """
+    try:
+        receipt = read_receipt(directory, shard.name)
+    except CorruptionError as error:
+        yield Problem(shard=shard.name, message=str(error))
+        on_record(shard.num_records)
+        return
+    for message in _check_file(directory, shard, receipt, is_fast=is_fast):
+        yield Problem(shard=shard.name, message=message)
+    path = directory / shard.name
+    if path.is_file():
+
+        def check(file: IO[bytes], index: int, entry: IndexEntry) -> None:
+            if is_fast:
+                _check_size(read_size_at(file, entry.offset, path, index), entry)
+                return
+            data = read_record_at(file, entry.offset, path, index)
+            record = parse_record(data, f"{path.name}: record {index}")
+            _check_record(record, entry, label_map)
+
+        for message in _check_records(path, receipt, check, on_record):
+            yield Problem(shard=shard.name, message=message)
+
+
+def stray_files(directory: Location, manifest: Manifest) -> list[str]:
+    """Files that look like shards of this dataset but are not in its manifest.
+
+    A reader that globs for shards would read them.
+    """
+    known = {s.name for split in manifest.splits.values() for s in split.shards}
+    found = {path.name for path in directory.glob(f"{manifest.name}-*.tfrecord-*")}
+    return sorted(found - known)
+
+
+def _check_file(
+    directory: Location, shard: ShardSummary, receipt: ShardReceipt, *, is_fast: bool
+) -> Iterator[str]:
+    text = receipt_path(directory, shard.name).read_bytes()
+    if hashlib.sha256(text).hexdigest() != shard.receipt_sha256:
+        yield f"{shard.name}: its receipt in index/ is not the manifest's"
+    path = directory / shard.name
+    try:
+        with path.open("rb") as file:
+            num_bytes = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            digest = shard.sha256
+            if not is_fast:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        yield f"{shard.name}: cannot be read: {error.strerror}"
+        return
+    if num_bytes != shard.num_bytes:
+        yield f"{shard.name}: expected {shard.num_bytes} bytes, got {num_bytes}"
+    elif digest != shard.sha256:
+        yield f"{shard.name}: expected sha256 {shard.sha256}, got {digest}"
+    index = dali_index_path(directory, shard.name)
+    if not index.is_file() or index.read_bytes() != receipt.dali_index():
+        yield f"{shard.name}: index/{index.name} does not point to its records"
+
+
+def _check_records(
+    path: Location,
+    receipt: ShardReceipt,
+    check: Callable[[IO[bytes], int, IndexEntry], None],
+    on_record: Callable[[int], None],
+) -> Iterator[str]:
+    """Reads every record at the place its receipt names.
+
+    So one damaged record does not hide the others.
+    """
+    end = 0
+    with path.open("rb") as file:
+        for index, entry in enumerate(receipt.records):
+            try:
+                check(file, index, entry)
+            except (SegdataError, OSError) as error:
+                what = _without_name(error, path, index)
+                yield f"{_named(path, index, entry)}: {what}"
+            end = entry.offset + entry.size
+            on_record(1)
+        file.seek(0, 2)
+        if file.tell() > end:
+            yield f"{path.name}: {file.tell() - end} bytes follow the last record"
+
+
+def _named(path: Location, index: int, entry: IndexEntry) -> str:
+    return f"{path.name}: record {index} ({entry.key!r})"
+
+
+def _without_name(error: Exception, path: Location, index: int) -> str:
+    text = str(error).removeprefix(f"{path.name}: record {index} ")
+    return text.removeprefix("is ").rstrip(".")
+
+
+def _check_size(size: int, entry: IndexEntry) -> None:
+    if size != entry.size:
+        raise CorruptionError(f"expected {entry.size} bytes with its frame, got {size}")
+
+
+def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> None:
+    if record.key != entry.key:
+        raise CorruptionError(f"expected key {entry.key!r}, got {record.key!r}")
+    digest = hashlib.sha256(record.encoded).hexdigest()
+    if not digest == record.sha256 == entry.image_sha256:
+        raise CorruptionError(
+            f"expected image sha256 {entry.image_sha256}, got {digest}"
+        )
+    image = record.image()
+    if image.shape[:2] != (record.height, record.width):
+        raise CorruptionError(
+            f"expected an image of {record.height}x{record.width}, got "
+            f"{image.shape[0]}x{image.shape[1]}"
+        )
+    _check_label_map(record, label_map)
+    known = {item.id for item in label_map.object_classes}
+    for item in record.objects:
+        if item.label not in known:
+            raise CorruptionError(f"object of unknown class id {item.label}")
+        if len(item.runs):
+            rle.validate_runs(item.runs, record.height, record.width)
+
+
+def _check_label_map(record: Record, label_map: LabelMap) -> None:
+    if record.label_values is None or record.label_lengths is None:
+        return
+    rle.validate_label_runs(
+        record.label_values, record.label_lengths, record.height, record.width
+    )
+    known = {item.id for item in label_map.semantic_classes}
+    known |= {i for i in (label_map.ignore_id, label_map.unknown_id) if i is not None}
+    unknown = set(np.unique(record.label_values).tolist()) - known
+    if unknown:
+        raise CorruptionError(f"label map has unknown class ids {sorted(unknown)}")

@@ -1,0 +1,252 @@
+"""`segdata build FORMAT SOURCE OUT`: one subcommand per format, made from its class."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+
+from segdata.building.plan import DEFAULT_SHARD_BYTES, BuildOptions
+from segdata.building.splits import SplitChoice
+from segdata.commands.info import print_summary
+from segdata.commands.location import LocationType
+from segdata.commands.sizes import ByteSize
+from segdata.formats import FORMATS, format_class
+from segdata.formats.base import Format
+from segdata.pipelines.local.processes import WorkerProcesses
+from segdata.pipelines.runner_options import RunnerOptions
+from segdata.records.png_masks import parse_mask_forms
+from segdata.shards.manifest import About, Manifest
+from segdata.storage.paths import Location
+
+_COMMON: tuple[click.Parameter, ...] = (
+    click.Argument(["source"], type=LocationType()),
+    click.Argument(["out"], type=LocationType()),
+    click.Argument(["beam_args"], nargs=-1, type=click.UNPROCESSED),
+    click.Option(
+        ["--split"],
+        metavar="SPLITS",
+        help="Splits to build (train,val), to draw by a stable hash of each record's "
+        "key (train=0.8,val=0.2), or to carve out of others "
+        "(trainval,val=trainval:0.1). [default: all of the source's]",
+    ),
+    click.Option(
+        ["--shards"], type=int, help="Shards of each split. [default: by --shard-size]"
+    ),
+    click.Option(
+        ["--shard-size"],
+        type=ByteSize(),
+        default=DEFAULT_SHARD_BYTES,
+        show_default="128MiB",
+        help="Aimed size of a shard; small splits get up to 8 shards all the same.",
+    ),
+    click.Option(
+        ["--seed"],
+        type=int,
+        default=0,
+        show_default=True,
+        help="Seed of the records' order and of drawn splits.",
+    ),
+    click.Option(
+        ["--masks"],
+        metavar="FORMS",
+        default="rle",
+        show_default=True,
+        help="rle, or rle,png: PNG masks beside the runs, for Model Garden and the "
+        "Object Detection API.",
+    ),
+    click.Option(
+        ["--on-error"],
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="A bad record ends the build, or is left out and named in rejects.jsonl.",
+    ),
+    click.Option(
+        ["--max-rejects"],
+        type=click.FloatRange(0, 1),
+        default=0.1,
+        show_default=True,
+        help="Share of rejected records above which the build fails all the same.",
+    ),
+    click.Option(
+        ["--workers"],
+        type=click.IntRange(min=1),
+        help="Worker processes on this machine. [default: the cores, fewer for small "
+        "builds]",
+    ),
+    click.Option(
+        ["--runner"],
+        metavar="NAME",
+        help="Beam runner, with its options after --. [default: this machine]",
+    ),
+    click.Option(
+        ["--overwrite"],
+        is_flag=True,
+        help="Replace an earlier build in OUT. Never touches other directories.",
+    ),
+    click.Option(
+        ["--update"],
+        is_flag=True,
+        help="Bring a finished build in OUT up to date with SOURCE: only the shards "
+        "that changed are written anew.",
+    ),
+)
+
+
+class _Text(click.ParamType[str]):
+    """Text, or `@FILE` for the text of a file, such as a BibTeX entry."""
+
+    name = "text|@file"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Reads the file where one is named."""
+        if not value.startswith("@"):
+            return value
+        try:
+            return Path(value[1:]).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value[1:]} cannot be read as UTF-8 text: {error}", param, ctx)
+
+
+_ABOUT = tuple(
+    click.Option(
+        [f"--{name}"], type=_Text(), default="", help=f"{text}, for the manifest."
+    )
+    for name, text in (
+        ("license", "Its licence, e.g. CC-BY-4.0"),
+        ("citation", "How to cite it"),
+        ("description", "What it is"),
+        ("homepage", "Where it comes from"),
+    )
+)
+
+
+class _Formats(click.Group):
+    """One subcommand per format."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(FORMATS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(cmd_name) if cmd_name in FORMATS else None
+
+
+@click.group(cls=_Formats)
+def build() -> None:
+    """Convert a dataset to sharded TFRecords.
+
+    The build writes OUT/manifest.json last. If it is interrupted, the same command
+    continues it. Options of Beam follow after --.
+    """
+
+
+def _command(name: str) -> click.Command:
+    cls = format_class(name)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # formats are dataclasses
+    hints = get_type_hints(cls)
+    params = [_option(field, hints[field.name]) for field in fields]
+    return click.Command(
+        name,
+        params=[*_COMMON, *_ABOUT, *params],
+        callback=_callback(cls, {field.name for field in fields}),
+        help=cls.summary,
+        short_help=cls.summary,
+    )
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
+    """A format's option from its dataclass field."""
+    kind: Any = hint
+    if get_origin(hint) is Literal:
+        kind = click.Choice(get_args(hint))
+    return click.Option(
+        [f"--{field.name.replace('_', '-')}"],
+        type=kind,
+        is_flag=kind is bool,
+        default=field.default,
+        show_default=True,
+        help=field.metadata["help"],
+    )
+
+
+def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
+    def callback(
+        *,
+        source: Location,
+        out: Location,
+        beam_args: tuple[str, ...],
+        split: str | None,
+        shards: int | None,
+        shard_size: int,
+        seed: int,
+        masks: str,
+        on_error: Literal["fail", "skip"],
+        max_rejects: float,
+        workers: int | None,
+        runner: str | None,
+        overwrite: bool,
+        update: bool,
+        license: str,
+        citation: str,
+        description: str,
+        homepage: str,
+        **format_options: Any,
+    ) -> None:
+        stray = [argument for argument in beam_args if not argument.startswith("-")]
+        if stray:
+            raise click.UsageError(
+                f"got unexpected arguments {stray}: expected SOURCE and OUT, and "
+                "Beam's options, as --name=value, after --."
+            )
+        options = BuildOptions(
+            split=SplitChoice.parse(split) if split else SplitChoice(),
+            num_shards=shards,
+            shard_bytes=shard_size,
+            seed=seed,
+            masks=parse_mask_forms(masks),
+            on_error=on_error,
+            max_reject_share=max_rejects,
+        )
+        where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+        with WorkerProcesses() as processes:
+            if where.is_local and workers not in (None, 1):
+                processes.start(workers)
+            # Not earlier: `segdata build camvid --help` needs no Beam.
+            from segdata.pipelines.build import BuildRequest, build
+
+            # What was imported stays: it need not be looked through at every
+            # collection, nor at the end, which would take a quarter of a second.
+            gc.freeze()
+            start = time.monotonic()
+            request = BuildRequest(
+                format=cls(**format_options),
+                source=source,
+                out=out,
+                options=options,
+                runner=where,
+                about=About(
+                    license=license,
+                    citation=citation,
+                    description=description,
+                    homepage=homepage,
+                ),
+                overwrite=overwrite,
+                update=update,
+            )
+            result = build(request, processes)
+        _report(result, out, time.monotonic() - start)
+
+    return callback
+
+
+def _report(result: Manifest, out: Location, seconds: float) -> None:
+    click.echo(f"built {out} in {seconds:.1f} s")
+    print_summary(result, out)

@@ -1,0 +1,134 @@
+"""`segdata predict RUN_DIR IMAGES...`: label maps or objects; exported models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from segdata.commands.train import averaging_options, is_instances, use_backend
+from segdata.errors import OptionError
+
+
+@click.command()
+@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=click.Path())
+@click.option(
+    "--output",
+    type=click.Path(),
+    help="Folder for what is found, or file of --export. "
+    "[default: RUN_DIR/predictions]",
+)
+@click.option(
+    "--labels",
+    type=click.Path(),
+    help="Folder of index PNGs, named as the images: draws triples with scores.",
+)
+@click.option("--split", help="Predict this split of the run's dataset, with scores.")
+@click.option("--data", help="Another build to take the split from.")
+@click.option(
+    "--use",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Weights of the best or of the last epoch.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Images per call of the device.",
+)
+@averaging_options
+@click.option(
+    "--max-boxes",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Most objects of an image (runs of mask-rcnn).",
+)
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Lowest score of an object (runs of mask-rcnn).",
+)
+@click.option(
+    "--export",
+    type=click.Choice(["keras", "saved-model", "onnx"]),
+    help="Write the model in a format of its own, to --output; predict nothing.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
+)
+@click.pass_context
+def predict(
+    ctx: click.Context,
+    /,
+    run_dir: Path,
+    images: tuple[str, ...],
+    output: str | None,
+    labels: str | None,
+    split: str | None,
+    data: str | None,
+    use: Literal["best", "last"],
+    batch_size: int,
+    flip_average: bool,
+    scale_average: tuple[float, ...],
+    max_boxes: int,
+    min_score: float,
+    export: Literal["keras", "saved-model", "onnx"] | None,
+    backend: str | None,
+) -> None:
+    """Label images with a trained run, or find objects in them.
+
+    For each of IMAGES (files, or folders of them) writes NAME.png, an index PNG of
+    class ids at the image's own size, NAME-overlay.jpg, and NAME-triple.png where the
+    labels are known. A run of mask-rcnn writes NAME.jpg, with boxes, masks, names and
+    scores, and results.json, the objects of all images in COCO's results format.
+    """
+    use_backend(backend)
+    finds_objects = is_instances(
+        ctx,
+        run_dir,
+        semantic=("labels", "export", "flip_average", "scale_average"),
+        instances=("max_boxes", "min_score"),
+    )
+    # Not earlier: `segdata predict --help` needs no Keras.
+    from segdata.trainers.semantic.predict import PredictOptions, export_model
+    from segdata.trainers.semantic.predict import predict as run_prediction
+    from segdata.trainers.semantic.predictor import Averaging
+
+    if export:
+        if images or split or not output:
+            raise OptionError(
+                "--export writes the model: expected --output and neither images nor "
+                "--split."
+            )
+        export_model(run_dir, export, output, use)
+        click.echo(f"wrote {output}")
+        return
+    folder = output or str(run_dir / "predictions")
+    options = PredictOptions(
+        output=folder,
+        images=images,
+        labels=labels,
+        split=split,
+        data=data,
+        weights=use,
+        batch_size=batch_size,
+        averaging=Averaging(flip=flip_average, scales=scale_average),
+    )
+    if finds_objects:
+        from segdata.trainers.instances.predict import predict_instances
+
+        count, found = predict_instances(run_dir, options, max_boxes, min_score)
+        click.echo(f"wrote {folder}: {count} images, {found} objects")
+        return
+    count = run_prediction(run_dir, options)
+    click.echo(f"wrote {folder}: {count} images")

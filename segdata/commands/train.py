@@ -1,0 +1,207 @@
+"""`segdata train MODEL DATA`: one option for each field of `TrainOptions`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import click
+from click.core import ParameterSource
+
+from segdata.commands.location import LocationType
+from segdata.errors import MissingDependencyError, OptionError
+from segdata.storage.paths import Location
+from segdata.trainers.models import ALL_MODELS
+from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.presets import PRESETS, preset
+
+
+class ImageSize(click.ParamType[tuple[int, int]]):
+    """`HEIGHTxWIDTH` as two numbers."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Reads the text."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
+        if not found:
+            self.fail(f"{value!r} is no size: expected HEIGHTxWIDTH, e.g. 192x256.")
+        return int(found[1]), int(found[2])
+
+
+def averaging_options(command: Any) -> Any:
+    """Adds the options of `segdata.trainers.semantic.predictor.Averaging` to a command."""
+    flip = click.option(
+        "--flip-average",
+        is_flag=True,
+        help="Average the logits of each image and its mirror image; takes twice as "
+        "long.",
+    )
+    scales = click.option(
+        "--scale-average",
+        type=float,
+        multiple=True,
+        default=(1.0,),
+        show_default=True,
+        help="Average the logits at this factor of the run's size, and at each other "
+        "that is given; the time is the sum.",
+    )
+    return flip(scales(command))
+
+
+def use_backend(backend: str | None) -> None:
+    """Chooses Keras's backend, which must happen before Keras is imported.
+
+    Raises:
+      OptionError: If another is in use.
+      MissingDependencyError: If Keras is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # says nothing of use
+    if backend and "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = backend
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"training needs Keras and its backend, and {error.name} is not installed: "
+            "pip install 'segdata[train]', or 'segdata[jax]' beside a TensorFlow that "
+            "reads the records."
+        ) from error
+    if backend and keras.backend.backend() != backend:
+        raise OptionError(
+            f"backend is {backend!r}, but Keras runs on {keras.backend.backend()} in "
+            "this process: expected the same. Set KERAS_BACKEND before it starts."
+        )
+
+
+def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
+    """Whether a run finds objects; refuses options that mean nothing to it.
+
+    Args:
+      ctx: Of the command.
+      run_dir: The run's directory.
+      **foreign: `semantic` and `instances`: options of those runs alone.
+
+    Raises:
+      OptionError: If an option was given that is of the other kind of run.
+      OutputError: If there is no run.
+    """
+    from segdata.trainers.run.directory import RunDirectory
+
+    options = RunDirectory(run_dir).load().options
+    other = "semantic" if options.task == "instances" else "instances"
+    for name in foreign[other]:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kind = "labels pixels" if other == "semantic" else "finds objects"
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for runs whose model {kind}, and "
+                f"{run_dir} is one of {options.model}: leave it out."
+            )
+    return options.task == "instances"
+
+
+def _kind(hint: Any) -> Any:
+    """The click type of a field."""
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (item for item in get_args(hint) if item is not type(None))
+    if get_origin(hint) is Literal:
+        return click.Choice(get_args(hint))
+    if get_origin(hint) is tuple:
+        if Ellipsis in get_args(hint):
+            return get_args(hint)[0]
+        return ImageSize() if get_args(hint)[0] is int else click.Tuple([float, float])
+    return hint
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
+    flag = field.name.replace("_", "-")
+    names = [f"--{flag}/--no-{flag}" if hint is bool else f"--{flag}"]
+    return click.Option(
+        [*names, field.name],
+        type=None if hint is bool else _kind(hint),
+        default=field.default,
+        show_default=field.default is not None,
+        help=field.metadata["help"],
+        multiple=Ellipsis in get_args(hint),
+    )
+
+
+_HINTS = get_type_hints(TrainOptions)
+_FIELDS = [item for item in dataclasses.fields(TrainOptions) if "help" in item.metadata]
+
+
+def train_options(
+    ctx: click.Context,
+    model: str,
+    data: Location,
+    name: str | None,
+    given: dict[str, Any],
+) -> TrainOptions:
+    """Options from the command line, before those of a preset, before the defaults."""
+    if name:
+        for key, value in preset(name).items():
+            if ctx.get_parameter_source(key) is ParameterSource.DEFAULT:
+                given[key] = value
+    return TrainOptions(model=model, data=str(data), **given)
+
+
+@click.command()
+@click.argument("model", type=click.Choice(list(ALL_MODELS)))
+@click.argument("data", type=LocationType())
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Directory of the run; if it has begun there, it goes on.",
+)
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(list(PRESETS)),
+    help="Recipe whose options to take where none is given here.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
+)
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    model: str,
+    data: Location,
+    run_dir: Path,
+    preset_name: str | None,
+    backend: str | None,
+    **given: Any,
+) -> None:
+    """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
+
+    DATA is the output of `segdata build`. A run that was stopped goes on, and ends in
+    the same weights, when the same command is run again.
+    """
+    options = train_options(ctx, model, data, preset_name, given)
+    use_backend(backend)
+    # Not earlier: `segdata train --help` needs no Keras.
+    from segdata.trainers.run.train import train as run_training
+
+    history = run_training(options, str(run_dir))
+    if history.best is not None:
+        best = history.rows[history.best]
+        click.echo(
+            f"trained {run_dir}: best epoch {best['epoch']:.0f} of "
+            f"{len(history.rows)}, {history.goal} {best[history.goal]:.4f}"
+        )
+
+
+train.params += [_option(item, _HINTS[item.name]) for item in _FIELDS]

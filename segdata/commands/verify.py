@@ -1,0 +1,68 @@
+"""`segdata verify OUT`: re-read and check every record of a finished build."""
+
+from __future__ import annotations
+
+import click
+
+from segdata.commands.location import LocationType
+from segdata.errors import CorruptionError
+from segdata.pipelines.runner_options import RunnerOptions
+from segdata.storage.paths import Location
+
+
+@click.command()
+@click.argument("out", type=LocationType())
+@click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Look only at file sizes, receipts, indexes and record lengths.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Problems shown; all are counted.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes on this machine."
+)
+@click.option(
+    "--runner", metavar="NAME", help="Beam runner, with its options after --."
+)
+def verify(
+    out: Location,
+    beam_args: tuple[str, ...],
+    fast: bool,
+    limit: int,
+    workers: int | None,
+    runner: str | None,
+) -> None:
+    """Re-read and check every record: CRCs, hashes, images, masks, counts.
+
+    Prints each problem with its file and record; exits with 1 if there is one.
+    """
+    # Not earlier: `segdata verify --help` needs no Beam.
+    from segdata.pipelines.verify import VerifyRequest
+    from segdata.pipelines.verify import verify as run_verify
+
+    options = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+    found = run_verify(
+        VerifyRequest(out=out, is_fast=fast, limit=limit, runner=options)
+    )
+    for problem in found.problems[:limit]:
+        click.echo(problem.message)
+    if found.num_problems > limit:
+        click.echo(f"... and {found.num_problems - limit} more")
+    if found.num_problems:
+        raise CorruptionError(
+            f"{out} is not what its manifest says: {found.num_problems} problems. "
+            "Restore the files; or remove the damaged shards and build with --update, "
+            "which writes what is missing."
+        )
+    how = "have their sizes and indexes" if fast else "are whole"
+    click.echo(
+        f"verified {out}: {found.num_records} records in {found.num_shards} shards "
+        f"{how}"
+    )

@@ -1,0 +1,237 @@
+"""Reading COCO-style JSON: https://cocodataset.org/#format-data, as tools write it.
+
+A file is checked as far as the scan needs it: images, and which annotation belongs to
+which of them. Annotations are parsed image by image, when they are planned. What they
+say of masks is checked where masks are encoded, object by object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from segdata.canonical_json import canonical_json
+from segdata.errors import AnnotationError, SourceError, short_repr
+from segdata.formats.coco.tables import (
+    Row,
+    no_table,
+    parse_row,
+    parse_rows,
+    read_tables,
+    row_keys,
+)
+from segdata.storage.paths import Location
+
+Id = int | str
+
+_MAX_INFO_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowsByImage:
+    """The annotations of one file, handed to the images they belong to."""
+
+    path: Location
+    """Where they were read."""
+    rows: Mapping[Id, Sequence[Row]]
+    """Image id -> its annotations, in the file's order; only images that have some."""
+    problems: tuple[AnnotationError, ...]
+    """Annotations that belong to no image."""
+    warnings: tuple[str, ...]
+    """What a person should know, one line each."""
+
+    def parsed(self, image_id: Id) -> list[dict[str, Any]]:
+        """An image's annotations in the order of their ids; maybe none.
+
+        Raises:
+          SourceError: If a text or number of a row turns out to be malformed.
+        """
+        rows = parse_rows(self.rows.get(image_id, ()), self.path)
+        sort_rows(rows)
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoFile:
+    """The parts of one JSON that make a dataset."""
+
+    path: Location
+    """Where it was read."""
+    images: Mapping[Id, Row]
+    """Image id -> image, ids and file names checked."""
+    file_names: Sequence[str]
+    """File names of the images, in their order."""
+    annotations: RowsByImage
+    """Its annotations."""
+    categories: Sequence[Mapping[str, Any]]
+    """Its categories, unchecked."""
+    info: Mapping[str, Any]
+    """What it says of itself: `info` and `licenses`."""
+    warnings: tuple[str, ...]
+    """What a person should know, one line each."""
+
+    @property
+    def has_segments(self) -> bool | None:
+        """Whether its annotations are panoptic; None where it has none."""
+        for rows in self.annotations.rows.values():
+            return "segments_info" in parse_rows(rows[:1], self.path)[0]
+        return None
+
+    def parsed_images(self) -> Iterator[tuple[Id, dict[str, Any]]]:
+        """Id and entry of each image.
+
+        Raises:
+          SourceError: If a text or number of it turns out to be malformed.
+        """
+        for image_id, row in self.images.items():
+            yield image_id, parse_row(row, self.path)
+
+
+def read_coco(path: Location) -> CocoFile:
+    """Reads a file of instances or of panoptic segments.
+
+    Raises:
+      SourceError: If it is not JSON, not COCO-style, or ids of images are not unique.
+    """
+    found = read_tables(
+        path, ("images", "annotations", "categories"), ("info", "licenses")
+    )
+    images: dict[Id, Row] = {}
+    file_names = []
+    for row in found.tables["images"]:
+        image = _parsed_object(row, path, "images")
+        image_id = checked_id(image, "image", path)
+        if image_id in images:
+            raise SourceError(
+                f"{path.name}: two images have the id {image_id!r}: ids must differ.",
+                reason="duplicate-image-id",
+            )
+        if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+            raise SourceError(
+                f"{path.name}: image {image_id!r} has no 'file_name'.",
+                reason="image-without-file-name",
+            )
+        images[image_id] = row
+        file_names.append(image["file_name"])
+    info, warnings = _checked_info(found.fields, path)
+    return CocoFile(
+        path=path,
+        images=images,
+        file_names=file_names,
+        annotations=rows_by_image(found.tables["annotations"], images, path),
+        categories=[
+            _parsed_object(row, path, "categories")
+            for row in found.tables["categories"]
+        ],
+        info=info,
+        warnings=warnings,
+    )
+
+
+def rows_by_image(
+    rows: Sequence[Row], images: Mapping[Id, Row], path: Location
+) -> RowsByImage:
+    """Hands each row of annotations to its image.
+
+    Raises:
+      SourceError: If a row is malformed.
+    """
+    by_image: dict[Id, list[Row]] = {}
+    problems = []
+    seen: set[Id] = set()
+    doubled: list[Id] = []
+    for row in rows:
+        keys = row_keys(row, path, "annotations")
+        image_id, annotation_id = keys.image_id, keys.id
+        if type(image_id) in (int, str) and image_id in images:
+            by_image.setdefault(image_id, []).append(row)
+        else:
+            problems.append(_unknown_image(row, len(images), path))
+        if isinstance(annotation_id, int | str):
+            if annotation_id in seen:
+                doubled.append(annotation_id)
+            seen.add(annotation_id)
+    warnings = []
+    if doubled:
+        warnings.append(
+            f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
+            f"{short_repr(min(doubled, key=str))}; all annotations are kept"
+        )
+    return RowsByImage(
+        path=path,
+        rows=by_image,
+        problems=tuple(sorted(problems, key=str)),
+        warnings=tuple(warnings),
+    )
+
+
+def sort_rows(rows: list[dict[str, Any]]) -> None:
+    """By id; by content where ids miss or repeat. So the file's order is no matter."""
+    ids = [row.get("id") for row in rows]
+    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
+        rows.sort(key=itemgetter("id"))
+    else:
+        rows.sort(key=_place)
+
+
+def checked_id(row: Mapping[str, Any], what: str, path: Location) -> Id:
+    """The id of an image or category.
+
+    Raises:
+      SourceError: If it is no integer and no text.
+    """
+    value = row.get("id")
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        article = "an" if what == "image" else "a"
+        raise SourceError(
+            f"{path.name}: the id of {article} {what} is {short_repr(value)}: expected "
+            "an integer or text.",
+            reason=f"bad-{what}-id",
+        )
+    return value
+
+
+def _parsed_object(row: Row, path: Location, table: str) -> dict[str, Any]:
+    parsed = parse_row(row, path)
+    if not isinstance(parsed, dict):
+        raise no_table(path, table)
+    return parsed
+
+
+def _unknown_image(row: Row, num_images: int, path: Location) -> AnnotationError:
+    parsed = parse_row(row, path)
+    return AnnotationError(
+        f"{path.name}: annotation {short_repr(parsed.get('id'))} is of the unknown "
+        f"image {short_repr(parsed.get('image_id'))}: expected one of {num_images} "
+        "ids.",
+        reason="unknown-image",
+    )
+
+
+def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
+    row_id = row.get("id")
+    try:
+        content = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested too deep: refused later
+        content = b""
+    return (False, row_id, content) if isinstance(row_id, int) else (True, 0, content)
+
+
+def _checked_info(
+    fields: Mapping[str, Any], path: Location
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """What the manifest can hold of it."""
+    try:
+        text = canonical_json(fields, path.name)
+    except AnnotationError:
+        text = b""
+    if 0 < len(text) <= _MAX_INFO_BYTES:
+        return orjson.loads(text), ()
+    return {}, (
+        f"{path.name}: its 'info' and 'licenses' are left out of the manifest: they "
+        f"are larger than {_MAX_INFO_BYTES} bytes, or nested too deep",
+    )

@@ -1,0 +1,228 @@
+"""Where COCO's files lie: JSONs, what belongs to them, folders of images, splits.
+
+- *COCO*: `annotations/instances_train2017.json` with `train2017/`, `images/train2017/`
+  or `images/`; beside it `person_keypoints_train2017.json`, `captions_train2017.json`.
+- *Panoptic*: `annotations/panoptic_train2017.json` with the PNGs in
+  `annotations/panoptic_train2017/` or `panoptic_train2017/`.
+- *Beside each other*: `train/_annotations.coco.json` in the folder of its images.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Literal
+
+from segdata.errors import OptionError, SourceError
+from segdata.storage.operations import path_below, sorted_glob
+from segdata.storage.paths import Location
+
+Kind = Literal["auto", "instances", "panoptic"]
+
+# Other annotation files of COCO than instances.
+_OTHER_FILES = re.compile(r"^(captions|person_keypoints|panoptic|stuff|image_info)_")
+_ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
+_PROBED_FILES = 20
+
+
+def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
+    """The files that list images.
+
+    Args:
+      source: Folder of the source.
+      given: The option `annotations`.
+      kind: Where several kinds lie side by side: which of them. `auto`: instances, or
+        whatever has no name of another kind, or panoptic, or keypoints.
+
+    Raises:
+      SourceError: If there are none.
+    """
+    if given:
+        path = source / given
+        if not path.is_dir():
+            return [path]
+        found = sorted_glob(path, "*.json")
+    else:
+        found = (
+            sorted_glob(source / "annotations", "*.json")
+            or sorted_glob(source, "*.json")
+            or sorted_glob(source, "*/*.json")
+        )
+    found = [path for path in found if not path.name.startswith("._")]  # macOS's
+    plain = [path for path in found if not _OTHER_FILES.match(path.name)]
+    choices = {
+        "instances": [path for path in plain if path.name.startswith("instances")],
+        "plain": plain,
+        "panoptic": [path for path in found if path.name.startswith("panoptic_")],
+        "keypoints": [p for p in found if p.name.startswith("person_keypoints_")],
+    }
+    order = {
+        "auto": ("instances", "plain", "panoptic", "keypoints"),
+        "instances": ("instances", "plain", "keypoints"),
+        "panoptic": ("panoptic", "plain"),
+    }
+    for name in order[kind]:
+        if choices[name]:
+            return choices[name]
+    wanted = "" if kind == "auto" else f" of the kind {kind}"
+    raise SourceError(
+        f"no COCO annotations{wanted} are found in {source}: expected "
+        "annotations/*.json, or name the file with --annotations."
+    )
+
+
+def companion(
+    main: Location, prefix: str, given: str, source: Location, *, num_files: int
+) -> Location | None:
+    """The file that says more of the same images, such as captions.
+
+    Args:
+      main: The JSON that lists the images.
+      prefix: What the name of the other begins with, e.g. `captions`.
+      given: The option: `auto` for the file that lies beside, `none`, or a path.
+      source: Folder of the source.
+      num_files: How many JSONs list images: a path can belong to one only.
+    """
+    if given == "none":
+        return None
+    if given == "auto":
+        path = main.with_name("_".join(filter(None, (prefix, plain_stem(main)))))
+        path = path.with_name(f"{path.name}.json")
+        return path if path != main and path.is_file() else None
+    if num_files > 1:
+        raise OptionError(
+            f"{given!r} is to go with one JSON of images, and there are {num_files}: "
+            "choose one with --annotations, or lay it beside its own and give auto."
+        )
+    return source / given
+
+
+def image_folder(
+    source: Location, main: Location, names: Iterable[str], given: str
+) -> str:
+    """Folder below the source in which the images of a JSON are; empty for itself.
+
+    Args:
+      source: Folder of the source.
+      main: The JSON.
+      names: File names of the images.
+      given: The option `images`.
+
+    Raises:
+      SourceError: If none of the usual folders has one of the first images.
+    """
+    stem = plain_stem(main)
+    usual = (stem, f"images/{stem}", "images", _without_year(stem))
+    return _folder(
+        source,
+        ("images", "--images", given),
+        [*usual, _beside(source, main), "."],
+        main,
+        names,
+    )
+
+
+def png_folder(
+    source: Location, main: Location, names: Iterable[str], given: str
+) -> str:
+    """Likewise the folder of the PNGs of a panoptic JSON."""
+    beside = _beside(source, main)
+    usual = [f"{beside}/{main.stem}", main.stem, f"panoptic/{plain_stem(main)}"]
+    return _folder(
+        source,
+        ("panoptic PNGs", "--panoptic-pngs", given),
+        [*usual, f"{beside}/panoptic", "panoptic", beside, "."],
+        main,
+        names,
+    )
+
+
+def leads_away(name: str) -> bool:
+    """Whether a path cannot be meant below a folder, whatever the system."""
+    return _ABSOLUTE.match(name) is not None or ".." in name.split("/")
+
+
+def below(folder: str, name: str) -> str:
+    """A file of the folder; a name that leads away stays, to be refused as it is."""
+    return f"{folder}/{name}" if folder and not leads_away(name) else name
+
+
+def plain_stem(path: Location) -> str:
+    """`instances_train2017.json` -> `train2017`."""
+    stem = _OTHER_FILES.sub("", path.stem, count=1)
+    return stem.removeprefix("instances").strip("_")
+
+
+def file_titles(paths: Sequence[Location]) -> list[str]:
+    """A name for each file; those of one name get their folders' before it."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{path.parent.name}/{path.name}" for path in paths]
+
+
+def split_names(paths: Sequence[Location]) -> list[str | None]:
+    """A split for each file: its name without `instances` and the year.
+
+    Files of one name are told apart by their folders.
+    """
+    if len(paths) == 1:
+        stem = _without_year(plain_stem(paths[0]))
+        return [stem if stem in ("train", "val", "test") else None]
+    full = [plain_stem(path) for path in paths]
+    if len(set(full)) < len(full):
+        full = [path.parent.name for path in paths]
+    short = [_without_year(name) for name in full]
+    chosen = short if len(set(short)) == len(short) and all(short) else full
+    return [re.sub(r"\W", "_", name) or "train" for name in chosen]
+
+
+def _folder(
+    source: Location,
+    option: tuple[str, str, str],
+    usual: Sequence[str],
+    main: Location,
+    names: Iterable[str],
+) -> str:
+    what, flag, given = option
+    if given:
+        return _checked_folder(given, flag)
+    probes = heapq.nsmallest(_PROBED_FILES, (n for n in names if not leads_away(n)))
+    candidates = dict.fromkeys(str(PurePosixPath(path)) for path in usual)
+    for folder in candidates:
+        if any(_is_file(source / folder / name) for name in probes):
+            return "" if folder == "." else folder
+    if not probes:
+        return ""
+    raise SourceError(
+        f"the {what} of {main.name} are not found, e.g. {probes[0]!r}: tried the "
+        f"folders {', '.join(candidates)}. Name theirs with {flag}."
+    )
+
+
+def _checked_folder(folder: str, flag: str) -> str:
+    """An option's folder as the beginning of paths; empty for the source itself."""
+    if folder.startswith("/"):
+        raise OptionError(
+            f"{flag} is {folder!r}: expected a folder below SOURCE, as a relative "
+            "path. Name the folder that holds both as SOURCE."
+        )
+    return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
+
+
+def _beside(source: Location, main: Location) -> str:
+    # None where --annotations led out of it.
+    return path_below(main.parent, source) or "."
+
+
+def _is_file(path: Location) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _without_year(stem: str) -> str:
+    return re.sub(r"_?(19|20)\d\d$", "", stem)

@@ -1,0 +1,117 @@
+"""One COCO JSON of images with all that goes with it -> annotation dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segdata.annotations import Annotation
+from segdata.errors import AnnotationError
+from segdata.formats.coco.companions import join_keypoints
+from segdata.formats.coco.json import CocoFile, RowsByImage
+from segdata.formats.coco.layout import below
+from segdata.formats.coco.objects import instance_object
+from segdata.formats.coco.panoptic import add_segments
+from segdata.storage.paths import Location
+
+_IMAGE_FIELDS = ("id", "file_name", "height", "width")
+_CAPTION_FIELDS = ("image_id", "caption")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CocoPart:
+    """One JSON, the files that say more of its images, and where these lie."""
+
+    file: CocoFile
+    """The JSON that lists the images."""
+    is_panoptic: bool
+    """Whether its annotations are panoptic."""
+    folder: str
+    """Folder of the images below the source; empty for the source itself."""
+    png_folder: str
+    """Folder of the panoptic PNGs, likewise."""
+    keypoints: RowsByImage | None
+    """Annotations of a keypoints file."""
+    keypoint_categories: Sequence[Mapping[str, Any]]
+    """Its categories."""
+    captions: RowsByImage | None
+    """Captions; None where there is no file of them."""
+    notices: tuple[str, ...]
+    """What a person should know of it all, one line each."""
+
+    @property
+    def title(self) -> str:
+        """What was found, in some words."""
+        files = " + ".join(rows.path.name for rows in self._rows)
+        folders = [self.folder, self.png_folder] if self.is_panoptic else [self.folder]
+        told = " and ".join(f"{name or '.'}/" for name in folders)
+        return f"{files} with {told}"
+
+    @property
+    def categories(self) -> list[tuple[Location, Sequence[Mapping[str, Any]]]]:
+        """Files and the categories in them."""
+        found = [(self.file.path, self.file.categories)]
+        if self.keypoints is not None:
+            found.append((self.keypoints.path, self.keypoint_categories))
+        return found
+
+    @property
+    def problems(self) -> tuple[AnnotationError, ...]:
+        """Annotations that belong to no image."""
+        return tuple(problem for rows in self._rows for problem in rows.problems)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know, one line each."""
+        found = (warning for rows in self._rows for warning in rows.warnings)
+        return (*self.file.warnings, *found, *self.notices)
+
+    @property
+    def _rows(self) -> list[RowsByImage]:
+        every = (self.file.annotations, self.keypoints, self.captions)
+        return [rows for rows in every if rows is not None]
+
+    def annotations(
+        self, keypoint_classes: frozenset[Any], split: str | None, *, is_painted: bool
+    ) -> Iterator[Annotation]:
+        """One annotation dict per image.
+
+        Args:
+          keypoint_classes: Ids of the categories that have keypoints.
+          split: The split that they are in.
+          is_painted: Whether their label maps are to be painted from the objects.
+
+        Raises:
+          SourceError: If a text or number of a row turns out to be malformed.
+        """
+        for image_id, image in self.file.parsed_images():
+            data: Annotation = {
+                "image": below(self.folder, image["file_name"]),
+                "image_id": image_id,
+                "source": {k: v for k, v in image.items() if k not in _IMAGE_FIELDS},
+            }
+            if split is not None:
+                data["split"] = split
+            for side in ("height", "width"):
+                if image.get(side):
+                    data[side] = image[side]
+            rows = self.file.annotations.parsed(image_id)
+            if not self.is_panoptic:
+                if self.keypoints is not None:
+                    rows = join_keypoints(rows, self.keypoints.parsed(image_id))
+                data["objects"] = [instance_object(r, keypoint_classes) for r in rows]
+            elif rows:
+                add_segments(data, rows[0], self.png_folder)
+            if self.captions is not None:
+                _add_captions(data, self.captions.parsed(image_id))
+            if is_painted:
+                data["paint_label_map"] = True
+            yield data
+
+
+def _add_captions(data: Annotation, rows: Sequence[Mapping[str, Any]]) -> None:
+    data["captions"] = [row["caption"] for row in rows]
+    others = [{k: v for k, v in r.items() if k not in _CAPTION_FIELDS} for r in rows]
+    if others:
+        data["source"] = {"captions": others, **data["source"]}

@@ -1,0 +1,109 @@
+"""The classes of a mask folder: from its class file, and how masks spell them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from PIL import Image
+
+from segdata.annotations import LabelEncoding
+from segdata.errors import OptionError, SourceError
+from segdata.formats.class_files import ClassFile, ClassRow
+from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap, distinct_colors
+from segdata.storage.paths import Location
+
+_PROBED_MASKS = 16
+_MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
+
+
+def mask_label_map(
+    classes: ClassFile, *, ignore: str, unknown_to_void: bool
+) -> LabelMap:
+    """The semantic classes, ids 0 to n-1 in the order of the source's ids.
+
+    Args:
+      classes: What the class file says.
+      ignore: Name or id of the class whose pixels get the id 255, which losses and
+        metrics skip; or an id that is no class; empty for none.
+      unknown_to_void: Whether labels that are no class get 255 too, or are refused.
+
+    Raises:
+      OptionError: If `ignore` is neither a class nor an id.
+      SourceError: If there are more classes than a label map holds.
+    """
+    ignored = _ignored_row(classes, ignore)
+    kept = sorted(
+        (row for row in classes.rows if row is not ignored),
+        key=lambda row: row.source_id,
+    )
+    if len(kept) > _MAX_CLASSES:
+        raise SourceError(
+            f"the class file has {len(kept)} classes: label maps hold at most "
+            f"{_MAX_CLASSES}. Group some of them."
+        )
+    if not kept:
+        raise SourceError("the class file names nothing but what is ignored.")
+    rows = [*kept] if ignored is None else [*kept, ignored]
+    ids = [*range(len(kept)), OUTSIDE_IGNORE_ID]
+    return LabelMap(
+        semantic_classes=tuple(
+            LabelClass(
+                id=class_id,
+                name=row.name,
+                color=row.color or drawn,
+                source_ids=(row.source_id,),
+                source_colors=() if row.color is None else (row.color,),
+            )
+            for class_id, row, drawn in zip(
+                ids, rows, distinct_colors(len(rows)), strict=False
+            )
+        ),
+        ignore_id=OUTSIDE_IGNORE_ID if ignored is not None or unknown_to_void else None,
+        unknown_id=OUTSIDE_IGNORE_ID if unknown_to_void else None,
+    )
+
+
+def recognise_encoding(classes: ClassFile, masks: Sequence[Location]) -> LabelEncoding:
+    """How masks spell classes, by the headers of a few of them; no pixels are read.
+
+    Colours, where the class file has them and the masks are RGB; where it has no ids,
+    also for palettes that hold every class's colour and for grey masks of grey classes.
+    """
+    if not classes.has_colors:
+        return "index"
+    step = max(1, len(masks) // _PROBED_MASKS)
+    colors = {row.color for row in classes.rows if row.color is not None}
+    is_grey = all(red == green == blue for red, green, blue in colors)
+    for path in masks[::step]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # over its size: the worker refuses it
+                with path.open("rb") as file, Image.open(file) as image:
+                    mode, palette = image.mode, image.getpalette("RGB") or []
+        except Exception:  # damaged: the worker that reads it says so
+            continue
+        if mode in ("RGB", "RGBA"):
+            return "color"
+        if not classes.has_ids:
+            known = set(zip(palette[::3], palette[1::3], palette[2::3], strict=False))
+            if is_grey if mode in ("1", "L") else colors <= known:
+                return "color"
+    return "index"
+
+
+def _ignored_row(classes: ClassFile, ignore: str) -> ClassRow | None:
+    """The class that `ignore` names; one of its own for an id that is none."""
+    if not ignore:
+        return None
+    for row in classes.rows:
+        if ignore in (row.name, str(row.source_id)):
+            return row
+    if not (ignore.isascii() and ignore.isdecimal() and len(ignore) < 10):
+        known = ", ".join(row.name for row in classes.rows[:20])
+        raise OptionError(
+            f"--ignore is {ignore!r}: expected a class ({known}) or an id, such as 255."
+        )
+    names = {row.name for row in classes.rows}
+    name = next(n for n in ("void", "ignored", f"ignored {ignore}") if n not in names)
+    return ClassRow(name=name, source_id=int(ignore))

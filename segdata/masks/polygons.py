@@ -1,0 +1,278 @@
+"""Polygons -> runs, all objects of an image at once.
+
+Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
+`common/maskApi.c`; `segdata.masks.polygon_ends` has its steps for outlines of usual length.
+All is done for all polygons together: NumPy costs by the call, and most are small.
+What is plain goes to `segdata.masks._runs`, the same in C, where it could be compiled; what
+it leaves, and every error, is for NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from segdata.errors import AnnotationError
+from segdata.masks import compiled
+from segdata.masks.coco import (
+    ColumnEnds,
+    column_ends,
+    decompress_all,
+    row_runs,
+    transcode,
+)
+from segdata.masks.limits import MAX_POLYGON_WALK, MaskBudget
+from segdata.masks.polygon_ends import polygon_ends
+
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+
+_UNITED_AT_ONCE = 256
+# Pixels of outlines, and counts: more would cost memory, and is left to pycocotools.
+_ENCODED_AT_ONCE = 1 << 18
+
+
+def polygon_counts(
+    polygons: Sequence[Any],
+    height: int,
+    width: int,
+    budget: MaskBudget | None = None,
+) -> Int64Array:
+    """Column-major counts of the united polygons of one object; see `rasterise`."""
+    return rasterise([polygons], height, width, budget)[0]
+
+
+def rasterise(
+    objects: Sequence[Sequence[Any]],
+    height: int,
+    width: int,
+    budget: MaskBudget | None = None,
+) -> list[Int64Array]:
+    """Column-major counts of the united polygons of each object.
+
+    Each polygon is filled by the even-odd rule: an outline that runs around an area
+    twice leaves it out. What one polygon fills another cannot take away: only an RLE
+    can tell of a hole by parts.
+
+    Args:
+      objects: Per object its polygons, `[[x0, y0, x1, y1, ...], ...]`, or one flat
+        list, in pixels.
+      height: Image height in pixels.
+      width: Image width in pixels.
+      budget: What they may cost.
+
+    Returns:
+      Per object `[runs] int64`, background first, summing to `height * width`.
+
+    Raises:
+      AnnotationError: If a polygon is malformed or costs too much; the attribute
+        `index` tells which object has it.
+    """
+    if not objects:
+        return []
+    budget = budget or MaskBudget()
+    parts, bounds = _checked_objects(objects)
+    _spend(budget.spend_walk, _outline_pixels(parts, bounds))
+    counts = _rasterised(parts, bounds, height, width)
+    _spend(budget.spend_columns, map(len, counts))
+    return counts
+
+
+def encode_columns(
+    column_major: Sequence[Int64Array],
+    objects: Sequence[Sequence[Any]],
+    height: int,
+    width: int,
+    budget: MaskBudget,
+) -> list[Int64Array]:
+    """Row-major runs of column-major counts and of polygons: all objects of an image.
+
+    Args:
+      column_major: Per object its counts, as `segdata.masks.coco.transcode` takes them.
+      objects: Per further object its polygons, as `rasterise` takes them.
+      height: Image height in pixels.
+      width: Image width in pixels.
+      budget: What they may cost.
+
+    Returns:
+      The runs of the former objects, then those of the latter.
+
+    Raises:
+      AnnotationError: As `transcode` and `rasterise`; its `index` is among all.
+    """
+    if compiled.runs is not None:
+        runs = _compiled_runs([*column_major, *objects], height, width, budget)
+        if runs is not None:
+            return runs
+    if not objects:
+        return transcode(column_major, height, width, budget)
+    try:
+        parts, bounds = _checked_objects(objects)
+        walks = _outline_pixels(parts, bounds)
+        _spend(budget.spend_walk, walks)
+        is_cheap = sum(walks) + sum(map(len, column_major)) <= _ENCODED_AT_ONCE
+        ends = None
+        if is_cheap and len(column_major) * width <= _ENCODED_AT_ONCE:
+            ends = _polygon_ends(parts, bounds, height, width, budget)
+        else:
+            counts = _rasterised(parts, bounds, height, width)
+            _spend(budget.spend_columns, map(len, counts))
+    except AnnotationError as error:
+        error.index = len(column_major) + (error.index or 0)
+        raise
+    if ends is not None:
+        ends = _joined(column_major, ends, height, width)
+        num_objects = len(column_major) + len(objects)
+        runs = row_runs(ends, num_objects, height, width, budget)
+        if runs is not None:
+            return runs
+        counts = _rasterised(parts, bounds, height, width)
+    return transcode([*column_major, *counts], height, width, budget)
+
+
+def _compiled_runs(
+    objects: list[Any], height: int, width: int, budget: MaskBudget
+) -> list[Int64Array] | None:
+    """What the compiled code makes of them; None if it leaves them to others."""
+    found = compiled.runs.encode(objects, height, width)
+    if found is None:
+        return None
+    data, lengths, walk, columns, rows = found
+    budget.spend_walk(walk)
+    budget.spend_columns(columns)
+    budget.spend_rows(rows)
+    runs = np.frombuffer(bytearray(data), np.int64)
+    return [runs[a:b] for a, b in pairwise(accumulate(lengths, initial=0))]
+
+
+def _polygon_ends(
+    parts: Sequence[Float64Array],
+    bounds: Sequence[int],
+    height: int,
+    width: int,
+    budget: MaskBudget,
+) -> ColumnEnds:
+    num_objects = len(bounds) - 1
+    owners = np.arange(num_objects).repeat(np.diff(bounds))
+    ends = polygon_ends(parts, owners, height, width)
+    num_ends = np.bincount(ends[2], minlength=num_objects) + 1
+    _spend(budget.spend_columns, num_ends.tolist())
+    return ends
+
+
+def _joined(
+    column_major: Sequence[Int64Array], ends: ColumnEnds, height: int, width: int
+) -> ColumnEnds:
+    """Ends of both; those of the polygons' objects are numbered on."""
+    if not column_major:
+        return ends
+    rows, columns, owners = ends
+    own = column_ends(column_major, height, width)
+    return (
+        np.concatenate((own[0], rows)),
+        np.concatenate((own[1], columns)),
+        np.concatenate((own[2], owners + len(column_major))),
+    )
+
+
+def _checked_objects(
+    objects: Sequence[Sequence[Any]],
+) -> tuple[list[Float64Array], list[int]]:
+    """All polygons, and where each object's begin and end."""
+    parts: list[Float64Array] = []
+    bounds = [0]
+    for index, polygons in enumerate(objects):
+        try:
+            parts += _checked_polygons(polygons)
+        except AnnotationError as error:
+            error.index = index
+            raise
+        bounds.append(len(parts))
+    return parts, bounds
+
+
+def _rasterised(
+    parts: Sequence[Float64Array], bounds: Sequence[int], height: int, width: int
+) -> list[Int64Array]:
+    masks = coco_mask.frPyObjects(parts, height, width)
+    united = [_united(masks[begin:end]) for begin, end in pairwise(bounds)]
+    return decompress_all([mask["counts"] for mask in united])
+
+
+def _spend(spend: Callable[[int], None], costs: Iterable[int]) -> None:
+    for index, cost in enumerate(costs):
+        try:
+            spend(cost)
+        except AnnotationError as error:
+            error.index = index
+            raise
+
+
+def _united(masks: list[Any]) -> Any:
+    while len(masks) > 1:
+        masks = [coco_mask.merge(group) for group in _groups(masks)]
+    return masks[0]
+
+
+def _groups(items: list[Any]) -> Iterator[list[Any]]:
+    """Some at a time: what pycocotools needs for a union grows with their square."""
+    for begin in range(0, len(items), _UNITED_AT_ONCE):
+        yield items[begin : begin + _UNITED_AT_ONCE]
+
+
+def _checked_polygons(polygons: Sequence[Any]) -> list[Float64Array]:
+    if polygons and not isinstance(polygons[0], list | Sequence | np.ndarray):
+        polygons = [polygons]
+    if not polygons:
+        raise AnnotationError(
+            "segmentation is an empty list of polygons.", reason="empty-polygon"
+        )
+    return [_checked_polygon(polygon) for polygon in polygons]
+
+
+def _checked_polygon(polygon: Any) -> Float64Array:
+    try:
+        points = np.array(polygon, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        points = np.zeros((0, 0))
+    if points.ndim != 1:
+        raise AnnotationError(
+            "polygon is not a flat list of numbers x0, y0, x1, y1, ...",
+            reason="bad-polygon",
+        )
+    if len(points) < 6 or len(points) % 2:
+        raise AnnotationError(
+            f"polygon has {len(points)} numbers: expected an even number of at least 6 "
+            "(three points).",
+            reason="bad-polygon",
+        )
+    if not np.isfinite(points).all():
+        raise AnnotationError(
+            "polygon has a coordinate that is not a finite number.",
+            reason="bad-polygon",
+        )
+    return points
+
+
+def _outline_pixels(parts: Sequence[Float64Array], bounds: Sequence[int]) -> list[int]:
+    """Pixels that rasterisation walks for each object: longer sides of its edges."""
+    # Farther away is refused anyway, and cut off nothing here can overflow.
+    limit = 2.0 * MAX_POLYGON_WALK
+    flat = np.concatenate(parts).clip(-limit, limit)
+    x, y = flat[0::2], flat[1::2]
+    ends = np.array(list(map(len, parts))).cumsum() // 2
+    before = np.arange(-1, len(x) - 1)
+    starts = np.concatenate(([0], ends[:-1]))
+    before[starts] = ends - 1  # polygons are closed
+    edges = np.maximum(abs(x - x[before]), abs(y - y[before]))
+    farthest = np.maximum.reduceat(np.maximum(abs(x), abs(y)), starts)
+    # Whole numbers, whose sum is the same in every order.
+    walks = np.add.reduceat(np.ceil(edges).astype(np.int64), starts)
+    walks[farthest > MAX_POLYGON_WALK] += 2 * MAX_POLYGON_WALK
+    result: list[int] = np.add.reduceat(walks, np.array(bounds[:-1])).tolist()
+    return result

@@ -1,0 +1,281 @@
+"""The manifest: what was built, from what, with which hashes.
+
+`manifest.json` is written last: its presence means the build is complete. It sums up
+the receipts of all shards and names the hash of each. It holds no time, path or host
+name: two builds of the same source are equal to the byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from segdata.errors import CorruptionError, OptionError, OutputError
+from segdata.label_map import LabelMap
+from segdata.records import schema
+from segdata.shards.receipt import Counts, ShardReceipt
+from segdata.storage.paths import Address, Location, locate
+
+MANIFEST_VERSION = 2
+MANIFEST_NAME = "manifest.json"
+REJECTS_NAME = "rejects.jsonl"
+STATS_NAME = "stats.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardSummary:
+    """One shard as the manifest lists it."""
+
+    name: str
+    """File name."""
+    num_records: int
+    """Records in it."""
+    num_bytes: int
+    """File size."""
+    sha256: str
+    """Hex SHA-256 of the file."""
+    receipt_sha256: str
+    """Hex SHA-256 of its receipt in `index/`."""
+    first_key: str | None
+    """Key of its first record; None for an empty shard."""
+    last_key: str | None
+    """Key of its last record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSummary:
+    """One split as the manifest lists it."""
+
+    num_records: int
+    """Records in all its shards."""
+    num_bytes: int
+    """Size of all its shards."""
+    rejects: Mapping[str, int]
+    """Reason -> records that were left out."""
+    rejected_objects: Mapping[str, int]
+    """Reason -> objects that were left out of records."""
+    counts: Counts
+    """What is in it."""
+    shards: tuple[ShardSummary, ...]
+    """Its shards, in order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What the user says of a dataset; its shards do not depend on it."""
+
+    description: str = ""
+    """What it is."""
+    license: str = ""
+    """Its licence: an SPDX identifier such as `CC-BY-4.0`, or text."""
+    citation: str = ""
+    """How to cite it, e.g. as BibTeX."""
+    homepage: str = ""
+    """Where it comes from."""
+
+    def __post_init__(self) -> None:
+        if self.homepage and not re.fullmatch(r"https?://\S+", self.homepage):
+            raise OptionError(
+                f"--homepage is {self.homepage!r}: expected an address that begins "
+                "with http:// or https://."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSummary:
+    """What a build was made from."""
+
+    sha256: str = ""
+    """Hex SHA-256 over all records in the order of their keys: annotations and source
+    files. It depends on no option but the choice of splits."""
+    num_records: int = 0
+    """Records found, rejected ones too."""
+    num_bytes: int = 0
+    """Size of their image files, label images and mask images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A finished build."""
+
+    name: str
+    """Dataset name that the shard files begin with."""
+    layout: str
+    """The source layout that was recognised."""
+    fingerprint: str
+    """Hash of plan, options, label map and versions: equal means equal bytes."""
+    options: Mapping[str, Any]
+    """The build options."""
+    versions: Mapping[str, str]
+    """Versions of what the bytes depend on."""
+    label_map: LabelMap
+    """The classes."""
+    splits: Mapping[str, SplitSummary]
+    """Split name -> what is in it."""
+    leakage: Sequence[Sequence[str]] = ()
+    """Groups of `split/key` that have the same image bytes in different splits."""
+    warnings: Sequence[str] = ()
+    """What a person should know about the source."""
+    scan_rejects: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> annotations that belong to no record."""
+    source_info: Mapping[str, Any] = field(default_factory=dict)
+    """What the source says of itself, by file, e.g. licences."""
+    settings_sha256: str = ""
+    """Hash of options, label map and versions: what bytes depend on but the source."""
+    source: SourceSummary = SourceSummary()
+    """What it was made from."""
+    about: About = About()
+    """What the user says of it."""
+
+    @property
+    def has_rejects(self) -> bool:
+        """Whether anything was left out: then there is a `rejects.jsonl`."""
+        splits = self.splits.values()
+        return bool(self.scan_rejects) or any(
+            split.rejects or split.rejected_objects for split in splits
+        )
+
+    def to_bytes(self) -> bytes:
+        """The manifest as it is stored: indented JSON."""
+        data = {
+            "manifest_version": MANIFEST_VERSION,
+            "schema_version": schema.SCHEMA_VERSION,
+            "name": self.name,
+            "layout": self.layout,
+            "fingerprint": self.fingerprint,
+            "settings_sha256": self.settings_sha256,
+            "source": asdict(self.source),
+            "about": asdict(self.about),
+            "options": self.options,
+            "versions": self.versions,
+            "label_map": self.label_map.to_json(),
+            "splits": {k: _split_to_json(v) for k, v in self.splits.items()},
+            "leakage": self.leakage,
+            "warnings": self.warnings,
+            "scan_rejects": self.scan_rejects,
+            "source_info": self.source_info,
+        }
+        return orjson.dumps(
+            data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        )
+
+
+def read_manifest(directory: Address) -> Manifest:
+    """Reads the manifest of a finished build.
+
+    Raises:
+      OutputError: If `directory` holds no finished build.
+      CorruptionError: If the manifest cannot be understood.
+    """
+    path = locate(directory) / MANIFEST_NAME
+    try:
+        data = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise OutputError(
+            f"{directory} holds no finished build: {MANIFEST_NAME} is missing or "
+            f"unreadable ({error.strerror}). Run `segdata build` to its end.",
+            reason="no-manifest",
+        ) from error
+    except ValueError as error:
+        raise CorruptionError(f"{path} is not JSON: {error}.") from error
+    _check_version(path, data)
+    try:
+        return Manifest(
+            name=data["name"],
+            layout=data["layout"],
+            fingerprint=data["fingerprint"],
+            # Absent from manifests of version 1.
+            settings_sha256=data.get("settings_sha256", ""),
+            source=SourceSummary(**data.get("source", {})),
+            about=About(**data.get("about", {})),
+            options=data["options"],
+            versions=data["versions"],
+            label_map=LabelMap.from_json(data["label_map"]),
+            splits={k: _split_from_json(v) for k, v in data["splits"].items()},
+            leakage=data["leakage"],
+            warnings=data["warnings"],
+            scan_rejects=data["scan_rejects"],
+            source_info=data.get("source_info", {}),  # absent from version 1
+        )
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise CorruptionError(
+            f"{path} is not a segdata manifest: {type(error).__name__} {error}."
+        ) from error
+
+
+def summarize(receipts: Iterable[ShardReceipt]) -> dict[str, SplitSummary]:
+    """Sums up receipts by split."""
+    grouped: dict[str, list[ShardReceipt]] = {}
+    for receipt in receipts:
+        grouped.setdefault(receipt.split, []).append(receipt)
+    return {split: _summarize_split(group) for split, group in grouped.items()}
+
+
+def _summarize_split(receipts: list[ShardReceipt]) -> SplitSummary:
+    counts = Counts()
+    for receipt in receipts:
+        counts.add(receipt.counts)
+    return SplitSummary(
+        num_records=sum(len(receipt.records) for receipt in receipts),
+        num_bytes=sum(receipt.num_bytes for receipt in receipts),
+        rejects=_reasons(receipts, "encode"),
+        rejected_objects=_reasons(receipts, "object"),
+        counts=counts,
+        shards=tuple(
+            ShardSummary(
+                name=receipt.name,
+                num_records=len(receipt.records),
+                num_bytes=receipt.num_bytes,
+                sha256=receipt.sha256,
+                receipt_sha256=hashlib.sha256(receipt.to_bytes()).hexdigest(),
+                first_key=receipt.records[0].key if receipt.records else None,
+                last_key=receipt.records[-1].key if receipt.records else None,
+            )
+            for receipt in receipts
+        ),
+    )
+
+
+def _reasons(receipts: Iterable[ShardReceipt], stage: str) -> dict[str, int]:
+    found = Counter(r.reason for receipt in receipts for r in receipt.lost(stage))
+    return dict(sorted(found.items()))
+
+
+def _check_version(path: Location, data: Any) -> None:
+    version = data.get("manifest_version") if isinstance(data, dict) else None
+    if not isinstance(version, int):
+        raise CorruptionError(f"{path} is not a segdata manifest: it has no version.")
+    if version > MANIFEST_VERSION:
+        raise CorruptionError(
+            f"{path} has manifest version {version}: this segdata reads up to "
+            f"{MANIFEST_VERSION}. Upgrade segdata.",
+            reason="newer-version",
+        )
+
+
+def _split_to_json(split: SplitSummary) -> dict[str, Any]:
+    return {
+        "num_records": split.num_records,
+        "num_bytes": split.num_bytes,
+        "rejects": split.rejects,
+        "rejected_objects": split.rejected_objects,
+        "counts": split.counts.to_json(),
+        "shards": [asdict(shard) for shard in split.shards],
+    }
+
+
+def _split_from_json(data: Mapping[str, Any]) -> SplitSummary:
+    return SplitSummary(
+        num_records=data["num_records"],
+        num_bytes=data["num_bytes"],
+        rejects=data["rejects"],
+        rejected_objects=data["rejected_objects"],
+        counts=Counts.from_json(data["counts"]),
+        shards=tuple(ShardSummary(**shard) for shard in data["shards"]),
+    )

@@ -1,0 +1,179 @@
+"""One serialized record -> the tensors a model wants, in graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from segdata.reading.options import Augmentation, ImageOptions, InstanceOptions, Resize
+from segdata.records import schema
+from segdata.records.schema import Feature
+from segdata.streams import color, label_maps, objects, order, parse, resample
+from segdata.streams.geometry import Geometry, choose_geometry
+from segdata.streams.index import RecordIndex
+from segdata.streams.nearest import Number
+from segdata.streams.objects import KeypointOrder
+from segdata.streams.tensorflow import tf
+
+PADDING_ID = -1
+"""`image_id` of the empty images that fill up a last batch."""
+
+_GEOMETRY_DRAWS = 5
+_DRAW_SALT = 0x5DEECE66D  # keeps these draws apart from those of the order
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordDecoder:
+    """Decodes records alike: to one canvas, with one set of options."""
+
+    index: RecordIndex
+    """Where the records lie, to name them in messages."""
+    size: tuple[int, int]
+    """Height and width of the canvas."""
+    stored_size: tuple[int, int] | None
+    """Height and width of all stored images, if they are alike: makes it cheaper."""
+    resize: Resize
+    """How images are fitted to the canvas."""
+    augmentation: Augmentation
+    """What is random."""
+    image: ImageOptions
+    """What pixels are given as."""
+    seed: int
+    """Seed of the augmentation."""
+    with_geometry: bool
+    """Whether to give `image_size`, `scale` and `offset`."""
+    ignore_id: int | None = None
+    """Class id of label-map padding; None: give no label map."""
+    objects: InstanceOptions | None = None
+    """What is given of objects; None: nothing."""
+    keypoints: KeypointOrder | None = None
+    """The dataset's keypoints; None: give none."""
+
+    def decode(self, serialized: tf.Tensor, draw: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Decodes one record.
+
+        Args:
+          serialized: `[] string`.
+          draw: `[] int64`, what the random numbers depend on besides the seed.
+        """
+        file = self.index.file_of(draw % order.EPOCH)
+        record = parse.parse_features(serialized, self._wanted(), file)
+        where = parse.record_name(record[schema.KEY], file)
+        draws = self._draws(draw)
+        geometry = choose_geometry(
+            *self._stored_size(record),
+            self.size,
+            self.resize,
+            self.augmentation,
+            None if draws is None else draws[:_GEOMETRY_DRAWS],
+        )
+        result = {
+            "image": self._image(record, geometry, draws),
+            "image_id": record[schema.SOURCE_ID],
+        }
+        if self.with_geometry:
+            size = [record[schema.HEIGHT], record[schema.WIDTH]]
+            result["image_size"] = tf.stack(size)
+            result["scale"], result["offset"] = geometry.affine()  # float64 as yet
+        if self.ignore_id is not None:
+            result["label_map"] = self._label_map(record, geometry, where)
+        if self.instances is not None:
+            result |= objects.pack_objects(
+                record, geometry, self.instances, self.keypoints, where
+            )
+        return result
+
+    def finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Does for a whole batch at once what need not be done record by record."""
+        batch = dict(batch)
+        batch["image"] = self._scaled(batch["image"])
+        batch["image_id"] = tf.strings.to_number(batch["image_id"], tf.int64)
+        if self.with_geometry:
+            batch["image_size"] = tf.cast(batch["image_size"], tf.int32)
+            batch["scale"] = tf.cast(batch["scale"], tf.float32)
+            batch["offset"] = tf.cast(batch["offset"], tf.float32)
+        if self.instances is not None:
+            batch = objects.unpack_objects(batch, self.size, self.instances)
+        return batch
+
+    def _scaled(self, image: tf.Tensor) -> tf.Tensor:
+        """Gives images the dtype and scale that are asked for."""
+        options = self.image
+        if options.dtype == "uint8":
+            return image
+        image = tf.cast(image, tf.float32)
+        if options.mean is not None and options.std is not None:
+            factor = [1.0 / (255.0 * part) for part in options.std]
+            pairs = zip(options.mean, options.std, strict=True)
+            shift = [-mean / std for mean, std in pairs]
+            image = image * factor + shift
+        return tf.cast(image, options.dtype)
+
+    def empty(self, spec: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
+        """What fills up a last batch: a black image without anything on it."""
+        fills = {"image_id": str(PADDING_ID), "scale": 1}
+        fills["label_map"] = self.ignore_id or 0
+        return {
+            name: tf.fill(part.shape, tf.constant(fills.get(name, 0), part.dtype))
+            for name, part in spec.items()
+        }
+
+    def _wanted(self) -> tuple[Feature, ...]:
+        wanted = [schema.KEY, schema.ENCODED, schema.FORMAT, schema.SOURCE_ID]
+        wanted += [schema.HEIGHT, schema.WIDTH]
+        if self.ignore_id is not None:
+            wanted += [schema.LABEL_VALUES, schema.LABEL_LENGTHS]
+        if self.instances is not None:
+            wanted += objects.OBJECT_FEATURES
+        if self.keypoints is not None:
+            wanted += objects.KEYPOINT_FEATURES
+        return tuple(wanted)
+
+    def _draws(self, draw: tf.Tensor) -> tf.Tensor | None:
+        """`[draws] float64` in [0, 1), or None where nothing is random."""
+        if not self.augmentation.is_random and self.resize.position != "random":
+            return None
+        return tf.random.stateless_uniform(
+            [_GEOMETRY_DRAWS + color.NUM_DRAWS],
+            seed=tf.stack([tf.constant(self.seed ^ _DRAW_SALT, tf.int64), draw]),
+            dtype=tf.float64,
+            alg="philox",
+        )
+
+    def _stored_size(self, record: dict[Feature, tf.Tensor]) -> tuple[Number, Number]:
+        return self.stored_size or (record[schema.HEIGHT], record[schema.WIDTH])
+
+    def _is_stored(self, geometry: Geometry) -> bool:
+        """Whether the canvas is known to be the stored image, pixel by pixel."""
+        axes = (geometry.rows, geometry.columns)
+        # `is`: a random flip is a tensor, which cannot be compared while tracing.
+        is_plain = all(axis.is_whole and axis.flipped is False for axis in axes)
+        return is_plain and self.size == self.stored_size
+
+    def _image(
+        self,
+        record: dict[Feature, tf.Tensor],
+        geometry: Geometry,
+        draws: tf.Tensor | None,
+    ) -> tf.Tensor:
+        encoded, kind = record[schema.ENCODED], record[schema.FORMAT]
+        shown = resample.decode_shown(encoded, kind, geometry)
+        recolor = None
+        if draws is not None and self.augmentation.changes_colors:
+            recolor = partial(
+                color.jitter_colors,
+                augmentation=self.augmentation,
+                draws=draws[_GEOMETRY_DRAWS:],
+            )
+        elif self._is_stored(geometry):
+            return tf.ensure_shape(shown, (*self.size, 3))
+        return resample.move_image(shown, geometry, self.image.pad_color, recolor)
+
+    def _label_map(
+        self, record: dict[Feature, tf.Tensor], geometry: Geometry, where: tf.Tensor
+    ) -> tf.Tensor:
+        runs = (record[schema.LABEL_VALUES], record[schema.LABEL_LENGTHS])
+        if self._is_stored(geometry):
+            return label_maps.decode_label_map(*runs, *self.size, where)
+        assert self.ignore_id is not None
+        return resample.move_label_map(*runs, geometry, self.ignore_id, where)

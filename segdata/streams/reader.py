@@ -1,0 +1,278 @@
+"""Records as batched `tf.data` streams with static shapes, decoded in graph.
+
+All streams give dicts, which have of each image:
+
+- `image` `[batch, height, width, 3]`, uint8 from 0 to 255 unless asked otherwise;
+- `image_id` `[batch] int64`, the number of the image, -1 where a batch is filled up;
+- `image_size` `[batch, 2] int32`, height and width of the stored image in pixels;
+- `scale` and `offset` `[batch, 2] float32`: the stored point `(y, x)` lies at `scale *
+  (y, x) + offset` of the image, in pixels; the scale of a mirrored axis is negative.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from segdata.errors import OptionError
+from segdata.label_map import OUTSIDE_IGNORE_ID
+from segdata.reading.options import (
+    Augmentation,
+    ImageOptions,
+    InstanceOptions,
+    Remainder,
+    Resize,
+    StreamOptions,
+    check_image_size,
+)
+from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
+from segdata.storage.paths import Address, locate
+from segdata.streams import order
+from segdata.streams.decode import PADDING_ID as PADDING_ID
+from segdata.streams.decode import RecordDecoder
+from segdata.streams.index import read_index
+from segdata.streams.objects import KeypointOrder
+from segdata.streams.tensorflow import tf
+
+
+def read_semantic(
+    directory: Address,
+    split: str,
+    *,
+    batch_size: int,
+    image_size: tuple[int, int] | None = None,
+    resize: Resize | None = None,
+    augmentation: Augmentation | None = None,
+    image: ImageOptions | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    repeat: bool = False,
+    remainder: Remainder = "pad",
+    shuffle_buffer: int = 256,
+    num_shards: int = 1,
+    shard_index: int = 0,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Reads images and label maps of a finished build.
+
+    Args:
+      directory: Output of `segdata build`.
+      split: Name of the split.
+      batch_size: Records per batch of this host, at least 1.
+      image_size: `(height, width)` of images (bilinear) and label maps (nearest). None
+        keeps the stored size, which must be the same for all records of the split.
+      resize: How images are fitted to it; None stretches them.
+      augmentation: What is random about images and label maps; None: nothing.
+      image: What pixels are given as; None: uint8.
+      shuffle: Shuffle records, differently in each epoch.
+      seed: Seed of shuffle and augmentation; equal seeds give equal streams.
+      repeat: Go on for ever, for training with a fixed number of steps.
+      remainder: What becomes of a last batch that is not full: `pad` it with black
+        images, labels to ignore and `image_id` -1; `drop` it; or `keep` it short. Only
+        with `keep` the batch dimension is dynamic and hosts' numbers of batches differ.
+      shuffle_buffer: Records that are mixed at a time, from 16 places of the split.
+      num_shards: Number of hosts that share the split; see `segdata.reading.hosts`.
+      shard_index: This host's place among them, from 0. Hosts get disjoint records
+        that cover the split, however many files there are.
+      start_step: First batch of the stream that begins at 0; skips without decoding.
+
+    Returns:
+      A `tf.data.Dataset` of dicts: `label_map` `[batch, height, width] uint8` class
+      ids, with the dataset's `ignore_id` or 255 on padding; and of the keys above
+      `image` and `image_id`; where `resize` is given, all of them.
+
+    Raises:
+      OutputError: If `directory` holds no finished build.
+      CorruptionError: If its index is damaged.
+      OptionError: If the split is unknown, has no label maps, or an option is bad.
+    """
+    options = StreamOptions(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        repeat=repeat,
+        remainder=remainder,
+        shuffle_buffer=shuffle_buffer,
+        num_shards=num_shards,
+        shard_index=shard_index,
+        start_step=start_step,
+    )
+    check_image_size(image_size)
+    root = locate(directory)
+    manifest = read_manifest(root)
+    summary = _split(manifest, split)
+    _check_label_maps(manifest)
+    stored_size = _stored_size(summary)
+    decoder = RecordDecoder(
+        index=read_index(root, summary),
+        size=image_size or stored_size or _refuse_sizes(summary, split),
+        stored_size=stored_size,
+        resize=resize or Resize(),
+        augmentation=augmentation or Augmentation(),
+        image=image or ImageOptions(),
+        seed=seed,
+        with_geometry=resize is not None,
+        ignore_id=_ignore_id(manifest),
+    )
+    return _batches(decoder, options)
+
+
+def read_instances(
+    directory: Address,
+    split: str,
+    *,
+    batch_size: int,
+    image_size: tuple[int, int],
+    resize: Resize | None = None,
+    augmentation: Augmentation | None = None,
+    image: ImageOptions | None = None,
+    instances: InstanceOptions | None = None,
+    label_map: bool = False,
+    shuffle: bool = False,
+    seed: int = 0,
+    repeat: bool = False,
+    remainder: Remainder = "pad",
+    shuffle_buffer: int = 256,
+    num_shards: int = 1,
+    shard_index: int = 0,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Reads images and objects of a finished build.
+
+    Args:
+      directory: Output of `segdata build`.
+      split: Name of the split.
+      batch_size: As in `read_semantic`, like what is not told here.
+      image_size: `(height, width)` of the canvas.
+      resize: How images are fitted to it; None: `Resize(mode="pad")`, letterboxed.
+      augmentation: Boxes, masks and keypoints follow the image.
+      image: What pixels are given as.
+      instances: What is given of the objects; None: 100 slots, mask crops of 112x112.
+      label_map: Whether to give the label map too.
+      shuffle: Shuffle records.
+      seed: Seed of shuffle and augmentation.
+      repeat: Go on for ever.
+      remainder: What becomes of a short last batch; padding has no objects.
+      shuffle_buffer: Records that are mixed at a time.
+      num_shards: Number of hosts.
+      shard_index: This host's place among them.
+      start_step: Number of the first batch.
+
+    Returns:
+      Dataset of dicts: the keys above, those of `segdata.streams.objects.read_objects`, and
+      `label_map` where it is asked for.
+
+    Raises:
+      OutputError, CorruptionError: As `read_semantic`.
+      OptionError: If the split is unknown, has no objects, or an option is bad.
+    """
+    options = StreamOptions(
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        repeat=repeat,
+        remainder=remainder,
+        shuffle_buffer=shuffle_buffer,
+        num_shards=num_shards,
+        shard_index=shard_index,
+        start_step=start_step,
+    )
+    check_image_size(image_size)
+    instances = instances or InstanceOptions()
+    root = locate(directory)
+    manifest = read_manifest(root)
+    summary = _split(manifest, split)
+    _check_objects(manifest, instances, label_map=label_map)
+    decoder = RecordDecoder(
+        index=read_index(root, summary),
+        size=image_size,
+        stored_size=_stored_size(summary),
+        resize=resize or Resize(mode="pad"),
+        augmentation=augmentation or Augmentation(),
+        image=image or ImageOptions(),
+        seed=seed,
+        with_geometry=True,
+        ignore_id=_ignore_id(manifest) if label_map else None,
+        instances=instances,
+        keypoints=_keypoints(manifest, instances),
+    )
+    return _batches(decoder, options)
+
+
+def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
+    """The stream: records, decoded, filled up, batched."""
+    records = order.serialized_records(decoder.index, options)
+    dataset = records.map(decoder.decode, tf.data.AUTOTUNE, deterministic=True)
+    batches = order.count_batches(decoder.index.num_records, options)
+    if options.remainder == "pad" and not options.repeat:
+        empty = tf.data.Dataset.from_tensors(decoder.empty(dataset.element_spec))
+        dataset = dataset.concatenate(empty.repeat(batches.num_filled))
+    dataset = dataset.batch(
+        options.batch_size, drop_remainder=options.repeat or options.remainder != "keep"
+    )
+    if not options.repeat:
+        # Hosts that have a record more than others must not have a batch more.
+        dataset = dataset.take(batches.count)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches.count))
+    return dataset.map(decoder.finish).prefetch(tf.data.AUTOTUNE)
+
+
+def _split(manifest: Manifest, split: str) -> SplitSummary:
+    if split not in manifest.splits:
+        raise OptionError(
+            f"split {split!r} is not in this dataset: it has "
+            f"{', '.join(manifest.splits)}."
+        )
+    return manifest.splits[split]
+
+
+def _check_label_maps(manifest: Manifest) -> None:
+    if not manifest.label_map.semantic_classes:
+        raise OptionError(
+            f"dataset {manifest.name!r} has no label maps: read_semantic cannot "
+            "read it."
+        )
+
+
+def _check_objects(
+    manifest: Manifest, instances: InstanceOptions, *, label_map: bool
+) -> None:
+    classes = manifest.label_map.object_classes
+    if not classes:
+        raise OptionError(
+            f"dataset {manifest.name!r} has no objects: read_instances cannot read it."
+        )
+    if label_map and not manifest.label_map.semantic_classes:
+        raise OptionError(
+            f"label_map is True, but dataset {manifest.name!r} has no label maps."
+        )
+    if instances.keypoints and not any(item.keypoints for item in classes):
+        raise OptionError(
+            f"keypoints is True, but dataset {manifest.name!r} has no keypoints."
+        )
+
+
+def _keypoints(manifest: Manifest, instances: InstanceOptions) -> KeypointOrder | None:
+    return KeypointOrder.of(manifest.label_map) if instances.keypoints else None
+
+
+def _ignore_id(manifest: Manifest) -> int:
+    ignore_id = manifest.label_map.ignore_id
+    return OUTSIDE_IGNORE_ID if ignore_id is None else ignore_id
+
+
+def _stored_size(summary: SplitSummary) -> tuple[int, int] | None:
+    """Height and width of all images, if they are alike."""
+    heights, widths = summary.counts.heights, summary.counts.widths
+    if heights is None or widths is None:
+        return None
+    if heights[0] != heights[1] or widths[0] != widths[1]:
+        return None
+    return heights[0], widths[0]
+
+
+def _refuse_sizes(summary: SplitSummary, split: str) -> NoReturn:
+    raise OptionError(
+        f"images of split {split!r} differ in size (smallest and largest height "
+        f"{summary.counts.heights}, width {summary.counts.widths}): pass "
+        "image_size=(height, width) to batch them."
+    )

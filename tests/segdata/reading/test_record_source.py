@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segdata.errors import CorruptionError, OptionError, OutputError
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import read_manifest
+
+
+@pytest.fixture(scope="module")
+def train(tiny_build: Path) -> RecordSource:
+    return RecordSource(tiny_build, "train")
+
+
+def test_length_is_the_manifests_and_spans_all_shards(
+    train: RecordSource, tiny_build: Path
+) -> None:
+    split = read_manifest(tiny_build).splits["train"]
+    assert len(train) == split.num_records == 5
+    assert [s.num_records for s in split.shards if s.num_records] != [5]
+
+
+def test_keys_are_those_of_the_records_in_order(train: RecordSource) -> None:
+    assert train.keys == [record.key for record in train]
+    assert sorted(train.keys) == [f"train/train_{index:03d}" for index in range(5)]
+
+
+def test_negative_index_counts_from_the_end(train: RecordSource) -> None:
+    assert [train[i].key for i in (-1, -5)] == [train.keys[4], train.keys[0]]
+
+
+@pytest.mark.parametrize("index", [5, -6, 10**9])
+def test_index_out_of_range_is_an_index_error(train: RecordSource, index: int) -> None:
+    with pytest.raises(IndexError, match=rf"record {index} of 5"):
+        train[index]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        slice(None),
+        slice(1, 3),
+        slice(-2, None),
+        slice(None, None, -1),
+        slice(3, 1),
+        slice(0, 99, 2),
+    ],
+)
+def test_slice_gives_the_records_that_a_list_would(
+    train: RecordSource, part: slice
+) -> None:
+    assert [record.key for record in train[part]] == train.keys[part]
+
+
+def test_pickled_source_reads_the_same_records(train: RecordSource) -> None:
+    copy = pickle.loads(pickle.dumps(train))
+    assert copy.keys == train.keys
+    assert copy[2].encoded == train[2].encoded
+
+
+def test_records_hold_the_files_bytes_and_labels(
+    train: RecordSource, tiny_source: Path
+) -> None:
+    for record in train:
+        path = tiny_source / record.filename
+        assert record.encoded == path.read_bytes()
+        expected = np.asarray(Image.open(tiny_source / "trainannot" / path.name))
+        np.testing.assert_array_equal(record.label_map(), expected)
+        np.testing.assert_array_equal(record.image(), np.asarray(Image.open(path)))
+
+
+def test_unknown_split_is_refused_with_the_known_ones(tiny_build: Path) -> None:
+    with pytest.raises(OptionError, match=r"split 'test' is not in .* has train, val"):
+        RecordSource(tiny_build, "test")
+
+
+def test_unfinished_build_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"holds no finished build"):
+        RecordSource(tmp_path, "train")
+
+
+def test_missing_receipt_is_refused_with_its_name(
+    tiny_build: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    (out / "index" / "camvid-val.tfrecord-00001-of-00002.json").unlink()
+    with pytest.raises(CorruptionError, match=r"camvid-val.*-of-00002\.json cannot be"):
+        RecordSource(out, "val")
+
+
+def test_damaged_record_is_named_and_the_others_are_read(
+    tiny_build: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    shard = out / read_manifest(out).splits["train"].shards[0].name
+    data = bytearray(shard.read_bytes())
+    data[40] ^= 1
+    shard.write_bytes(data)
+    source = RecordSource(out, "train")
+    with pytest.raises(
+        CorruptionError, match=rf"{shard.name}: record 0 is damaged at byte 0"
+    ):
+        source[0]
+    assert source[len(source) - 1].key == source.keys[-1]
+
+
+def test_missing_shard_is_reported_with_its_name(
+    tiny_build: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(tiny_build, tmp_path / "out")
+    shard = out / read_manifest(out).splits["train"].shards[0].name
+    shard.unlink()
+    source = RecordSource(out, "train")
+    message = rf"^shard {shard} cannot be read: No such file or directory\.$"
+    with pytest.raises(CorruptionError, match=message) as caught:
+        source[0]
+    assert caught.value.reason == "shard-unreadable"

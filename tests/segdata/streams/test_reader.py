@@ -1,0 +1,257 @@
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import segdata
+from segdata.errors import OptionError, OutputError
+from segdata.formats.camvid.format import CamVid
+from segdata.pipelines.build import BuildRequest, build
+from segdata.reading.options import Augmentation
+from segdata.reading.record_source import RecordSource
+from segdata.shards.manifest import read_manifest
+from segdata.streams.reader import PADDING_ID
+from segdata.streams.tensorflow import tf
+
+
+def ids(stream: tf.data.Dataset) -> list[int]:
+    return [int(i) for batch in stream for i in batch["image_id"]]
+
+
+def real_ids(stream: tf.data.Dataset) -> list[int]:
+    return [i for i in ids(stream) if i != PADDING_ID]
+
+
+def all_ids(build_dir: Path, split: str) -> list[int]:
+    return [int(record.source_id) for record in RecordSource(build_dir, split)]
+
+
+def graph_ops(stream: tf.data.Dataset) -> set[str]:
+    """Names of all op types in a stream and the functions it calls."""
+    serialized = tf.raw_ops.DatasetToGraphV2(input_dataset=stream._variant_tensor)
+    graph = tf.compat.v1.GraphDef.FromString(serialized.numpy())
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return {node.op for node in nodes}
+
+
+def is_python(op: str) -> bool:
+    return "PyFunc" in op or "Generator" in op
+
+
+@pytest.mark.parametrize("remainder", ["pad", "drop"])
+@pytest.mark.parametrize("image_size", [None, (64, 48)])
+def test_shapes_are_static(
+    camvid_build: Path, remainder: Any, image_size: tuple[int, int] | None
+) -> None:
+    stream = segdata.read_semantic(
+        camvid_build, "val", batch_size=5, image_size=image_size, remainder=remainder
+    )
+    height, width = image_size or (360, 480)
+    assert {name: s.shape for name, s in stream.element_spec.items()} == {
+        "image": (5, height, width, 3),
+        "label_map": (5, height, width),
+        "image_id": (5,),
+    }
+    for batch in stream:
+        assert batch["image"].shape == (5, height, width, 3)
+
+
+def test_records_equal_the_source_files(
+    camvid_source: Path, camvid_build: Path
+) -> None:
+    stream = segdata.read_semantic(camvid_build, "val", batch_size=5)
+    found = {
+        int(image_id): (image, label_map)
+        for batch in stream.as_numpy_iterator()
+        for image_id, image, label_map in zip(
+            batch["image_id"], batch["image"], batch["label_map"], strict=True
+        )
+        if image_id != PADDING_ID
+    }
+    records = RecordSource(camvid_build, "val")
+    assert len(found) == len(records) == 12
+    for record in records:
+        image, label_map = found[int(record.source_id)]
+        name = Path(record.filename).name
+        expected = np.asarray(Image.open(camvid_source / record.filename))
+        np.testing.assert_array_equal(image, expected)
+        expected = np.asarray(Image.open(camvid_source / "valannot" / name))
+        np.testing.assert_array_equal(label_map, expected)
+
+
+def test_a_short_last_batch_is_filled_with_ignored_images(camvid_build: Path) -> None:
+    batches = list(segdata.read_semantic(camvid_build, "val", batch_size=5))
+    assert len(batches) == 3
+    last = batches[-1]
+    assert last["image_id"].numpy().tolist()[2:] == [PADDING_ID] * 3
+    assert (last["label_map"][2:].numpy() == 11).all()  # CamVid's void
+    assert (last["image"][2:].numpy() == 0).all()
+    assert sorted(i for b in batches for i in b["image_id"].numpy() if i >= 0) == (
+        sorted(all_ids(camvid_build, "val"))
+    )
+
+
+def test_a_short_last_batch_can_be_dropped_or_kept(camvid_build: Path) -> None:
+    dropped = segdata.read_semantic(camvid_build, "val", batch_size=5, remainder="drop")
+    assert len(ids(dropped)) == 10
+    kept = segdata.read_semantic(camvid_build, "val", batch_size=5, remainder="keep")
+    assert [len(batch["image_id"]) for batch in kept] == [5, 5, 2]
+
+
+@pytest.mark.parametrize("num_shards", [1, 3, 7, 20])
+def test_hosts_get_disjoint_records_that_cover_the_split(
+    camvid_build: Path, num_shards: int
+) -> None:
+    streams = [
+        segdata.read_semantic(
+            camvid_build,
+            "val",
+            batch_size=4,
+            image_size=(8, 8),
+            num_shards=num_shards,
+            shard_index=index,
+        )
+        for index in range(num_shards)
+    ]
+    seen = Counter(i for stream in streams for i in real_ids(stream))
+    assert seen == Counter(all_ids(camvid_build, "val"))
+
+
+def test_shuffling_is_seeded_and_differs_per_epoch(camvid_build: Path) -> None:
+    def stream(seed: int) -> tf.data.Dataset:
+        return segdata.read_semantic(
+            camvid_build,
+            "train",
+            batch_size=4,
+            image_size=(8, 8),
+            shuffle=True,
+            seed=seed,
+        )
+
+    first, again, other = ids(stream(1)), ids(stream(1)), ids(stream(2))
+    assert first == again
+    assert first != other
+    assert sorted(first) == sorted(other) == sorted(all_ids(camvid_build, "train"))
+    one = stream(1)
+    assert ids(one) != ids(one)
+
+
+def test_repeated_streams_have_no_short_batch(camvid_build: Path) -> None:
+    stream = segdata.read_semantic(
+        camvid_build, "val", batch_size=5, image_size=(8, 8), repeat=True
+    )
+    assert PADDING_ID not in ids(stream.take(12))
+
+
+def test_no_python_function_is_in_the_graph(camvid_build: Path) -> None:
+    stream = segdata.read_semantic(
+        camvid_build, "val", batch_size=4, image_size=(8, 8), shuffle=True
+    )
+    ops = graph_ops(stream)
+    assert {"TFRecordDatasetV2", "DecodeImage", "RaggedRange"} & ops
+    assert not set(filter(is_python, ops))
+    by_python = stream.map(
+        lambda batch: tf.numpy_function(len, [batch["image"]], tf.int64)
+    )
+    assert set(filter(is_python, graph_ops(by_python)))  # the test would see one
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0: expected at least 1"),
+        ({"image_size": (0, 8)}, r"image_size is \(0, 8\)"),
+        ({"remainder": "lose"}, "remainder is 'lose'"),
+        ({"shuffle_buffer": 0}, "shuffle_buffer is 0"),
+        ({"num_shards": 2, "shard_index": 2}, "shard_index is 2 of num_shards 2"),
+        ({"split": "test"}, "split 'test' is not in this dataset: it has train, val"),
+    ],
+)
+def test_bad_options_are_refused(
+    camvid_build: Path, options: dict[str, Any], message: str
+) -> None:
+    arguments = {"split": "val", "batch_size": 2, **options}
+    with pytest.raises(OptionError, match=message):
+        segdata.read_semantic(camvid_build, **arguments)
+
+
+def test_a_directory_without_a_finished_build_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no finished build"):
+        segdata.read_semantic(tmp_path, "train", batch_size=1)
+
+
+def test_images_of_different_sizes_need_a_target_size(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    source = tmp_path / "source"
+    shapes = [(9, 7), (5, 12), (30, 4)]
+    for folder in ("train", "trainannot"):
+        (source / folder).mkdir(parents=True)
+    for index, shape in enumerate(shapes):
+        image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        Image.fromarray(image).save(source / f"train/{index}.png")
+        labels = rng.integers(0, 12, shape, dtype=np.uint8)
+        Image.fromarray(labels).save(source / f"trainannot/{index}.png")
+    out = tmp_path / "out"
+    build(BuildRequest(format=CamVid(), source=source, out=out))
+    with pytest.raises(OptionError, match=r"differ in size.*pass image_size"):
+        segdata.read_semantic(out, "train", batch_size=3)
+    (batch,) = segdata.read_semantic(out, "train", batch_size=3, image_size=(6, 10))
+    for record, label_map in zip(
+        RecordSource(out, "train"), batch["label_map"].numpy(), strict=True
+    ):
+        dense = record.label_map()
+        assert dense is not None
+        expected = tf.image.resize(dense[..., None], (6, 10), method="nearest")
+        np.testing.assert_array_equal(label_map, expected[..., 0])
+
+
+def test_real_camvid_label_maps_equal_their_pngs(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    source = shared_data / "camvid"
+    build(BuildRequest(format=CamVid(), source=source, out=tmp_path / "out"))
+    splits = read_manifest(tmp_path / "out").splits
+    assert {n: s.num_records for n, s in splits.items()} == {"train": 367, "val": 101}
+    for split in splits:
+        files = {
+            int(record.source_id): Path(record.filename)
+            for record in RecordSource(tmp_path / "out", split)
+        }
+        stream = segdata.read_semantic(tmp_path / "out", split, batch_size=16)
+        for batch in stream.as_numpy_iterator():
+            for image_id, image, label_map in zip(
+                batch["image_id"], batch["image"], batch["label_map"], strict=True
+            ):
+                if image_id == PADDING_ID:
+                    continue
+                path = files.pop(int(image_id))
+                label = source / f"{split}annot" / path.name
+                np.testing.assert_array_equal(label_map, np.asarray(Image.open(label)))
+                np.testing.assert_array_equal(
+                    image, np.asarray(Image.open(source / path))
+                )
+        assert not files
+
+
+def test_random_flip_at_the_stored_size_mirrors_image_and_label_map(
+    camvid_build: Path,
+) -> None:
+    def first(augmentation: Augmentation | None) -> dict[str, np.ndarray]:
+        stream = segdata.read_semantic(
+            camvid_build, "val", batch_size=12, augmentation=augmentation
+        )
+        batch = next(iter(stream))
+        return {name: batch[name].numpy() for name in ("image", "label_map")}
+
+    plain, random = first(None), first(Augmentation(horizontal_flip=0.5))
+    for name, array in plain.items():
+        as_stored = [(a == b).all() for a, b in zip(array, random[name], strict=True)]
+        for index, same in enumerate(as_stored):
+            if not same:
+                np.testing.assert_array_equal(
+                    random[name][index], array[index][:, ::-1]
+                )
+        assert 0 < sum(as_stored) < 12

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from trained_models import calibrate
+
+from segdata.errors import MissingDependencyError, OptionError
+from segdata.trainers.models import ModelOptions
+from segdata.trainers.models.encoders import ENCODERS, build_encoder
+
+every_encoder = pytest.mark.parametrize("name", ENCODERS)
+APPLICATIONS = {
+    "vgg-16": (keras.applications.VGG16, keras.applications.vgg16),
+    "resnet-50": (keras.applications.ResNet50, keras.applications.resnet50),
+    "mobilenet-v2": (keras.applications.MobileNetV2, keras.applications.mobilenet_v2),
+}
+
+
+def options(**changes: Any) -> ModelOptions:
+    given = {"num_classes": 3, "image_size": (64, 96), "batch_norm": False}
+    return ModelOptions(**{**given, **changes})
+
+
+def noise(size: tuple[int, int] = (64, 96)) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (1, *size, 3), np.uint8)
+
+
+@every_encoder
+@pytest.mark.parametrize("size", [(64, 96), (65, 33)])
+def test_endpoints_have_the_size_of_their_stride(
+    name: str, size: tuple[int, int]
+) -> None:
+    encoder = build_encoder(name, options(image_size=size))
+    assert tuple(encoder.input.shape) == (None, *size, 3)
+    assert encoder.input.dtype == "uint8"
+    first = 1 if name == "vgg-16" else 2
+    assert list(encoder.features) == [s for s in (1, 2, 4, 8, 16, 32) if s >= first]
+    assert list(encoder.pooled) == [2, 4, 8, 16, 32]
+    for maps in (encoder.features, encoder.pooled):
+        for stride, tensor in maps.items():
+            # Halved again and again, each time rounding up.
+            assert tensor.shape[1:3] == (-(-size[0] // stride), -(-size[1] // stride))
+
+
+@every_encoder
+def test_encoder_is_the_published_one_with_its_preprocessing(
+    name: str, tmp_path: Path
+) -> None:
+    keras.utils.set_random_seed(5)
+    build, module = APPLICATIONS[name]
+    reference = build(include_top=False, weights=None, input_shape=(64, 96, 3))
+    pixels = noise()
+    calibrate(reference, module.preprocess_input(pixels.astype(np.float32)))
+    reference.save_weights(tmp_path / "encoder.weights.h5")
+    expected = reference(module.preprocess_input(pixels.astype(np.float32)))
+
+    given = options(weights=str(tmp_path / "encoder.weights.h5"))
+    encoder = build_encoder(name, given)
+    found = keras.Model(encoder.input, encoder.pooled[32])(pixels)
+    assert float(np.abs(expected).max()) > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)
+
+
+def test_weights_fit_vgg_with_batch_norm_too(tmp_path: Path) -> None:
+    reference = keras.applications.VGG16(include_top=False, weights=None)
+    reference.save_weights(tmp_path / "vgg.weights.h5")
+    given = options(weights=str(tmp_path / "vgg.weights.h5"), batch_norm=True)
+    encoder = build_encoder("vgg-16", given)
+    model = keras.Model(encoder.input, encoder.pooled[32])
+    for name in ("block1_conv1", "block5_conv3"):
+        kernel = reference.get_layer(name).get_weights()[0]
+        np.testing.assert_array_equal(model.get_layer(name).get_weights()[0], kernel)
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("name", ["resnet-50", "mobilenet-v2"])
+def test_dilated_encoder_computes_the_same_values_and_more_between(
+    name: str, output_stride: int
+) -> None:
+    keras.utils.set_random_seed(5)
+    plain = build_encoder(name, options())
+    strided = keras.Model(plain.input, plain.features[32])
+    calibrate(strided, noise())
+    between = build_encoder(name, options(), output_stride=output_stride)
+    dilated = keras.Model(between.input, between.features[32])
+    assert dilated.output.shape[1:3] == (64 // output_stride, 96 // output_stride)
+    dilated.set_weights(strided.get_weights())
+    step = 32 // output_stride
+    # MobileNetV2's strides look at odd rows, ResNet-50's at even ones.
+    first = step - 1 if name == "mobilenet-v2" else 0
+    found = np.asarray(dilated(noise()))[:, first::step, first::step]
+    expected = np.asarray(strided(noise()))
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_dilated_vgg_keeps_its_map_large() -> None:
+    encoder = build_encoder("vgg-16", options(), output_stride=8)
+    assert encoder.pooled[32].shape[1:3] == (8, 12)
+    model = keras.Model(encoder.input, encoder.pooled[32])
+    assert model.get_layer("block5_conv1").dilation_rate == (2, 2)
+    assert "block5_pool" not in {layer.name for layer in model.layers}
+
+
+def test_unknown_encoder_lists_those_there_are() -> None:
+    with pytest.raises(
+        OptionError, match="'vgg' is unknown: expected one of vgg-16, r"
+    ):
+        build_encoder("vgg", options())
+
+
+def test_output_stride_that_is_none_is_refused() -> None:
+    with pytest.raises(OptionError, match="output_stride is 4: expected 8, 16 or 32"):
+        build_encoder("vgg-16", options(), output_stride=4)
+
+
+@every_encoder
+@pytest.mark.usefixtures("no_network")
+def test_imagenet_weights_without_a_network_say_what_to_do(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object, **__: object) -> None:
+        raise Exception("URL fetch failure on https://...: None -- unreachable")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", no_answer)
+    with pytest.raises(
+        MissingDependencyError,
+        match=r"ImageNet weights of \w+ cannot be downloaded .* pass the path of the",
+    ):
+        build_encoder(name, options(weights="imagenet"))
+
+
+def test_weights_file_that_is_missing_or_of_another_net_is_refused(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(OptionError, match=r"weights '.*none.h5' is no file: expected"):
+        build_encoder("vgg-16", options(weights=str(tmp_path / "none.h5")))
+    other = keras.applications.VGG16(include_top=False, weights=None)
+    other.save_weights(tmp_path / "vgg.weights.h5")
+    with pytest.raises(OptionError, match=r"vgg.weights.h5 does not fit MobileNetV2"):
+        build_encoder("mobilenet-v2", options(weights=str(tmp_path / "vgg.weights.h5")))
+    (tmp_path / "text.weights.h5").write_text("no weights")
+    with pytest.raises(OptionError, match=r"text.weights.h5 does not fit ResNet50"):
+        build_encoder("resnet-50", options(weights=str(tmp_path / "text.weights.h5")))

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segdata.errors import OptionError
+from segdata.label_map import LabelClass, LabelMap
+from segdata.shards.manifest import read_manifest
+from segdata.trainers.run.data import Classes, open_data
+from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.semantic.losses import median_frequency_weights
+
+
+def classes(*ids: int, ignore_id: int | None = None, **changes: Any) -> Classes:
+    items = tuple(LabelClass(id=i, name=f"class {i}", color=(i, 0, 0)) for i in ids)
+    return Classes(
+        label_map=LabelMap(semantic_classes=items, ignore_id=ignore_id), **changes
+    )
+
+
+def options(data: Path, **changes: Any) -> TrainOptions:
+    return TrainOptions(**{"model": "unet", "data": str(data), **changes})
+
+
+def test_channels_reach_to_the_highest_id_and_gaps_are_named() -> None:
+    found = classes(0, 3)
+    assert found.num_classes == 4
+    assert found.names == ("class 0", "id 1, no class", "id 2, no class", "class 3")
+
+
+def test_class_255_is_no_channel() -> None:
+    found = classes(0, 1, 255, ignore_id=255)
+    assert found.num_classes == 2
+    assert found.void_id is None
+    with pytest.raises(OptionError, match="no class to ignore, or it is 255"):
+        classes(0, 255, ignore_id=255, void="learn")
+
+
+def test_void_is_left_out_or_kept() -> None:
+    label_map = np.array([[0, 1, 2, 255]], np.uint8)
+    ignoring = classes(0, 1, 2, ignore_id=2)
+    assert ignoring.void_id == 2
+    assert ignoring.valid_labels(label_map).tolist() == [[0, 1, 255, 255]]
+    learning = classes(0, 1, 2, ignore_id=2, void="learn")
+    assert learning.valid_labels(label_map).tolist() == [[0, 1, 2, 255]]
+
+
+def test_dataset_without_label_maps_or_void_is_refused() -> None:
+    with pytest.raises(OptionError, match="no label maps: expected classes of pixels"):
+        classes()
+    with pytest.raises(OptionError, match="void is 'learn', but the dataset has no"):
+        classes(0, 1, void="learn")
+
+
+def test_weights_come_from_the_pixels_of_the_split(camvid_build: Path) -> None:
+    pixels = read_manifest(camvid_build).splits["train"].counts.class_pixels
+    given = options(camvid_build, class_weights="median-frequency", void="learn")
+    expected = median_frequency_weights({int(k): n for k, n in pixels.items()}, 12)
+    assert open_data(given).class_weights == expected
+    left_out = open_data(options(camvid_build, class_weights="median-frequency"))
+    assert left_out.class_weights is not None
+    assert left_out.class_weights[11] == 1.0
+    assert left_out.class_weights != expected
+    assert open_data(options(camvid_build)).class_weights is None
+
+
+def test_size_is_the_stored_one_or_as_asked_for(camvid_build: Path) -> None:
+    assert open_data(options(camvid_build)).image_size == (360, 480)
+    found = open_data(options(camvid_build, image_size=(32, 64)))
+    assert found.image_size == (32, 64)
+    assert (found.num_records, found.val_split) == (40, "val")
+    assert open_data(options(camvid_build, val_split="none")).val_split is None
+
+
+def test_images_of_different_sizes_need_a_size(
+    tmp_path: Path, make_segnet: Any
+) -> None:
+    from segdata.formats.camvid.format import CamVid
+    from segdata.pipelines.build import BuildRequest, build
+
+    source = make_segnet(tmp_path / "source", num_train=2)
+    make_segnet(tmp_path / "other", num_train=1, height=30)
+    for folder in ("train", "trainannot"):
+        (tmp_path / f"other/{folder}/train_000.png").replace(
+            source / folder / "train_001.png"
+        )
+    build(BuildRequest(format=CamVid(), source=source, out=tmp_path / "out"))
+    with pytest.raises(OptionError, match=r"heights 24 to 30, widths 32 to 32\): pass"):
+        open_data(options(tmp_path / "out"))

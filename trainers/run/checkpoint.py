@@ -1,0 +1,161 @@
+"""Checkpoints from which a run goes on as if it had never stopped.
+
+Keras's weights files leave out the state of dropout's random numbers, so a run that is
+resumed from one drifts away. Here a checkpoint is every variable that training changes:
+of layers (with those states) and of the optimiser, and the history of the epochs.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import orjson
+
+from segdata.errors import CorruptionError
+from segdata.storage import files
+from segdata.storage.temporary import TEMPORARY_PREFIX
+from segdata.trainers.run.directory import RunDirectory
+
+STATE_NAME = "state.npz"
+Row = dict[str, float]
+
+
+@dataclass(kw_only=True)
+class History:
+    """The epochs so far.
+
+    Attributes:
+      rows: A row of metrics per epoch.
+      goal: Column that is to become large, or, if it is a loss, small.
+    """
+
+    goal: str
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def best(self) -> int | None:
+        """Index of the best epoch, the first of equals; None before the first."""
+        sign = -1 if self.goal.endswith("loss") else 1
+        known = [i for i, row in enumerate(self.rows) if self.goal in row]
+        if not known:
+            return None
+        return max(known, key=lambda i: (sign * self.rows[i][self.goal], -i))
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Epochs that brought no improvement."""
+        return 0 if self.best is None else len(self.rows) - 1 - self.best
+
+
+def training_state(model: Any) -> list[Any]:
+    """Every variable that a step changes, in a fixed order."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def save_state(path: Path, model: Any, history: History) -> None:
+    """Writes a checkpoint, whole or not at all."""
+    arrays = {
+        f"v{index:05d}": keras.ops.convert_to_numpy(variable)
+        for index, variable in enumerate(training_state(model))
+    }
+    text = np.frombuffer(orjson.dumps(history.rows), np.uint8)
+    with files.atomic_file(path) as file:
+        np.savez(file, history=text, **arrays)
+
+
+def restore_state(path: Path, model: Any, history: History) -> bool:
+    """Reads a checkpoint into a model and a history.
+
+    Returns:
+      Whether there was one.
+
+    Raises:
+      CorruptionError: If it is damaged or of another model.
+    """
+    variables = training_state(model)
+    try:
+        with np.load(path) as data:
+            rows = orjson.loads(data["history"].tobytes())
+            arrays = [data[f"v{index:05d}"] for index in range(len(variables))]
+            extra = len(data.files) - 1 - len(variables)
+    except FileNotFoundError:
+        return False
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CorruptionError(
+            f"checkpoint {path} is damaged or of another model: {error}. Begin anew in "
+            "another run directory."
+        ) from error
+    wrong = [
+        f"{variable.path} is {tuple(variable.shape)}, got {array.shape}"
+        for variable, array in zip(variables, arrays, strict=True)
+        if tuple(variable.shape) != array.shape
+    ]
+    if wrong or extra:
+        raise CorruptionError(
+            f"checkpoint {path} is of another model: "
+            f"{wrong[0] if wrong else f'it has {extra} more variables'}."
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+    history.rows[:] = rows
+    return True
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """After each epoch: history, best weights, state, metrics, last weights.
+
+    In that order, so that a kill at any moment loses at most the epoch that ran: the
+    state is what counts, and what is written before it would be written alike again.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        history: History,
+        *,
+        patience: int,
+        host_index: int,
+        report: Callable[[int, Row], None],
+    ) -> None:
+        super().__init__()
+        self._directory, self.history = directory, history
+        self._patience, self._host, self._report = patience, host_index, report
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Keeps the epoch."""
+        row = {"epoch": epoch + 1} | {
+            # A model with an auxiliary head names the metrics by output.
+            name.replace("logits_", ""): float(value)
+            for name, value in (logs or {}).items()
+        }
+        self.history.rows.append(row)
+        improved = self.history.best == len(self.history.rows) - 1
+        if improved:
+            self._save_weights("best.weights.h5")
+        if self._host == 0:
+            state = self._directory.file(STATE_NAME)
+            save_state(state, self.model, self.history)
+            self._directory.write_metrics(self.history.rows)
+        self._save_weights("last.weights.h5")
+        if self._host == 0:
+            self._report(epoch, row)
+        if self._patience and self.history.epochs_since_best >= self._patience:
+            self.model.stop_training = True
+
+    def _save_weights(self, name: str) -> None:
+        # Keras picks the format by the suffix, so the temporary name must keep it. On
+        # several hosts it moves arrays between them to save: all have to take part.
+        prefix = f"{TEMPORARY_PREFIX}{self._host}-"
+        temporary = self._directory.file(f"{prefix}{name}")
+        self._directory.path.mkdir(parents=True, exist_ok=True)
+        self.model.save_weights(temporary, overwrite=True)
+        if self._host == 0:
+            temporary.replace(self._directory.file(name))
+        else:
+            temporary.unlink()

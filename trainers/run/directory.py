@@ -1,0 +1,259 @@
+"""A run's directory: what was asked for, what came of it, and how to go on.
+
+```
+RUN_DIR/
+  run.json            options, classes, model, versions
+  state.npz           everything a resumed run needs, replaced after each epoch
+  best.weights.h5     weights of the best epoch, and of the last
+  last.weights.h5
+  metrics.csv         a line per epoch
+  pictures/           epoch-0005.png: image | predicted | true
+  tensorboard/        if asked for
+```
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from segdata.errors import CorruptionError, OptionError, OutputError
+from segdata.label_map import LabelMap
+from segdata.storage import files
+from segdata.storage.temporary import is_temporary
+from segdata.trainers.models import task_of
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
+from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.run.data import Classes, ObjectClasses, TrainingData
+from segdata.trainers.run.options import TrainOptions
+from segdata.version import __version__
+
+RUN_NAME = "run.json"
+RUN_VERSION = 1
+AnyModelOptions = ModelOptions | MaskRCNNOptions
+_FREE_OPTIONS = ("host_index", "coordinator", "pictures_every", "tensorboard", "tpu")
+"""May differ when a run is resumed: nothing of the result depends on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What `run.json` holds."""
+
+    options: TrainOptions
+    model_options: AnyModelOptions
+    classes: Classes | ObjectClasses
+    dataset: Mapping[str, Any]
+    """Directory, name and fingerprint of the dataset."""
+    backend: str
+    """Backend of Keras."""
+    versions: Mapping[str, str]
+    """Versions of what the result depends on."""
+
+    @property
+    def pixel_classes(self) -> Classes:
+        """The classes of a run that labels pixels.
+
+        Raises:
+          OptionError: If it finds objects.
+        """
+        if not isinstance(self.classes, Classes):
+            raise _other_task(self, "pixels")
+        return self.classes
+
+    @property
+    def object_classes(self) -> ObjectClasses:
+        """The classes of a run that finds objects.
+
+        Raises:
+          OptionError: If it labels pixels.
+        """
+        if not isinstance(self.classes, ObjectClasses):
+            raise _other_task(self, "objects")
+        return self.classes
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        model = {
+            name: getattr(self.model_options, name)
+            for name in self.model_options.__dataclass_fields__
+        }
+        return {
+            "run_version": RUN_VERSION,
+            "options": self.options.to_json(),
+            "model_options": model,
+            "dataset": dict(self.dataset),
+            "backend": self.backend,
+            "versions": dict(self.versions),
+        }
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Attributes:
+      path: The directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def file(self, name: str) -> Path:
+        """Path of one of its files."""
+        return self.path / name
+
+    def begin(self, run: Run) -> None:
+        """Writes `run.json`, or checks that the directory is of the same run.
+
+        Raises:
+          OptionError: If a run with other options, data or model lies there.
+          OutputError: If something else lies there, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            found = sorted(item.name for item in self.path.iterdir())
+        except OSError as error:
+            raise OutputError(
+                f"cannot use {self.path} as run directory: {error.strerror}."
+            ) from error
+        found = [name for name in found if not is_temporary(name)]
+        if RUN_NAME in found:
+            self._check_same(self._read(), run.to_json())
+        elif found:
+            raise OutputError(
+                f"{self.path} holds other files ({', '.join(found[:3])}): expected a "
+                "new or empty directory, or one of an earlier run.",
+                reason="foreign-files",
+            )
+        else:
+            data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2)
+            files.write_atomic(self.file(RUN_NAME), data + b"\n")
+
+    def load(self) -> Run:
+        """Reads `run.json`.
+
+        Raises:
+          OutputError: If there is none.
+          CorruptionError: If it cannot be understood.
+        """
+        data = self._read()
+        try:
+            options = TrainOptions.from_json(data["options"])
+            label_map = LabelMap.from_json(data["dataset"]["label_map"])
+            return Run(
+                options=options,
+                model_options=_model_options(options.model, data["model_options"]),
+                classes=(
+                    Classes(label_map=label_map, void=options.void)
+                    if options.task == "semantic"
+                    else ObjectClasses(label_map=label_map)
+                ),
+                dataset=data["dataset"],
+                backend=data["backend"],
+                versions=data["versions"],
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise CorruptionError(
+                f"{self.file(RUN_NAME)} is no run of segdata: {type(error).__name__} "
+                f"{error}."
+            ) from error
+
+    def _read(self) -> dict[str, Any]:
+        path = self.file(RUN_NAME)
+        try:
+            data = orjson.loads(path.read_bytes())
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} holds no run: {RUN_NAME} is missing or unreadable "
+                f"({error.strerror}). Make one with `segdata train`.",
+                reason="no-run",
+            ) from error
+        except ValueError as error:
+            raise CorruptionError(f"{path} is not JSON: {error}.") from error
+        if not isinstance(data, dict) or "options" not in data:
+            raise CorruptionError(f"{path} is no run of segdata: it has no options.")
+        return data
+
+    def _check_same(self, old: Mapping[str, Any], new: dict[str, Any]) -> None:
+        new = orjson.loads(orjson.dumps(new))
+        old_options, new_options = dict(old["options"]), dict(new["options"])
+        for options in (old_options, new_options):
+            options["fingerprint of the data"] = ""
+            for name in (*_FREE_OPTIONS, "data"):
+                options.pop(name, None)
+        old_options["fingerprint of the data"] = old["dataset"]["fingerprint"]
+        new_options["fingerprint of the data"] = new["dataset"]["fingerprint"]
+        old_options["backend"], new_options["backend"] = old["backend"], new["backend"]
+        changed = [
+            f"{name} was {old_options.get(name)!r} and is {value!r}"
+            for name, value in new_options.items()
+            if old_options.get(name) != value
+        ]
+        if changed:
+            raise OptionError(
+                f"{self.path} holds a run with other options: {'; '.join(changed)}. "
+                "Resume it with its own, or choose another run directory."
+            )
+
+    def write_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Writes `metrics.csv` anew: a line per epoch."""
+        if not history:
+            return
+        text = io.StringIO()
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        path = self.file("metrics.csv")
+        files.write_atomic(path, text.getvalue().encode(), durable=False)
+
+
+def _model_options(model: str, data: Mapping[str, Any]) -> AnyModelOptions:
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in data.items()
+    }
+    is_semantic = task_of(model) == "semantic"
+    return ModelOptions(**given) if is_semantic else MaskRCNNOptions(**given)
+
+
+def _other_task(run: Run, wanted: str) -> OptionError:
+    return OptionError(
+        f"this is a run of {run.options.model!r}: expected one whose model is of "
+        f"{wanted}."
+    )
+
+
+def describe_run(
+    options: TrainOptions,
+    model_options: AnyModelOptions,
+    data: TrainingData,
+    backend: str,
+) -> Run:
+    """The run that is about to begin."""
+    return Run(
+        options=options,
+        model_options=model_options,
+        classes=data.classes,
+        dataset=data.describe(),
+        backend=backend,
+        versions=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"segdata": __version__, "python": platform.python_version()}
+    for package in ("keras", "tensorflow", "tensorflow-cpu", "jax", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
