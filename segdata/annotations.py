@@ -28,6 +28,7 @@ from types import UnionType
 from typing import Any, Literal, NotRequired, Required, TypedDict, get_args
 
 import numpy as np
+import orjson
 
 from segdata.errors import AnnotationError, short_repr
 
@@ -114,7 +115,7 @@ class Annotation(TypedDict):
     label_image: NotRequired[LabelImage]
     """Where the label map is stored."""
     paint_label_map: NotRequired[bool]
-    """Whether the label map is painted from the objects; see `segdata.records.painting`."""
+    """Whether the label map is painted from the objects: `segdata.records.painting`."""
     mask_image: NotRequired[MaskImage]
     """Where the masks of objects with a `mask_value` are stored."""
     objects: NotRequired[list[ObjectAnnotation]]
@@ -246,7 +247,7 @@ def validate_annotation(data: Mapping[str, Any]) -> None:
 def validate_object(item: Any, called: str) -> None:
     """Checks the shape of one object of an annotation dict.
 
-    Geometry is checked where it is used: by `segdata.masks.rle` and `segdata.records.objects`.
+    Geometry is checked where it is used: by `segdata.masks` and `segdata.records`.
 
     Args:
       item: The object.
@@ -331,3 +332,23 @@ def _check_keys(
                     f"annotation key {name!r} of {where} is {short_repr(value)}: "
                     f"expected {lowest} to {highest}."
                 )
+
+
+def canonical_json(fields: Mapping[str, Any], called: str) -> bytes:
+    """A JSON object with sorted keys and nothing between its parts, UTF-8.
+
+    Args:
+      fields: JSON-able values; NumPy's numbers and arrays will do.
+      called: Whose fields they are, for messages.
+
+    Raises:
+      AnnotationError: If a value is none that JSON knows, or nested too deep.
+    """
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    try:
+        return orjson.dumps(fields, option=options)
+    except TypeError as error:
+        raise AnnotationError(
+            f"the fields of {called} cannot be stored as JSON: {error}. Expected "
+            "numbers, UTF-8 texts, lists and dicts."
+        ) from error

@@ -5,7 +5,7 @@
 - `camvid_build`: that folder, built once.
 - `real_build`: builds a dataset of `shared_data` by its format's name, once.
 - `make_segnet`: writes a tiny CamVid folder in the SegNet layout.
-- `check_manifest`: raises if a manifest does not fit `segdata/shards/manifest.schema.json`.
+- `check_manifest`: raises if a manifest does not fit its JSON Schema.
 - `s3`, `gs`: servers of S3 and GCS on loopback, reached through the environment;
   `store`: a test that takes it runs with each of them.
 - `file_hashes`: SHA-256 of every file below a folder, but for the cache of an output.

@@ -28,28 +28,43 @@ from segdata.samples.camvid import write_camvid_sample
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 80
 
-READING_HALF = {
-    "segdata.streams.color",
-    "segdata.streams.decode",
-    "segdata.streams.geometry",
-    "segdata.streams.object_masks",
-    "segdata.streams.objects",
-    "segdata.streams.label_maps",
-    "segdata.streams.parse",
-    "segdata.streams.resample",
-    "segdata.streams.reader",
-    "segdata.streams.index",
-    "segdata.streams.nearest",
-    "segdata.streams.order",
+ROOMS = [
+    "version",
+    "errors",
+    "progress",
+    "identity",
+    "label_map",
+    "annotations",
+    "storage",
+    "masks",
+    "images",
+    "formats",
+    "records",
+    "shards",
+    "building",
+    "reading",
+    "streams",
+    "drawing",
+    "statistics",
+    "dataset",
+    "report",
+    "exports",
+    "checking",
+    "samples",
+    "pipelines",
+    "trainers",
+    "commands",
+    "cli",
+    "__main__",
+]
+"""A room imports only rooms before it. The package itself may name any."""
+ONLY_IN = {
+    "tensorflow": "streams trainers",
+    "keras": "trainers",
+    "apache_beam": "pipelines",
+    "click": "commands cli",
 }
-# From DESIGN.md: nothing depends, however indirectly, on what stands to its right.
-ROADS = (
-    "errors rle label_map annotations formats",
-    "features example shards manifest",
-    "features sampling mask_ops preprocessing decoding reader",
-    "features reading_options geometry preprocessing instances decoding reader",
-    "manifest stream decoding reader",
-)
+"""What is imported in these rooms only."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +82,9 @@ class Source:
         return ast.parse(self.text, self.path)
 
     @property
-    def half(self) -> str:
-        """`segdata`, `pipelines` or `trainers`: the folder at the top."""
-        return self.path.partition("/")[0]
+    def room(self) -> str:
+        """The folder or file below the package; `` of the package itself."""
+        return room_of(self.name)
 
     @cached_property
     def imports(self) -> list[str]:
@@ -97,6 +112,11 @@ class Source:
         ]
 
 
+def room_of(name: str) -> str:
+    """Room of a module, of whatever depth; `` of the package itself."""
+    return [*name.split("."), ""][1]
+
+
 def is_below(name: str, *packages: str) -> bool:
     return any(
         name == package or name.startswith(f"{package}.") for package in packages
@@ -111,7 +131,7 @@ def read_source(path: Path) -> Source:
     return Source(name, relative, path.read_text("utf-8"))
 
 
-def planted(text: str, path: str = "segdata/planted.py") -> list[Source]:
+def planted(text: str, path: str = "segdata/masks/planted.py") -> list[Source]:
     name = path.removesuffix(".py").replace("/", ".")
     return [Source(name if "segdata" in name else f"segdata.{name}", path, text)]
 
@@ -133,38 +153,26 @@ NAMES = {source.name for source in SOURCES}
 
 
 def wrong_directions(sources: list[Source]) -> list[str]:
-    banned = {
-        "segdata": ("segdata.pipelines", "segdata.trainers"),
-        "pipelines": ("segdata.trainers",),
-        "trainers": ("segdata.pipelines",),
-    }
+    """Imports of rooms that come later than one's own, and of rooms without a place."""
+    found = []
+    for source in sources:
+        allowed = {*ROOMS[: ROOMS.index(source.room) + 1], "__version__"}
+        names = source.imports_from("segdata", "pipelines", "trainers")
+        found += [
+            f"{source.path} imports {name}"
+            for name in names
+            if not name.startswith("segdata.") or room_of(name) not in allowed
+        ]
+    return found
+
+
+def imports_outside(sources: list[Source], package: str) -> list[str]:
+    """Imports of a package outside the rooms that may have it."""
     return [
         f"{source.path} imports {name}"
         for source in sources
-        for name in source.imports_from(*banned[source.half], "pipelines", "trainers")
-    ]
-
-
-def names_of_upper_halves(sources: list[Source]) -> list[str]:
-    """Strings of `segdata/` that name modules of the other halves."""
-    return [
-        f"{source.path} names {text}"
-        for source in sources
-        if source.half == "segdata" and source.path != "segdata/cli.py"
-        for text in source.strings
-        if re.fullmatch(r"(segdata\.)?(pipelines|trainers)\.[\w.:]+", text)
-    ]
-
-
-def imports_outside(
-    sources: list[Source], packages: tuple[str, ...], allowed: str
-) -> list[str]:
-    """Imports of packages in files whose paths do not match `allowed`."""
-    return [
-        f"{source.path} imports {name}"
-        for source in sources
-        if not re.fullmatch(allowed, source.path)
-        for name in source.imports_from(*packages)
+        if source.room not in ONLY_IN[package].split()
+        for name in source.imports_from(package)
     ]
 
 
@@ -189,49 +197,34 @@ def cycle_in(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    seen: set[str] = set()
-    left = [start]
-    while left:
-        for name in graph[left.pop()] - seen:
-            seen.add(name)
-            left.append(name)
-    return seen
+INSIDE = [source for source in SOURCES if source.room]
 
 
-def test_sources_of_all_three_halves_are_read():
-    assert {"segdata.masks.rle", "segdata.formats.camvid.format", "segdata"} <= NAMES
-    assert {"segdata.pipelines.build", "segdata.trainers"} <= NAMES
+def test_every_module_is_in_a_room():
+    assert {source.room for source in INSIDE} == set(ROOMS)
 
 
-def test_segdata_knows_neither_pipelines_nor_trainers_nor_they_each_other():
-    assert not wrong_directions(SOURCES)
-
-
-def test_segdata_names_the_upper_halves_only_in_the_table_of_commands():
-    assert not names_of_upper_halves(SOURCES)
-    [cli] = [source for source in SOURCES if source.path == "segdata/cli.py"]
-    assert "segdata.commands.build:build" in cli.strings
+def test_rooms_import_only_rooms_before_them():
+    assert not wrong_directions(INSIDE)
 
 
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("segdata/planted.py", "import segdata.pipelines.build"),
-        ("segdata/planted.py", "from segdata import trainers"),
-        ("segdata/planted.py", "def f():\n    from segdata.pipelines import build"),
+        ("segdata/masks/planted.py", "import segdata.records.schema"),
+        ("segdata/reading/planted.py", "from segdata import trainers"),
+        (
+            "segdata/shards/planted.py",
+            "def f():\n    from segdata.streams import reader",
+        ),
         ("pipelines/planted.py", "from segdata.trainers.run.train import train"),
-        ("trainers/planted.py", "from segdata.pipelines import build"),
+        ("trainers/planted.py", "from segdata.commands import train"),
         ("trainers/planted.py", "import pipelines"),
+        ("segdata/errors.py", "from segdata import LabelMap"),
     ],
 )
-def test_import_in_the_wrong_direction_is_seen(path, text):
+def test_import_of_a_later_room_is_seen(path, text):
     assert wrong_directions(planted(text, path))
-
-
-def test_string_that_names_an_upper_half_is_seen():
-    text = "importlib.import_module('segdata.pipelines.build')"
-    assert names_of_upper_halves(planted(text))
 
 
 def test_modules_import_each_other_in_no_circle():
@@ -244,84 +237,10 @@ def test_import_circle_through_a_function_is_seen():
     assert cycle_in(import_graph([one, two]))
 
 
-@pytest.mark.parametrize("road", ROADS)
-def test_nothing_depends_on_what_comes_later_on_its_road(road):
-    graph = import_graph(SOURCES)
-    stops = [f"segdata.{stop}" for stop in road.split()]
-    assert set(stops) <= NAMES
-    backwards = [
-        f"{module} depends on {stops[later]}"
-        for module in graph
-        for here, stop in enumerate(stops)
-        if is_below(module, stop)
-        for later in range(here + 1, len(stops))
-        if any(is_below(name, stops[later]) for name in reachable(graph, module))
-    ]
-    assert not backwards
-
-
-def test_formats_know_nothing_of_records_and_nothing_after_them_knows_a_format():
-    graph = import_graph(SOURCES)
-    after = {"example", "record", "shards", "shard_builder", "manifest", "reader"}
-    after = {f"segdata.{name}" for name in after}
-    assert after <= NAMES
-    formats = [name for name in NAMES if is_below(name, "segdata.formats")]
-    assert not [name for name in formats if reachable(graph, name) & after]
-    concrete = set(formats) - {"segdata.formats", "segdata.formats.base"}
-    assert concrete
-    assert not [name for name in after if reachable(graph, name) & concrete]
-
-
-def test_commands_are_imported_by_nothing_in_the_library():
-    assert not imports_outside(
-        [source for source in SOURCES if source.half == "segdata"],
-        ("segdata.commands", "segdata.cli"),
-        r"segdata/(commands/\w+|__main__)\.py",
-    )
-
-
-def test_tensorflow_is_imported_in_one_place():
-    allowed = r"segdata/tensorflow_import\.py"
-    assert not imports_outside(SOURCES, ("tensorflow",), allowed)
-    [source] = [s for s in SOURCES if re.fullmatch(allowed, s.path)]
-    assert source.imports_from("tensorflow")
-
-
-def test_tensorflow_reaches_only_the_reading_half_of_the_library():
-    graph = import_graph([s for s in SOURCES if s.half in ("segdata", "pipelines")])
-    users = {
-        n for n, imported in graph.items() if "segdata.streams.tensorflow" in imported
-    }
-    assert users == READING_HALF
-
-
-def test_building_half_depends_on_the_reading_half_nowhere():
-    graph = import_graph([s for s in SOURCES if s.half in ("segdata", "pipelines")])
-    # The package itself names `read_semantic` for type checkers only.
-    graph["segdata"] = set()
-    tensorflow = "segdata.streams.tensorflow"
-    loading = {name for name in graph if tensorflow in reachable(graph, name)}
-    assert loading == READING_HALF
-
-
-def test_beam_is_imported_only_by_pipelines():
-    assert not imports_outside(SOURCES, ("apache_beam",), r"pipelines/.*")
-
-
-def test_keras_is_imported_only_by_trainers():
-    assert not imports_outside(SOURCES, ("keras",), r"trainers/.*")
-    below_tf = [
-        source.path
-        for source in SOURCES
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Attribute) and node.attr == "keras"
-    ]
-    assert not below_tf  # `tf.keras` may be another Keras than `keras`
-
-
-def test_click_is_imported_only_by_commands():
-    allowed = r"segdata/cli\.py|segdata/commands/\w+\.py|\w+/(\w+/)?\w+_command\.py"
-    assert not imports_outside(SOURCES, ("click",), allowed)
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_heavy_packages_are_imported_in_their_rooms_only(package):
+    assert not imports_outside(INSIDE, package)
+    assert any(source.imports_from(package) for source in INSIDE)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +252,17 @@ def test_click_is_imported_only_by_commands():
     ],
 )
 def test_import_of_a_restricted_package_is_seen(text):
-    assert imports_outside(planted(text), ("tensorflow",), r"pipelines/.*")
+    assert imports_outside(planted(text), "tensorflow")
+
+
+def test_keras_is_never_taken_from_tensorflow():
+    below_tf = [
+        source.path
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and node.attr == "keras"
+    ]
+    assert not below_tf  # `tf.keras` may be another Keras than `keras`
 
 
 # --- What is loaded when.
@@ -539,7 +468,7 @@ def test_public_names_have_docstrings():
 
 def test_missing_docstring_is_seen():
     text = '"""Text."""\nclass A:\n    """Text."""\n    def b(self): pass\n'
-    assert undocumented(planted(text)) == ["segdata.planted.A.b"]
+    assert undocumented(planted(text)) == ["segdata.masks.planted.A.b"]
     assert not undocumented(planted(text.replace("def b", "def _b")))
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import orjson
 
-from segdata.commands.train import averaging_options, is_instances, use_backend
+from segdata.commands.train import averaging_options, is_instances
 from segdata.errors import OutputError
 from segdata.storage import files
+from segdata.trainers.run.backend import use_backend
 
 if TYPE_CHECKING:
     from segdata.trainers.semantic.evaluate import EvaluateOptions

@@ -7,8 +7,9 @@ from typing import Literal
 
 import click
 
-from segdata.commands.train import averaging_options, is_instances, use_backend
+from segdata.commands.train import averaging_options, is_instances
 from segdata.errors import OptionError
+from segdata.trainers.run.backend import use_backend
 
 
 @click.command()

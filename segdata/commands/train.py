@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import sys
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -14,9 +12,10 @@ import click
 from click.core import ParameterSource
 
 from segdata.commands.location import LocationType
-from segdata.errors import MissingDependencyError, OptionError
+from segdata.errors import OptionError
 from segdata.storage.paths import Location
 from segdata.trainers.models import ALL_MODELS
+from segdata.trainers.run.backend import use_backend
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.presets import PRESETS, preset
 
@@ -39,7 +38,7 @@ class ImageSize(click.ParamType[tuple[int, int]]):
 
 
 def averaging_options(command: Any) -> Any:
-    """Adds the options of `segdata.trainers.semantic.predictor.Averaging` to a command."""
+    """Adds the options of `trainers.semantic.predictor.Averaging` to a command."""
     flip = click.option(
         "--flip-average",
         is_flag=True,
@@ -56,31 +55,6 @@ def averaging_options(command: Any) -> Any:
         "that is given; the time is the sum.",
     )
     return flip(scales(command))
-
-
-def use_backend(backend: str | None) -> None:
-    """Chooses Keras's backend, which must happen before Keras is imported.
-
-    Raises:
-      OptionError: If another is in use.
-      MissingDependencyError: If Keras is not installed.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # says nothing of use
-    if backend and "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = backend
-    try:
-        import keras
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"training needs Keras and its backend, and {error.name} is not installed: "
-            "pip install 'segdata[train]', or 'segdata[jax]' beside a TensorFlow that "
-            "reads the records."
-        ) from error
-    if backend and keras.backend.backend() != backend:
-        raise OptionError(
-            f"backend is {backend!r}, but Keras runs on {keras.backend.backend()} in "
-            "this process: expected the same. Set KERAS_BACKEND before it starts."
-        )
 
 
 def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:

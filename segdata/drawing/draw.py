@@ -1,8 +1,8 @@
 """Pictures of one record for people: coloured masks, overlays and instances.
 
-`segdata.drawing.sheet` lays whole records out on one sheet with a legend. Nothing depends on
-the clock, on chance or on the fonts of the machine: the same records give the same
-picture.
+`segdata.drawing.sheet` lays whole records out on one sheet with a legend. Nothing
+depends on the clock, on chance or on the fonts of the machine: the same records give
+the same picture.
 """
 
 from __future__ import annotations

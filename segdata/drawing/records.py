@@ -1,4 +1,4 @@
-"""Records as pictures: from what a record stores to what `segdata.drawing.draw` draws."""
+"""Records as pictures: from what a record stores to what `drawing.draw` draws."""
 
 from __future__ import annotations
 

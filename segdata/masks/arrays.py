@@ -26,7 +26,7 @@ def decode_masks(
     """Decodes the masks of all objects.
 
     Args:
-      runs: `[runs] int64` of each object, as `segdata.masks.rle.rle` returns them; none at
+      runs: `[runs] int64` of each object, as `segdata.rle` returns them; none at
         all for an object without mask.
       height: Image height in pixels.
       width: Image width in pixels.

@@ -3,7 +3,7 @@
 8 bits, one channel, no palette, no filter. A library's PNG encoder reads every pixel
 and its bytes depend on the zlib it was built with, even on the processor: zlib-ng
 hashes with whatever instructions there are. Here the runs become DEFLATE's runs of
-bytes (`segdata.masks.deflate_code`), the Adler-32 comes from their sums, and the same runs
+bytes (`masks.deflate_code`), the Adler-32 comes from their sums, and the same runs
 give the same bytes everywhere.
 
 Format: https://www.w3.org/TR/png-3/, RFC 1950 (zlib), RFC 1951 (DEFLATE).
@@ -41,7 +41,7 @@ def encode_masks(
 
     Args:
       runs: `[runs] int64` of each object, row-major, background first, an even number
-        that sums to `height * width`, as `segdata.masks.rle.rle` returns them; none at all
+        that sums to `height * width`, as `segdata.rle` returns them; none at all
         for an object without mask.
       height: Image height in pixels.
       width: Image width in pixels.

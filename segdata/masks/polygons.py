@@ -1,10 +1,10 @@
 """Polygons -> runs, all objects of an image at once.
 
 Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
-`common/maskApi.c`; `segdata.masks.polygon_ends` has its steps for outlines of usual length.
-All is done for all polygons together: NumPy costs by the call, and most are small.
-What is plain goes to `segdata.masks._runs`, the same in C, where it could be compiled; what
-it leaves, and every error, is for NumPy.
+`common/maskApi.c`; `masks.polygon_ends` has its steps for outlines of usual length. All
+is done for all polygons together: NumPy costs by the call, and most are small. What is
+plain goes to `segdata.masks._runs`, the same in C, where it could be compiled; what it
+leaves, and every error, is for NumPy.
 """
 
 from __future__ import annotations

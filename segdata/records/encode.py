@@ -7,8 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from segdata import identity
-from segdata.annotations import record_key, validate_annotation
-from segdata.canonical_json import canonical_json
+from segdata.annotations import canonical_json, record_key, validate_annotation
 from segdata.errors import AnnotationError
 from segdata.images import normalize
 from segdata.images.label_images import (
@@ -47,8 +46,8 @@ def dict_to_tf_example(
     Returns:
       A message that is wire-compatible with `tf.train.Example` and used like it
       (`.features.feature[key]`, `.SerializeToString()`); the keys stand in
-      `segdata.records.schema`. For bytes that are equal in every process serialize it with
-      `segdata.records.proto.serialize`.
+      `segdata.records.schema`. For bytes that are equal in every process serialize it
+      with `segdata.serialize`.
 
     Raises:
       ImageError: If the image or label image is missing, undecodable or refused.

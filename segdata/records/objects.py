@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.annotations import validate_object
-from segdata.canonical_json import canonical_json
+from segdata.annotations import canonical_json, validate_object
 from segdata.errors import AnnotationError, short_repr
 from segdata.images.mask_images import MaskImageRuns
 from segdata.label_map import LabelClass, LabelMap

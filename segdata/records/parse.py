@@ -1,4 +1,4 @@
-"""Serialized record -> `segdata.records.record.Record`, by the schema, without TensorFlow."""
+"""Serialized record -> `Record`, by the schema, without TensorFlow."""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segdata.annotations import validate_region
-from segdata.canonical_json import canonical_json
+from segdata.annotations import canonical_json, validate_region
 from segdata.errors import AnnotationError, short_repr
 from segdata.label_map import LabelClass, LabelMap
 from segdata.records.boxes import Box, read_box

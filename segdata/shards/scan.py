@@ -1,9 +1,9 @@
 """Reading any TFRecord file, ours or not, damaged or not, record by record.
 
-`segdata.shards.tfrecord` reads what we wrote and stops at the first damage. This reads on: a
-record whose data are damaged is stepped over by its length, and where the length itself
-is damaged the next place is searched where twelve bytes are a length with its CRC.
-Memory is one record, or one search window.
+`segdata.shards.tfrecord` reads what we wrote and stops at the first damage. This reads
+on: a record whose data are damaged is stepped over by its length, and where the length
+itself is damaged the next place is searched where twelve bytes are a length with its
+CRC. Memory is one record, or one search window.
 """
 
 from __future__ import annotations

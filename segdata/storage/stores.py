@@ -1,7 +1,7 @@
 """Stores that are no file system of this machine, and how they are reached.
 
 They are reached through fsspec's packages (`s3fs`, `gcsfs`; for HDFS its client of
-WebHDFS, see `segdata.storage.webhdfs`), not through Beam's own `FileSystems`: those build a new
+WebHDFS, see `storage.webhdfs`), not through Beam's own `FileSystems`: those build a new
 client for every file that is opened (147 ms of one core where s3fs takes 3), cannot
 write an empty object, list a bucket that does not exist as empty, and put a torn object
 under its final name where writing fails midway.

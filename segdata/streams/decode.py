@@ -44,7 +44,7 @@ class RecordDecoder:
     """Whether to give `image_size`, `scale` and `offset`."""
     ignore_id: int | None = None
     """Class id of label-map padding; None: give no label map."""
-    objects: InstanceOptions | None = None
+    instances: InstanceOptions | None = None
     """What is given of objects; None: nothing."""
     keypoints: KeypointOrder | None = None
     """The dataset's keypoints; None: give none."""

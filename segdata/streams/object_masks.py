@@ -1,8 +1,8 @@
 """Object masks decoded in graph from runs: whole, or straight onto any grid.
 
-The words of `segdata.streams.label_maps`, eight pixels each, with one difference: most pixels are
-background, so only the words inside a run are written. Each object is sampled onto a
-grid of its own (its box, or the canvas) by mapping both ends of every run, so that no
+The words of `streams.label_maps`, eight pixels each, with one difference: most pixels
+are background, so only the words inside a run are written. Each object is sampled onto
+a grid of its own (its box, or the canvas) by mapping both ends of every run, so that no
 full-size mask is ever made. Equals nearest sampling of the dense mask exactly.
 """
 

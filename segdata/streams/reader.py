@@ -158,7 +158,7 @@ def read_instances(
       start_step: Number of the first batch.
 
     Returns:
-      Dataset of dicts: the keys above, those of `segdata.streams.objects.read_objects`, and
+      Dataset of dicts: the keys above, those of `streams.objects.read_objects`, and
       `label_map` where it is asked for.
 
     Raises:

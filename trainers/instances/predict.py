@@ -48,7 +48,7 @@ def predict_instances(
       Number of images, and of objects found.
 
     Raises:
-      OptionError: As `segdata.trainers.semantic.predict.predict`, or if the run labels pixels.
+      OptionError: As `trainers.semantic.predict.predict`, or if the run labels pixels.
       ImageError: If an image cannot be read; those before it have been drawn.
       OutputError: If there is no trained run, or the output cannot be written.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from segdata.canonical_json import canonical_json
+from segdata.annotations import canonical_json
 from segdata.errors import AnnotationError, OptionError, SourceError, short_repr
 from segdata.formats.coco.json import Id, checked_id
 from segdata.label_map import (

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from segdata.canonical_json import canonical_json
+from segdata.annotations import canonical_json
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.formats.coco.tables import (
     Row,

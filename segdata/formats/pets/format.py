@@ -7,7 +7,7 @@
 
 A record holds the trimap as its label map; the pet as an object whose mask is the
 trimap's 1 (the outline is not pet) and whose class is the breed; the breed as the class
-of the image; and the heads as regions, whose pixels `segdata.formats.pets.voc_xml` explains.
+of the image; and the heads as regions, whose pixels `formats.pets.voc_xml` explains.
 """
 
 from __future__ import annotations

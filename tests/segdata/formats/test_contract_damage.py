@@ -262,15 +262,22 @@ def contents(out: Path) -> Counter[str]:
 
 def reasons_and_notes() -> dict[str, str]:
     """Every reason of a refusal, and note, that is spelled in what builds a record."""
-    modules = [
-        *("annotations", "boxes", "canonical_json", "coco_rle", "example"),
-        *("image_level", "keypoints", "label_images", "mask_images", "objects"),
-        *("mask_budget", "painting", "plan", "polygons", "rle", "shard_builder"),
+    rooms = ("formats", "images", "masks", "records", "building")
+    paths = [ROOT / "segdata/annotations.py"]
+    paths += [
+        path for room in rooms for path in (ROOT / "segdata" / room).rglob("*.py")
     ]
-    paths = [*(ROOT / "segdata/formats").glob("*.py")]
-    paths += [ROOT / f"segdata/{module}.py" for module in modules]
     found = {}
-    for path in paths:
+    # What reads built records, and what keeps an output directory, is not the source's.
+    others = {
+        "parse.py",
+        "png_masks.py",
+        "output.py",
+        "directory.py",
+        "update.py",
+        "spool.py",
+    }
+    for path in (path for path in paths if path.name not in others):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             value: Any = None
             if isinstance(node, ast.keyword) and node.arg == "reason":
