@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install
+.PHONY: demo docs test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install \
+	test-newest constraints
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -76,11 +77,25 @@ format: $(BIN)/.installed
 
 install: $(BIN)/.installed
 
-$(BIN)/.installed: setup.py pyproject.toml segdata/masks/_runs.c
+# Every version is pinned, so that a fresh clone passes next year too.
+$(BIN)/.installed: setup.py pyproject.toml constraints.txt segdata/masks/_runs.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --upgrade pip setuptools wheel
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable ".[dev]"
 	touch $@
+
+build/newest/bin/python: setup.py
+	$(PYTHON) -m venv build/newest
+	build/newest/bin/pip install --quiet --upgrade pip setuptools wheel
+	build/newest/bin/pip install --quiet --upgrade --upgrade-strategy eager \
+		--no-build-isolation --editable ".[dev]"
+
+test-newest: build/newest/bin/python  ## the tests with the newest version of everything
+	build/newest/bin/python -m pytest -q -n 2 -m "not slow"
+
+constraints: build/newest/bin/python  ## pin what test-newest passed with
+	build/newest/bin/pip freeze --all --exclude-editable > constraints.txt
 
 clean:
 	rm -rf build dist *.egg-info $(DEMO) $(VENV)

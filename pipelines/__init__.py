@@ -1,4 +1,8 @@
-"""Apache Beam pipelines: wiring only, the logic lives in `segdata`."""
+"""Apache Beam: wiring only, the logic lives in `segdata`.
+
+May import `building`, `checking`, `statistics` and what comes before them.
+Start at `build.py`; `runners.py` starts the runner that the user names.
+"""
 
 import logging
 

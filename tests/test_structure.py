@@ -462,6 +462,19 @@ def test_imports_are_absolute():
     assert relative_imports(planted("from ..segdata.rle import rle"))
 
 
+def test_every_room_says_what_it_is_and_where_to_start():
+    rooms = [source for source in INSIDE if source.path.endswith("/__init__.py")]
+    assert len(rooms) > 20
+    for source in rooms:
+        text = ast.get_docstring(source.tree) or ""
+        assert len(text.splitlines()) >= 3, source.path
+        if not source.path.endswith("models/__init__.py"):
+            assert "Start at" in text, source.path
+        named = re.findall(r"`(\w+\.py)`", text)
+        missing = [n for n in named if not (ROOT / source.path).with_name(n).exists()]
+        assert not missing, (source.path, missing)
+
+
 def test_public_names_have_docstrings():
     assert not undocumented(SOURCES)
 

@@ -1,1 +1,5 @@
-"""Room."""
+"""From a scanned source to a finished build: plan, shard, output, update.
+
+No Beam: how shards are run is an argument. May import `formats`, `records`, `shards`.
+Start at `plan.py`, which decides a record's shard; `shard.py` builds one.
+"""

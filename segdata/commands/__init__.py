@@ -1,1 +1,5 @@
-"""The small commands of `segdata`: each one thin over a function of the library."""
+"""The command line: one file for each command, thin over the library.
+
+May import everything; nothing else imports it, or click.
+Start at the file named like the command.
+"""

@@ -1,4 +1,8 @@
-"""Ways out of a build: one file per target, found by name."""
+"""Ways out of a build: one file or folder per target, found by name.
+
+May import `dataset`, `drawing`, `records` and what comes before them.
+Start at `base.py`. To add a target: a file here and a line in `EXPORTS`.
+"""
 
 from __future__ import annotations
 

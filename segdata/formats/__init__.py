@@ -1,4 +1,8 @@
-"""The dataset formats. To add one: a file here and a line in `FORMATS`."""
+"""The dataset formats: a folder of annotations in, annotation dicts out.
+
+May import `label_map`, `annotations`, `storage`, `images`; reads no pixels of photos.
+Start at `base.py`. To add a format: a file or folder here and a line in `FORMATS`.
+"""
 
 from __future__ import annotations
 

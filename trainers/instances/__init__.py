@@ -1,1 +1,4 @@
-"""What trainers do with models that find objects: streams, scores, pictures."""
+"""Training, scoring and predicting with models that find objects.
+
+Start at `training.py`; `average_precision.py` is COCO's AP.
+"""

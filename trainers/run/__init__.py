@@ -1,1 +1,4 @@
-"""Room."""
+"""A training run, whatever the task: options, presets, directory, checkpoints, devices.
+
+Start at `train.py`; `options.py` has every option, `directory.py` what a run leaves.
+"""
