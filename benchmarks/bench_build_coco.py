@@ -49,7 +49,6 @@ from segdata.reading.record_source import RecordSource
 from segdata.records import encode
 from segdata.samples.coco import write_coco_sample
 from segdata.shards.tfrecord import RecordWriter
-from segdata.storage import files
 
 AIM = 20
 SHARDS = 8
@@ -188,7 +187,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (shard, "parse_plan_line", "read the plan"),
-    (files, "read_bytes", "read"),
+    (shard, "read_files", "read"),
     (encode.images, "normalize_image", "structure check"),
     (encode, "encode_objects", "masks and boxes"),
     (encode, "paint_label_map", "paint"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segdata.version import __version__
 
 if TYPE_CHECKING:
+    from segdata.building.example import dict_to_tf_example
     from segdata.dataset import Dataset, open
     from segdata.label_map import LabelMap
     from segdata.reading.options import (
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Resize,
     )
     from segdata.reading.record_source import RecordSource
-    from segdata.records.encode import dict_to_tf_example
     from segdata.streams.reader import read_instances, read_semantic
 
 __all__ = [
@@ -49,7 +49,7 @@ _LAZY = {
     "LabelMap": "segdata.label_map",
     "RecordSource": "segdata.reading.record_source",
     "Resize": "segdata.reading.options",
-    "dict_to_tf_example": "segdata.records.encode",
+    "dict_to_tf_example": "segdata.building.example",
     "open": "segdata.dataset",
     "read_instances": "segdata.streams.reader",
     "read_semantic": "segdata.streams.reader",

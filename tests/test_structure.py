@@ -197,6 +197,16 @@ def cycle_in(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
+def reading_in_the_core(sources: list[Source]) -> list[str]:
+    """Rooms that make a record of bytes in hand, and read nothing."""
+    return [
+        f"{source.path} imports {name}"
+        for source in sources
+        if source.room in ("masks", "images", "records")
+        for name in source.imports_from("segdata.storage")
+    ]
+
+
 INSIDE = [source for source in SOURCES if source.room]
 
 
@@ -225,6 +235,11 @@ def test_rooms_import_only_rooms_before_them():
 )
 def test_import_of_a_later_room_is_seen(path, text):
     assert wrong_directions(planted(text, path))
+
+
+def test_the_core_reads_nothing():
+    assert not reading_in_the_core(INSIDE)
+    assert reading_in_the_core(planted("from segdata.storage import files"))
 
 
 def test_modules_import_each_other_in_no_circle():

@@ -101,6 +101,8 @@ class PlannedShard:
 class PlannedRecord:
     """One line of a shard's plan."""
 
+    line: bytes
+    """The line itself."""
     data: Annotation
     """The annotation dict, with its key."""
     number: int
@@ -181,7 +183,10 @@ def parse_plan_line(line: bytes) -> PlannedRecord:
     data: Annotation = parsed["data"]
     data["key"] = parsed["key"]
     return PlannedRecord(
-        data=data, number=parsed["number"], source_bytes=parsed["source_bytes"]
+        line=line,
+        data=data,
+        number=parsed["number"],
+        source_bytes=parsed["source_bytes"],
     )
 
 

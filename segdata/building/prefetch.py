@@ -1,60 +1,40 @@
-"""Fetching the files of the next records from a store while one record is built.
-
-Each request to a store waits some ten milliseconds for its answer, longer than a record
-takes to encode. On this machine nothing is read ahead.
-"""
+"""Reading what comes next in a thread pool while one record is built."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar
 
-from segdata.building.plan import parse_plan_line
-from segdata.building.sources import source_files
-from segdata.errors import AnnotationError
-from segdata.storage.files import SourceFolder, join
-from segdata.storage.paths import RemotePath
-
-# Compressed images of so many records are in memory at once.
-_RECORDS_AHEAD = 8
-
-Fetched = dict[str, "Future[bytes]"]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def read_ahead(lines: Sequence[bytes], source: SourceFolder) -> Iterator[bytes]:
-    """The lines of a shard's plan, one after the other.
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item], Result], ahead: int
+) -> Iterator[tuple[Item, Result]]:
+    """Items, one after the other, each with what `read` gives of it.
 
     Args:
-      lines: One for each record.
-      source: Folder of their files; gets what was fetched of each record before its
-        line is given out.
+      items: What is to be read.
+      read: Called in threads. What it raises is raised when its item's turn comes.
+      ahead: So many items are read while one is used; 0 reads each in its turn.
     """
-    if not isinstance(source.location, RemotePath):
-        yield from lines
+    if not ahead:
+        yield from ((item, read(item)) for item in items)
         return
-    left = iter(lines)
-    waiting: deque[tuple[bytes, Fetched]] = deque()
-    pool = ThreadPoolExecutor(_RECORDS_AHEAD)
+    left = iter(items)
+    waiting = deque[tuple[Item, Future[Result]]]()
+    pool = ThreadPoolExecutor(ahead)
     try:
         while True:
-            for line in islice(left, _RECORDS_AHEAD + 1 - len(waiting)):
-                waiting.append((line, _fetch(line, source, pool)))
+            for item in islice(left, ahead + 1 - len(waiting)):
+                waiting.append((item, pool.submit(read, item)))
             if not waiting:
                 return
-            line, fetched = waiting.popleft()
-            source.expect(fetched)
-            yield line
+            item, found = waiting.popleft()
+            yield item, found.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _fetch(line: bytes, source: SourceFolder, pool: ThreadPoolExecutor) -> Fetched:
-    fetched: Fetched = {}
-    for _, path in source_files(parse_plan_line(line).data):
-        try:
-            fetched[path] = pool.submit(join(source, path).read_bytes)
-        except AnnotationError:  # leads out of the folder: reading it says so
-            continue
-    return fetched

@@ -9,7 +9,7 @@ count. Two attempts at one shard write the same bytes under names of their own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +18,10 @@ import orjson
 
 from segdata.building.plan import PlannedRecord, PlannedShard, parse_plan_line
 from segdata.building.prefetch import read_ahead
-from segdata.building.sources import source_digest, source_states
+from segdata.building.sources import read_files, source_digest, source_states
 from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.label_map import LabelMap
-from segdata.records.encode import encode_record
+from segdata.records.encode import Files, encode_record
 from segdata.records.png_masks import MaskForms
 from segdata.records.proto import serialize
 from segdata.records.to_example import EncodedRecord, to_example
@@ -40,6 +40,8 @@ from segdata.storage.paths import Address, Location, RemotePath, locate
 WORK_DIR = ".segdata"
 """Folder in the output that holds the plan while a build is unfinished."""
 
+# Compressed images of so many records are in memory at once.
+_RECORDS_AHEAD = 8
 # Protobuf cannot parse messages of 2 GiB and more.
 _MAX_RECORD_BYTES = (1 << 31) - 1
 
@@ -91,18 +93,30 @@ def build_shard(
     out = locate(job.out)
     with files.atomic_file(out / shard.name) as file:
         contents = _Contents(shard, job, RecordWriter(file))
-        for line in read_ahead(_read_plan(out, shard), contents.source):
-            contents.add(line)
+        for planned, found in _read_records(_read_plan(out, shard), job):
+            contents.add(planned, found)
             on_records(1)
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
     files.write_atomic(path, receipt.dali_index(), durable=False)
     if isinstance(out, RemotePath):
-        found = (out / shard.name).entry()
-        stored = [receipt.sha256, found.state if found else ""]
+        entry = (out / shard.name).entry()
+        stored = [receipt.sha256, entry.state if entry else ""]
         files.write_atomic(stored_path(out, shard.name), orjson.dumps(stored))
     write_receipt(out, receipt)
     return receipt
+
+
+def _read_records(
+    lines: Sequence[bytes], job: BuildJob
+) -> Iterator[tuple[PlannedRecord, Files]]:
+    """The records of a plan, each with what its files hold."""
+    source = locate(job.source)
+    # A request to a store waits some ten milliseconds for its answer, longer than a
+    # record takes to encode. On this machine threads would cost more than they save.
+    ahead = _RECORDS_AHEAD if isinstance(source, RemotePath) else 0
+    planned = map(parse_plan_line, lines)
+    return read_ahead(planned, lambda record: read_files(record.data, source), ahead)
 
 
 class _Contents:
@@ -112,22 +126,19 @@ class _Contents:
         self, shard: PlannedShard, job: BuildJob, writer: RecordWriter
     ) -> None:
         self._shard, self._job, self._writer = shard, job, writer
-        self.source = files.SourceFolder(job.source)
         self._counts = Counts()
         self._entries: list[tuple[str, str, str]] = []
         self._rejects: list[Reject] = []
 
-    def add(self, line: bytes) -> None:
+    def add(self, planned: PlannedRecord, found: Files) -> None:
         """Builds one record and writes it, or notes why it is left out."""
-        planned = parse_plan_line(line)
-        self.source.forget()
         bad_objects: list[AnnotationError] = []
         is_strict = self._job.on_error == "fail"
         try:
             record = encode_record(
                 planned.data,
+                found,
                 self._job.label_map,
-                self.source,
                 number=planned.number,
                 on_bad_object=None if is_strict else bad_objects.append,
             )
@@ -136,9 +147,9 @@ class _Contents:
         except RecordError as error:
             if is_strict:
                 raise
-            self._reject(planned, [error], "encode", self._digest(line, planned))
+            self._reject(planned, [error], "encode", self._digest(planned, found))
             return
-        digest = self._digest(line, planned)
+        digest = self._digest(planned, found, (record.image.encoded, record.sha256))
         self._reject(planned, bad_objects, "object", digest)
         self._writer.write(data)
         self._entries.append((record.key, record.sha256, digest))
@@ -169,11 +180,16 @@ class _Contents:
             counts=self._counts,
         )
 
-    def _digest(self, line: bytes, planned: PlannedRecord) -> str:
-        num_bytes, digest = source_digest(line, planned.data, self.source)
+    def _digest(
+        self,
+        planned: PlannedRecord,
+        found: Files,
+        hashed: tuple[bytes, str] = (b"", ""),
+    ) -> str:
+        num_bytes, digest = source_digest(planned.line, planned.data, found, hashed)
         # A pipe has no size until it is read; a file that changed has another one now.
         if num_bytes != planned.source_bytes and planned.source_bytes != sum(
-            size for size, _ in source_states(planned.data, self.source)
+            size for size, _ in source_states(planned.data, self._job.source)
         ):
             raise BuildError(
                 f"the source of record {planned.data['key']!r} changed during the "

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, RecordError
+from segdata.records.encode import Files
 from segdata.storage import files, operations
 from segdata.storage.paths import Address
 
@@ -51,22 +52,60 @@ def source_states(
     return states
 
 
+def read_files(
+    data: Mapping[str, Any], source: Address
+) -> dict[str, bytes | RecordError]:
+    """Reads the files of a record: the one place where that is done.
+
+    Args:
+      data: The annotation dict.
+      source: Folder of its files, which they may not leave.
+
+    Returns:
+      Path -> what the file holds, or why it cannot be read.
+
+    Raises:
+      StorageError: If a store cannot be reached, or refuses: no fault of the record.
+    """
+    found: dict[str, bytes | RecordError] = {}
+    for what, path in source_files(data):
+        if path not in found:
+            try:
+                found[path] = files.read_bytes(source, path, what=what)
+            except RecordError as error:
+                found[path] = error
+    return found
+
+
 def source_digest(
-    line: bytes, data: Mapping[str, Any], source: files.SourceFolder
+    line: bytes,
+    data: Mapping[str, Any],
+    found: Files,
+    hashed: tuple[bytes, str] = (b"", ""),
 ) -> tuple[int, str]:
     """What one record is made from, as a size and a hash.
 
     Args:
       line: The record's line in the plan of its shard.
       data: The annotation dict in it.
-      source: Folder of its files, which are read unless they just were.
+      found: From `read_files`.
+      hashed: Bytes whose hex SHA-256 is known already, and that.
 
     Returns:
       Size of its source files in bytes, and hex SHA-256 of the line and of the hash of
       each file. A file that cannot be read counts as empty.
     """
-    found = [source.digest(path) for _, path in source_files(data)]
+    sizes = {p: len(c) if isinstance(c, bytes) else 0 for p, c in found.items()}
+    hashes = {
+        path: ""
+        if isinstance(content, RecordError)
+        else hashed[1]
+        if content is hashed[0]
+        else hashlib.sha256(content).hexdigest()
+        for path, content in found.items()
+    }
     digest = hashlib.sha256(line)
-    for _, file_digest in found:
-        digest.update(f"\n{file_digest}".encode())
-    return sum(size for size, _ in found), digest.hexdigest()
+    paths = [path for _, path in source_files(data)]
+    for path in paths:
+        digest.update(f"\n{hashes[path]}".encode())
+    return sum(sizes[path] for path in paths), digest.hexdigest()

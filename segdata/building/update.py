@@ -26,7 +26,7 @@ import orjson
 from segdata.building import directory
 from segdata.building.directory import NOTES_NAME, STAGING_DIR
 from segdata.building.plan import Plan, PlannedShard, parse_plan_line
-from segdata.building.sources import source_digest
+from segdata.building.sources import read_files, source_digest
 from segdata.errors import CorruptionError, OutputError
 from segdata.progress import display
 from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
@@ -221,12 +221,11 @@ def _unchanged(
 def _is_unchanged(
     out: Location, lines: bytes, source: Location, receipt: ShardReceipt
 ) -> bool:
-    folder = files.SourceFolder(source)
     known = receipt.sources()
     for line in lines.splitlines():
         planned = parse_plan_line(line)
-        _, digest = source_digest(line, planned.data, folder)
-        folder.forget()
+        found = read_files(planned.data, source)
+        _, digest = source_digest(line, planned.data, found)
         if known.get(planned.data["key"]) != digest:
             return False
     return directory.file_sha256(out / receipt.name) == receipt.sha256

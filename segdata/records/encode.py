@@ -1,14 +1,15 @@
-"""Annotation dict -> `tf.train.Example`: one record, complete and checked."""
+"""Annotation dict and the bytes of its files -> one record, complete and checked."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
 from segdata import identity
 from segdata.annotations import canonical_json, record_key, validate_annotation
-from segdata.errors import AnnotationError
+from segdata.errors import AnnotationError, ImageError, RecordError
 from segdata.images import normalize
 from segdata.images.label_images import (
     LabelRuns,
@@ -21,102 +22,102 @@ from segdata.label_map import LabelClass, LabelMap
 from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
 from segdata.records.regions import EncodedRegion, encode_regions, image_class
-from segdata.records.to_example import EncodedRecord, to_example
-from segdata.storage import files
-from segdata.storage.paths import Address
+from segdata.records.to_example import EncodedRecord
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.
 _PIXELS_PER_RUN = 8
 
 
-def dict_to_tf_example(
-    data: Mapping[str, Any],
-    label_map_dict: Mapping[str, int],
-    image_dir: Address,
-) -> Any:
-    """Builds the record of one image: reads its pixels, checks them, encodes masks.
-
-    Args:
-      data: Annotation dict, see `segdata.annotations.Annotation`.
-      label_map_dict: Class name -> contiguous id: a plain dict, or a
-        `segdata.label_map.LabelMap`, which also knows source ids and colours.
-      image_dir: Folder that the paths in `data` are relative to and may not leave.
-
-    Returns:
-      A message that is wire-compatible with `tf.train.Example` and used like it
-      (`.features.feature[key]`, `.SerializeToString()`); the keys stand in
-      `segdata.records.schema`. For bytes that are equal in every process serialize it
-      with `segdata.serialize`.
-
-    Raises:
-      ImageError: If the image or label image is missing, undecodable or refused.
-      AnnotationError: If an annotation is malformed, does not fit the image, or names
-        an unknown class.
-    """
-    label_map = LabelMap.from_dict(label_map_dict)
-    return to_example(encode_record(data, label_map, image_dir), label_map)
+Files = Mapping[str, bytes | RecordError]
+"""Path as the annotation names it -> what the file holds, or why it was not read."""
 
 
 def encode_record(
-    data: Mapping[str, Any],
+    annotation: Mapping[str, Any],
+    files: Files,
     label_map: LabelMap,
-    image_dir: Address,
     *,
     number: int | None = None,
     on_bad_object: OnBadObject | None = None,
 ) -> EncodedRecord:
-    """Does the work of `dict_to_tf_example`, up to the message itself.
+    """Encodes one image and its annotations. Reads nothing: all it takes is in hand.
 
     Args:
-      data: Annotation dict.
+      annotation: Annotation dict, see `segdata.annotations.Annotation`.
+      files: What its files hold, by the paths in it.
       label_map: The dataset's classes.
-      image_dir: Folder that the paths in `data` are relative to and may not leave.
       number: `image/source_id`, where the dataset's plan gives one.
       on_bad_object: Takes each bad object or region, which is left out of the record;
         the image and the others stay. None refuses the image.
+
+    Raises:
+      ImageError: If the image or label image was not read, or is undecodable or
+        refused.
+      AnnotationError: If an annotation is malformed, does not fit the image, or names
+        an unknown class.
     """
-    validate_annotation(data)
-    name = data["image"]
-    source = files.read_bytes(image_dir, name, what="image")
-    labels = _LabelFiles(image_dir)
-    label_runs = labels.label_runs(data, label_map)
-    mask_image = labels.mask_image(data)
+    validate_annotation(annotation)
+    name = annotation["image"]
+    source = _content(files, name, "image")
+    labels = _LabelFiles(files)
+    label_runs = labels.label_runs(annotation, label_map)
+    mask_image = labels.mask_image(annotation)
     of_labels = label_runs or (mask_image.source if mask_image else None)
     image = normalize.normalize_image(
-        source, name, expected_size=_expected_size(data, of_labels)
+        source, name, expected_size=_expected_size(annotation, of_labels)
     )
-    _check_sizes(data, label_runs, mask_image, image)
+    _check_sizes(annotation, label_runs, mask_image, image)
     notes = {*image.changes, *_label_notes(label_runs)}
     try:
         objects, regions, label_class = _encode_annotations(
-            data, label_map, image, notes, mask_image, on_bad_object
+            annotation, label_map, image, notes, mask_image, on_bad_object
         )
-        if data.get("paint_label_map"):
+        if annotation.get("paint_label_map"):
             label_runs = paint_label_map(objects, label_map, image.height, image.width)
-        fields = canonical_json(data.get("source", {}), "the image")
+        fields = canonical_json(annotation.get("source", {}), "the image")
     except AnnotationError as error:
         raise AnnotationError(
             f"{error} (image {name!r})", reason=error.reason
         ) from error
-    key = record_key(data)
-    captions = data.get("captions")
+    key = record_key(annotation)
+    captions = annotation.get("captions")
     return EncodedRecord(
         key=key,
         filename=name,
         image=image,
-        sha256=files.sha256(image_dir, image.encoded),
-        number=_usable_number(data, key) if number is None else number,
-        image_id=str(data.get("image_id", "")),
+        sha256=hashlib.sha256(image.encoded).hexdigest(),
+        number=_usable_number(annotation, key) if number is None else number,
+        image_id=str(annotation.get("image_id", "")),
         source=fields,
         image_class=label_class,
-        image_category=str(data.get("image_class", "")),
+        image_category=str(annotation.get("image_class", "")),
         captions=None if captions is None else tuple(captions),
         regions=regions,
         label_runs=label_runs,
         objects=objects,
         notes=tuple(sorted(notes)),
     )
+
+
+def _content(files: Files, path: str, what: str) -> bytes:
+    """What a file of the record holds, which may not be nothing."""
+    found = files.get(path)
+    if isinstance(found, RecordError):
+        raise found
+    slug = what.replace(" ", "-")
+    if found is None:
+        raise ImageError(
+            f"{what} {path!r} was not handed over: expected its bytes, got those of "
+            f"{sorted(files)}.",
+            reason=f"{slug}-missing",
+        )
+    if not found:
+        raise ImageError(
+            f"{what} {path!r} is empty: expected an image file, got 0 bytes.",
+            reason=f"{slug}-undecodable",
+        )
+    return found
 
 
 def _encode_annotations(
@@ -159,8 +160,8 @@ def _usable_number(data: Mapping[str, Any], key: str) -> int:
 class _LabelFiles:
     """The label image and mask image of a record; one file may be both."""
 
-    def __init__(self, image_dir: Address) -> None:
-        self._image_dir = image_dir
+    def __init__(self, files: Files) -> None:
+        self._files = files
         self._read: dict[tuple[str, str], SourceRuns] = {}
 
     def label_runs(
@@ -187,7 +188,7 @@ class _LabelFiles:
     def _runs(self, item: Mapping[str, Any], what: str) -> SourceRuns:
         place = (item["path"], item["encoding"])
         if place not in self._read:
-            data = files.read_bytes(self._image_dir, item["path"], what=what)
+            data = _content(self._files, item["path"], what)
             self._read[place] = read_source_runs(data, item["encoding"], item["path"])
         return self._read[place]
 

@@ -5,12 +5,10 @@ Every path that comes out of an annotation file goes through `join_inside`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
@@ -21,75 +19,6 @@ from segdata.storage.paths import Address, Location, RemotePath, locate
 from segdata.storage.temporary import temporary_name
 
 _WINDOWS_DRIVE = re.compile(r"^[A-Za-z]:")
-
-
-class SourceFolder(os.PathLike[str]):
-    """A source folder that remembers what `read_bytes` read from it last.
-
-    It stands for its path wherever a folder is expected, so that whoever builds a
-    record can tell afterwards which bytes it was made from, without reading twice.
-
-    Attributes:
-      location: The folder.
-    """
-
-    def __init__(self, root: Address) -> None:
-        self.location = locate(root)
-        self._root = str(self.location)
-        self._read: dict[str, bytes] = {}
-        self._expected: Mapping[str, Future[bytes]] = {}
-        self._hashed: list[tuple[bytes, str]] = []
-
-    def __fspath__(self) -> str:
-        return self._root
-
-    def remember(self, relative: str, data: bytes) -> None:
-        """Notes what a file held."""
-        self._read[relative] = data
-
-    def expect(self, fetched: Mapping[str, Future[bytes]]) -> None:
-        """Takes what is being fetched of the next record's files, by path."""
-        self._expected = fetched
-
-    def fetched(self, relative: str) -> Future[bytes] | None:
-        """A file that is being fetched already."""
-        return self._expected.get(relative)
-
-    def forget(self) -> None:
-        """Lets go of what was read: before the next record."""
-        self._read.clear()
-        self._hashed.clear()
-
-    def sha256(self, data: bytes) -> str:
-        """Hex SHA-256 of bytes; not computed twice before the next `forget`."""
-        for known, digest in self._hashed:
-            if known is data:
-                return digest
-        self._hashed.append((data, hashlib.sha256(data).hexdigest()))
-        return self._hashed[-1][1]
-
-    def digest(self, relative: str) -> tuple[int, str]:
-        """Size and hex SHA-256 of a file as it was read, or is now.
-
-        The size is 0 where it is missing, the hash empty where it cannot be read.
-        """
-        data = self._read.get(relative)
-        if data is None:
-            try:
-                state = file_state(self, relative)
-                data = join(self, relative).read_bytes()
-            except (AnnotationError, StorageError):
-                return 0, ""
-            except OSError:
-                return state[0] if state else 0, ""
-        return len(data), self.sha256(data)
-
-
-def sha256(root: Address, data: bytes) -> str:
-    """Hex SHA-256 of bytes, looked up where `root` read and hashed just these."""
-    if isinstance(root, SourceFolder):
-        return root.sha256(data)
-    return hashlib.sha256(data).hexdigest()
 
 
 def join_inside(root: str | os.PathLike[str], relative: str) -> str:
@@ -168,12 +97,9 @@ def _remote(root: Address) -> RemotePath | None:
 
     Quick there: it is asked for every file.
     """
-    if isinstance(root, SourceFolder):
-        location: Location | None = root.location
-    elif isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
-        location = None
-    else:
-        location = locate(root)
+    if isinstance(root, Path) or (isinstance(root, str) and "://" not in root):
+        return None
+    location = locate(root)
     return location if isinstance(location, RemotePath) else None
 
 
@@ -195,15 +121,13 @@ def read_bytes(root: Address, relative: str, *, what: str) -> bytes:
       what: `image` or `label image`: for the message and the reason.
 
     Raises:
-      ImageError: If it is missing, not a file, unreadable or empty.
+      ImageError: If it is missing, not a file or unreadable.
       AnnotationError: If the path leaves the folder.
       StorageError: If a store cannot be reached, or refuses: no fault of the record.
     """
     path = join(root, relative)
-    slug = what.replace(" ", "-")
     try:
-        fetched = root.fetched(relative) if isinstance(root, SourceFolder) else None
-        data = _read(path) if fetched is None else fetched.result()
+        return _read(path)
     except FileNotFoundError:
         raise missing(root, relative, what=what) from None
     except StorageError:
@@ -211,16 +135,8 @@ def read_bytes(root: Address, relative: str, *, what: str) -> bytes:
     except OSError as error:
         raise ImageError(
             f"{what} {relative!r} cannot be read: {error.strerror} ({path}).",
-            reason=f"{slug}-unreadable",
+            reason=f"{what.replace(' ', '-')}-unreadable",
         ) from error
-    if isinstance(root, SourceFolder):
-        root.remember(relative, data)
-    if not data:
-        raise ImageError(
-            f"{what} {relative!r} is empty: expected an image file, got 0 bytes.",
-            reason=f"{slug}-undecodable",
-        )
-    return data
 
 
 def _read(path: Location) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import segdata
+from segdata.building.sources import read_files
 from segdata.errors import CorruptionError, OptionError
 from segdata.formats.coco.format import Coco
 from segdata.label_map import LabelClass, LabelMap
@@ -53,7 +54,7 @@ def example_of(tmp_path: Path, *objects: dict[str, Any]) -> Any:
     Image.new("RGB", (WIDTH, HEIGHT), (1, 2, 3)).save(tmp_path / "a.png")
     data = {"image": "a.png", "image_id": 5, "objects": list(objects)}
     data["paint_label_map"] = True
-    return to_example(encode_record(data, LABELS, tmp_path), LABELS)
+    return to_example(encode_record(data, read_files(data, tmp_path), LABELS), LABELS)
 
 
 def arrays_of(tmp_path: Path, *objects: dict[str, Any], **options: Any) -> Any:

@@ -13,11 +13,13 @@ from PIL import ExifTags, Image
 
 from segdata import dict_to_tf_example as public_dict_to_tf_example
 from segdata import identity
+from segdata.building.example import dict_to_tf_example
+from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, ImageError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.masks import rle
 from segdata.records import proto, schema
-from segdata.records.encode import dict_to_tf_example, encode_record
+from segdata.records.encode import encode_record
 from segdata.records.to_example import to_example
 
 HEIGHT, WIDTH = 12, 16
@@ -115,7 +117,11 @@ def example_of_everything(folder):
     stuff = dataclasses.replace(chair, is_thing=False)
     label_map = dataclasses.replace(WITH_KEYPOINTS, object_classes=(person, stuff))
     data = with_everything(label_image=label_image)
-    return to_example(encode_record(data, label_map, folder), label_map, ("rle", "png"))
+    return to_example(
+        encode_record(data, read_files(data, folder), label_map),
+        label_map,
+        ("rle", "png"),
+    )
 
 
 def test_record_of_everything_has_exactly_the_keys_of_the_schema(folder):
@@ -214,7 +220,7 @@ def test_public_name_is_this_function():
 def test_bytes_are_equal_in_every_process(folder):
     code = (
         "import sys\n"
-        "from segdata.records.encode import dict_to_tf_example\n"
+        "from segdata.building.example import dict_to_tf_example\n"
         "from segdata.records.proto import serialize\n"
         f"data = {{'image': 'a.png', 'objects': [{thing(category='cat')!r}]}}\n"
         f"example = dict_to_tf_example(data, {PLAIN!r}, sys.argv[1])\n"
@@ -600,6 +606,23 @@ def test_missing_files_have_their_own_reasons(folder):
     assert caught.value.reason == "label-image-missing"
 
 
+def test_record_is_made_of_bytes_in_hand(folder):
+    item = {"path": "l.png", "encoding": "index"}
+    data = {"image": "a.png", "label_image": item}
+    found = {name: (folder / name).read_bytes() for name in ("a.png", "l.png")}
+    by_hand = to_example(encode_record(data, found, LABELS), LABELS)
+    assert by_hand == dict_to_tf_example(data, LABELS, folder)
+    with pytest.raises(ImageError, match=r"label image 'l.png' was not handed over"):
+        encode_record(data, {"a.png": found["a.png"]}, LABELS)
+
+
+def test_empty_file_is_refused(folder):
+    (folder / "a.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"'a\.png' is empty.*0 bytes") as caught:
+        dict_to_tf_example({"image": "a.png"}, PLAIN, folder)
+    assert caught.value.reason == "image-undecodable"
+
+
 def test_malformed_annotation_is_refused_before_any_file_is_read(folder):
     with pytest.raises(AnnotationError, match=r"unknown keys \['file'\]"):
         dict_to_tf_example({"image": "gone.png", "file": "x"}, PLAIN, folder)
@@ -630,7 +653,7 @@ def test_encoded_record_tells_what_to_count(folder):
         "label_image": {"path": "l.png", "encoding": "index"},
         "objects": [thing(bbox=[-1, 0, 2, 2]), thing(segmentation=None, bbox=[0] * 4)],
     }
-    record = encode_record(data, LABELS, folder)
+    record = encode_record(data, read_files(data, folder), LABELS)
     assert record.key == "a"
     assert (record.image.height, record.image.width) == (HEIGHT, WIDTH)
     example = to_example(record, LABELS)

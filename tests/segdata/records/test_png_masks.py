@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.building.plan import BuildOptions
+from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, OptionError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.reading.record_source import RecordSource
@@ -56,7 +57,11 @@ class Built:
     """One record with PNG masks."""
 
     def __init__(self, folder: Path, data: dict[str, Any], labels: LabelMap) -> None:
-        encoded = encode_record({"image": "a.png", **data}, labels, folder)
+        encoded = encode_record(
+            {"image": "a.png", **data},
+            read_files({"image": "a.png", **data}, folder),
+            labels,
+        )
         self.example = to_example(encoded, labels, ("rle", "png"))
         self.record: Record = parse_record(serialize(self.example), "record 0")
 
@@ -107,7 +112,9 @@ def test_build_options_refuse_masks_without_runs() -> None:
 
 def test_nothing_is_added_where_png_is_not_asked_for(folder: Path) -> None:
     encoded = encode_record(
-        {"image": "a.png", "objects": [box(1, 0, 0, 3)]}, THINGS, folder
+        {"image": "a.png", "objects": [box(1, 0, 0, 3)]},
+        read_files({"image": "a.png", "objects": [box(1, 0, 0, 3)]}, folder),
+        THINGS,
     )
     keys = set(to_example(encoded, THINGS).features.feature)
     added = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segdata.building.example import dict_to_tf_example
 from segdata.errors import AnnotationError, CorruptionError, ImageError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.records import proto, schema
-from segdata.records.encode import dict_to_tf_example
 from segdata.records.parse import parse_record
 
 HEIGHT, WIDTH = 12, 16

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from segdata.building.example import dict_to_tf_example
+from segdata.building.sources import read_files
 from segdata.errors import AnnotationError
 from segdata.images.label_images import SourceRuns
 from segdata.images.mask_images import MaskImageRuns
 from segdata.label_map import LabelClass, LabelMap
 from segdata.masks import rle
-from segdata.records.encode import dict_to_tf_example, encode_record
+from segdata.records.encode import encode_record
 from segdata.records.parse import parse_record
 from segdata.records.proto import feature_values, serialize
 from segdata.records.record import Record
@@ -202,9 +204,11 @@ def test_bad_region_is_refused_alone(folder: Path, region: Any, message: str) ->
     good = {"name": "head", "bbox": [1, 2, 3, 4]}
     data = {"image": "a.png", "regions": [region, good]}
     with pytest.raises(AnnotationError, match=message):
-        encode_record(data, LABELS, folder)
+        encode_record(data, read_files(data, folder), LABELS)
     refused: list[AnnotationError] = []
-    record = encode_record(data, LABELS, folder, on_bad_object=refused.append)
+    record = encode_record(
+        data, read_files(data, folder), LABELS, on_bad_object=refused.append
+    )
     assert [item.name for item in record.regions or ()] == ["head"]
     assert record.notes == ("regions-rejected",)
     assert len(refused) == 1
@@ -281,10 +285,12 @@ def test_segment_that_no_annotation_names_is_refused(folder: Path) -> None:
     data = {"image": "a.png", **panoptic(513)}
     message = r"'ids\.png' has pixels of the segments 65536, which no annotation names"
     with pytest.raises(AnnotationError, match=message) as caught:
-        encode_record(data, LABELS, folder)
+        encode_record(data, read_files(data, folder), LABELS)
     assert caught.value.reason == "segment-unclaimed"
     refused: list[AnnotationError] = []
-    record = encode_record(data, LABELS, folder, on_bad_object=refused.append)
+    record = encode_record(
+        data, read_files(data, folder), LABELS, on_bad_object=refused.append
+    )
     assert len(record.objects) == len(refused) == 1
     assert record.notes == ("objects-rejected",)
 
@@ -426,5 +432,5 @@ def test_label_map_of_every_kind_survives_the_manifest() -> None:
 
 def test_record_is_the_same_through_both_doors(folder: Path) -> None:
     data = {"image": "a.png", "objects": [], "captions": ["x"]}
-    example = to_example(encode_record(data, LABELS, folder), LABELS)
+    example = to_example(encode_record(data, read_files(data, folder), LABELS), LABELS)
     assert serialize(example) == serialize(dict_to_tf_example(data, LABELS, folder))

@@ -14,6 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from segdata.building.sources import read_files
 from segdata.commands.sample import sample
 from segdata.formats.coco.format import Coco
 from segdata.records.encode import encode_record
@@ -451,7 +452,7 @@ def test_format_reads_the_panoptic_sample_without_a_warning(full):
     assert (scan.warnings, scan.problems) == ((), ())
     assert [c.is_thing for c in scan.label_map.object_classes] == [True] * 8 + [False]
     for annotation in scan.annotations:
-        record = encode_record(annotation, scan.label_map, full)
+        record = encode_record(annotation, read_files(annotation, full), scan.label_map)
         assert len(record.objects) == len(annotation["objects"])
         assert record.notes == ()
         void = record.label_runs.lengths[record.label_runs.values == 255].sum()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segdata.building.example import dict_to_tf_example
 from segdata.formats.class_files import read_class_file
 from segdata.formats.mask_folder.format import MaskFolder
-from segdata.records.encode import dict_to_tf_example
 from segdata.samples.mask_folder import write_mask_folder_sample
 
 

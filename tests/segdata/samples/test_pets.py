@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segdata.building.sources import read_files
 from segdata.formats.pets.format import Pets
 from segdata.records.encode import encode_record
 from segdata.samples.pet_scene import draw_pet_scene, make_trimap
@@ -35,7 +36,10 @@ def small(tmp_path_factory):
 def records(small):
     """Key -> encoded record."""
     scan = Pets().scan(small)
-    return {a["key"]: encode_record(a, scan.label_map, small) for a in scan.annotations}
+    return {
+        a["key"]: encode_record(a, read_files(a, small), scan.label_map)
+        for a in scan.annotations
+    }
 
 
 def trimap_of(folder, name):

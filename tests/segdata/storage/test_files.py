@@ -123,13 +123,6 @@ def test_what_is_no_file_cannot_be_read(root, relative, detail):
     assert caught.value.reason == "image-unreadable"
 
 
-def test_empty_file_is_refused(root):
-    (root / "empty.png").touch()
-    with pytest.raises(ImageError, match=r"'empty\.png' is empty.*0 bytes") as caught:
-        files.read_bytes(root, "empty.png", what="image")
-    assert caught.value.reason == "image-undecodable"
-
-
 def test_name_longer_than_the_file_system_allows_is_unreadable(root):
     with pytest.raises(ImageError, match="cannot be read: File name too") as caught:
         files.read_bytes(root, "a" * 300 + ".png", what="image")

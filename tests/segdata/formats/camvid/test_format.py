@@ -11,6 +11,7 @@ from PIL import Image
 
 from segdata.annotations import record_key, validate_annotation
 from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, ImageError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.camvid import classes as camvid_classes
@@ -102,7 +103,11 @@ def pairs(scan: Scan) -> dict[str, str]:
 
 
 def encode(scan: Scan, root: Path, position: int = 0) -> EncodedRecord:
-    return encode_record(list(scan.annotations)[position], scan.label_map, root)
+    return encode_record(
+        list(scan.annotations)[position],
+        read_files(list(scan.annotations)[position], root),
+        scan.label_map,
+    )
 
 
 def label_map_of(record: EncodedRecord) -> NDArray[np.uint8]:

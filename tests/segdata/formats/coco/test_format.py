@@ -33,7 +33,9 @@ from coco_folder import (
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
+from segdata.building.example import dict_to_tf_example
 from segdata.building.plan import BuildOptions, make_plan, parse_plan_line
+from segdata.building.sources import read_files
 from segdata.errors import (
     AnnotationError,
     BuildError,
@@ -45,7 +47,7 @@ from segdata.formats.base import Scan
 from segdata.formats.coco.format import Coco
 from segdata.formats.coco.json import read_coco
 from segdata.records import schema
-from segdata.records.encode import dict_to_tf_example, encode_record
+from segdata.records.encode import encode_record
 from segdata.records.proto import feature_values
 
 
@@ -1446,7 +1448,9 @@ def survives(root: Path, text: bytes, on_error: Any) -> None:
                     bad.append if on_error == "skip" else None
                 )
                 data = parse_plan_line(line).data
-                encode_record(data, scan.label_map, root, on_bad_object=handler)
+                encode_record(
+                    data, read_files(data, root), scan.label_map, on_bad_object=handler
+                )
     except SegdataError as error:
         message = str(error)
         assert message

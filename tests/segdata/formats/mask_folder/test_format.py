@@ -11,6 +11,7 @@ from PIL import Image
 
 from segdata.annotations import record_key
 from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.sources import read_files
 from segdata.errors import (
     AnnotationError,
     BuildError,
@@ -72,7 +73,11 @@ def pairs(scan: Scan) -> dict[str, str]:
 
 
 def encode(scan: Scan, root: Path, position: int = 0) -> EncodedRecord:
-    return encode_record(list(scan.annotations)[position], scan.label_map, root)
+    return encode_record(
+        list(scan.annotations)[position],
+        read_files(list(scan.annotations)[position], root),
+        scan.label_map,
+    )
 
 
 def label_rows(record: EncodedRecord) -> list[int]:
@@ -346,7 +351,9 @@ def test_how_masks_spell_classes_is_recognised(
     [annotation] = scan.annotations
     assert annotation["label_image"]["encoding"] == encoding
     assert f"{encoding} labels" in scan.layout
-    found = label_rows(encode_record(annotation, scan.label_map, tmp_path))
+    found = label_rows(
+        encode_record(annotation, read_files(annotation, tmp_path), scan.label_map)
+    )
     assert found == (rows * HEIGHT)[:HEIGHT]
 
 
@@ -453,7 +460,9 @@ def test_real_trimaps_pair_with_their_images(shared_data: Path, tmp_path: Path) 
         "images/Abyssinian_100.mat",
     )
     for annotation in annotations[::90]:
-        record = encode_record(annotation, scan.label_map, shared_data / "pets")
+        record = encode_record(
+            annotation, read_files(annotation, shared_data / "pets"), scan.label_map
+        )
         path = shared_data / "pets" / annotation["label_image"]["path"]
         stored = np.asarray(Image.open(path))
         runs = record.label_runs

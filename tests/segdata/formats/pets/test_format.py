@@ -13,6 +13,7 @@ from PIL import Image
 
 from segdata.annotations import validate_annotation
 from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, ImageError, SegdataError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.pets.format import Pets
@@ -99,7 +100,9 @@ def by_key(scan: Scan) -> dict[str, Any]:
 
 
 def record(scan: Scan, root: Path, key: str) -> Record:
-    encoded = encode_record(by_key(scan)[key], scan.label_map, root)
+    encoded = encode_record(
+        by_key(scan)[key], read_files(by_key(scan)[key], root), scan.label_map
+    )
     return parse_record(serialize(to_example(encoded, scan.label_map)), "here")
 
 
