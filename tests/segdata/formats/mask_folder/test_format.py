@@ -73,11 +73,8 @@ def pairs(scan: Scan) -> dict[str, str]:
 
 
 def encode(scan: Scan, root: Path, position: int = 0) -> EncodedRecord:
-    return encode_record(
-        list(scan.annotations)[position],
-        read_files(list(scan.annotations)[position], root),
-        scan.label_map,
-    )
+    annotation = list(scan.annotations)[position]
+    return encode_record(annotation, read_files(annotation, root), scan.label_map)
 
 
 def label_rows(record: EncodedRecord) -> list[int]:

@@ -100,9 +100,8 @@ def by_key(scan: Scan) -> dict[str, Any]:
 
 
 def record(scan: Scan, root: Path, key: str) -> Record:
-    encoded = encode_record(
-        by_key(scan)[key], read_files(by_key(scan)[key], root), scan.label_map
-    )
+    data = by_key(scan)[key]
+    encoded = encode_record(data, read_files(data, root), scan.label_map)
     return parse_record(serialize(to_example(encoded, scan.label_map)), "here")
 
 
