@@ -7,9 +7,12 @@ The forms that tools write, recognised by the first line; all lines must be of o
     0 Sky 128 128 128      id, name and colour
     Sky 128 128 128        name and colour
     128 128 128 Sky        colour and name: CamVid's `label_colors.txt`
+    Sky:128,128,128::      name, colour, parts, actions: CVAT's `labelmap.txt`
 
-A file named `.csv` has the same columns: by its header (`id`, `name`, `r`, `g`, `b`),
-or by their number.
+Lines that begin with `#` are comments. A file named `.csv` has the same columns: by its
+header (`id`, `name`, `r`, `g`, `b`), or by their number. `__ignore__` on the first line
+is labelme's: the ids count from the next line, and pixels of 255 are no class.
+A header of another kind is refused: it would become a class and shift all others.
 """
 
 from __future__ import annotations
@@ -20,14 +23,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from segdata.errors import SourceError, short_repr
+from segdata.formats.text import read_lines
 from segdata.label_map import RGB, rgb
-from segdata.storage.operations import read_start
 from segdata.storage.paths import Location
 
 _MAX_BYTES = 1 << 20  # the longest real ones have some thousand lines
 _MAX_LINE = 1000
 _COLOR = r"(?P<r>\d+)\s+(?P<g>\d+)\s+(?P<b>\d+)"
 _FORMS = (
+    (
+        r"(?P<name>[^:#]+):(?P<r>\d+),(?P<g>\d+),(?P<b>\d+):[^:]*:[^:]*",
+        "a name and three numbers from 0 to 255",
+    ),
     (rf"{_COLOR}\s+(?P<name>\S.*)", "a name and three numbers from 0 to 255"),
     (
         rf"(?P<id>\d+)(\s*:\s*|\s+)(?P<name>\S.*?)\s+{_COLOR}",
@@ -37,8 +44,11 @@ _FORMS = (
     (r"(?P<id>\d+)(\s*:\s*|\s+)(?P<name>\S.*)", "an id and a name"),
     (r"(?P<name>.+)", "a name"),
 )
-_WITH_COLOR = 3
-"""The first so many forms have a colour."""
+_WITH_COLOR = 4
+"""The first so many forms have a colour; the last one has a name only."""
+_NO_NAME = re.compile(r"[]{}<>=\t[\";]|:$|^- |^\d+\s*,|,\s*\d+\s*(,|$)")
+"""What no line of names has: marks of YAML, JSON, XML, tables."""
+_LABELME_IGNORED = "__ignore__"
 _COLUMNS_BY_NUMBER = {
     1: ("name",),
     2: ("id", "name"),
@@ -46,8 +56,10 @@ _COLUMNS_BY_NUMBER = {
     5: ("id", "name", "r", "g", "b"),
 }
 _COLUMN_NAMES = {
-    "id": {"id", "index", "value", "class_id", "label_id", "category_id"},
-    "name": {"name", "class", "label", "class_name", "category"},
+    "id": {"id", "index", "idx", "value", "pixel_value", "pixel", "class_id"}
+    | {"class_index", "class_value", "label_id", "label_value", "category_id"},
+    "name": {"name", "class", "label", "class_name", "label_name", "category"}
+    | {"category_name", "names", "classes", "labels"},
     "r": {"r", "red"},
     "g": {"g", "green"},
     "b": {"b", "blue"},
@@ -74,6 +86,8 @@ class ClassFile:
     """In the file's order; names, ids and colours stand once each."""
     has_ids: bool
     """Whether the file itself gives the ids."""
+    ignored_value: str = ""
+    """Pixel value that the file says is no class; empty where it says nothing."""
 
     @property
     def has_colors(self) -> bool:
@@ -95,14 +109,13 @@ def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
       SourceError: If it cannot be read, a line is malformed, or a name, an id or a
         colour stands twice.
     """
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(_text(path).splitlines(), 1)
-        if line.strip()
-    ]
+    lines = list(read_lines(path, max_bytes=_MAX_BYTES))
     for number, line in lines:
         if len(line) > _MAX_LINE:  # the forms would take minutes over a million blanks
             raise _malformed(number, line, path.name, f"at most {_MAX_LINE} characters")
+    is_labelme = bool(lines) and lines[0][1] == _LABELME_IGNORED
+    if is_labelme:
+        del lines[0]
     if not lines:
         raise SourceError(f"{path.name} is empty: expected one class per line.")
     split = _csv_fields if path.suffix.lower() == ".csv" else _line_fields
@@ -110,26 +123,15 @@ def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
     rows = list(_rows(fields, path.name))
     if not rows:
         raise SourceError(f"{path.name} is empty: expected a class below its header.")
-    return ClassFile(rows=tuple(rows), has_ids="id" in fields[0][2])
+    return ClassFile(
+        rows=tuple(rows),
+        has_ids="id" in fields[0][2],
+        ignored_value="255" if is_labelme else "",
+    )
 
 
 _Lines = Sequence[tuple[int, str]]
 _Fields = Iterator[tuple[int, str, Mapping[str, str]]]
-
-
-def _text(path: Location) -> str:
-    try:
-        data = read_start(path, _MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise SourceError(
-                f"class file {path.name} has more than {_MAX_BYTES} bytes: expected "
-                "one class per line."
-            )
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path.name} is not UTF-8: {error.reason}.") from error
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _line_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
@@ -137,11 +139,33 @@ def _line_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
     first = lines[0][1]
     fitting = [form for form in forms if re.fullmatch(form[0], first, re.ASCII)]
     form, expected = (fitting or forms)[0]
+    if form == _FORMS[-1][0]:
+        _check_names(lines, name)
     for number, line in lines:
         match = re.fullmatch(form, line, re.ASCII)
         if match is None:
             raise _malformed(number, line, name, expected)
         yield number, line, match.groupdict()
+
+
+def _check_names(lines: _Lines, file_name: str) -> None:
+    """Refuses what would become classes, though nobody meant them so."""
+    others = [line for _, line in lines[1:]]
+    is_header = _title(lines[0][1]) in _COLUMN_NAMES["name"] or any(
+        others and all(re.fullmatch(form, line, re.ASCII) for line in others)
+        for form, _ in _FORMS[:-1]
+    )
+    if is_header:
+        raise _malformed(
+            *lines[0],
+            file_name,
+            "a class, and this looks like a header: remove it, or write ids",
+        )
+    for number, line in lines:
+        if _NO_NAME.search(line):
+            raise _malformed(
+                number, line, file_name, "a name, alone or with an id or colour"
+            )
 
 
 def _csv_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
@@ -155,6 +179,7 @@ def _csv_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
     columns: Sequence[str | None] | None = _COLUMNS_BY_NUMBER.get(len(cells[0]))
     header = _header(cells[0])
     if header is not None:
+        _check_ids(cells, header, name)
         columns, lines, cells = header, lines[1:], cells[1:]
     expected = "a name and three numbers from 0 to 255"
     if columns is not None and "r" not in columns and not needs_colors:
@@ -170,20 +195,40 @@ def _csv_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
 
 def _header(cells: list[str]) -> list[str | None] | None:
     """What each column is, by its title; None if this row is no header."""
-    lowered = [cell.lower() for cell in cells]
+    titles_here = [_title(cell) for cell in cells]
     if any(cell.isdecimal() for cell in cells) or (
-        len(cells) == 1 and lowered[0] not in _COLUMN_NAMES["name"]
+        len(cells) == 1 and titles_here[0] not in _COLUMN_NAMES["name"]
     ):
         return None
     columns = [
         next((c for c, titles in _COLUMN_NAMES.items() if cell in titles), None)
-        for cell in lowered
+        for cell in titles_here
     ]
     if "name" not in columns and columns.count(None) == 1:
         columns[columns.index(None)] = "name"
     known = [column for column in columns if column]
     is_sound = "name" in known and len(set(known)) == len(known)
     return columns if is_sound and len({"r", "g", "b"} & set(known)) in (0, 3) else None
+
+
+def _title(text: str) -> str:
+    return re.sub(r"[\s_-]+", "_", text.lower())
+
+
+def _check_ids(
+    cells: Sequence[Sequence[str]], columns: Sequence[str | None], file_name: str
+) -> None:
+    """Refuses a column of numbers that may be the ids, under a title not known."""
+    if "id" in columns:
+        return
+    for index, (title, column) in enumerate(zip(cells[0], columns, strict=True)):
+        values = [row[index] for row in cells[1:] if index < len(row)]
+        if column is None and values and all(map(_is_id, values)):
+            raise SourceError(
+                f"{file_name} has the numbers of {title!r} and no column of ids: are "
+                "they the ids of the classes? Then name the column 'id'; else remove "
+                "it."
+            )
 
 
 def _rows(

@@ -21,6 +21,7 @@ from segdata.errors import SourceError, short_repr
 from segdata.formats.base import Scan
 from segdata.formats.camvid import classes as camvid_classes
 from segdata.formats.folders import Files, image_files, subfolders
+from segdata.formats.text import read_lines
 from segdata.label_map import LabelMap
 from segdata.storage.paths import Location
 
@@ -149,14 +150,8 @@ def _segnet_layout(source: Location) -> _Layout | None:
 
 def _listed(source: Location, listed: Location, split: str) -> Iterator[Annotation]:
     """Reads a list of `image label` lines, whose folders may not exist here."""
-    try:
-        lines = listed.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{listed.name} is not UTF-8: {error.reason}.") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        match = _LIST_LINE.fullmatch(line.strip())
+    for number, line in read_lines(listed):
+        match = _LIST_LINE.fullmatch(line)
         if match is None:
             raise SourceError(
                 f"line {number} of {listed.name} is {short_repr(line)}: expected the "

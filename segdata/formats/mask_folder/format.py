@@ -120,7 +120,9 @@ class MaskFolder:
         named = ", ".join(splits) or "no split of its own"
         return Scan(
             label_map=mask_label_map(
-                classes, ignore=self.ignore, unknown_to_void=self.unknown == "void"
+                classes,
+                ignore=self.ignore or classes.ignored_value,
+                unknown_to_void=self.unknown == "void",
             ),
             annotations=(a for pair in pairs for a in pair.annotations(encoding)),
             layout=f"{self.images}/ with {self.mask_folder}/ ({named}), {encoding} "

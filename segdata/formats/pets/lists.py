@@ -9,10 +9,11 @@ breeds of a species (the dataset's README).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from segdata.errors import AnnotationError, SourceError, short_repr
+from segdata.errors import AnnotationError, short_repr
+from segdata.formats.text import read_lines
 from segdata.label_map import LabelClass, distinct_colors
 from segdata.storage.paths import Location
 
@@ -122,7 +123,7 @@ def read_list(
     """
     found: dict[str, ListedImage] = {}
     problems = []
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         try:
             entry = _parse(line)
             owner = path.name if entry.name in found else earlier.get(entry.name)
@@ -142,19 +143,6 @@ def read_list(
                 )
             )
     return list(found.values()), problems
-
-
-def _lines(path: Location) -> Iterator[tuple[int, str]]:
-    """Numbers and texts of the lines that are neither empty nor comments."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path.name} is not UTF-8: {error.reason}.") from error
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not line.startswith("#"):
-            yield number, line.strip()
 
 
 def _parse(line: str) -> ListedImage:

@@ -90,6 +90,66 @@ def test_names_may_have_digits_blanks_and_any_letter(
     assert [row.name for row in rows] == names
 
 
+CVAT = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ntool:250,50,83:arm:\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        (
+            "labelmap.txt",
+            CVAT,
+            {"background": (0, (0, 0, 0)), "tool": (1, (250, 50, 83))},
+        ),
+        (
+            "c.txt",
+            "# id name\n0 sky\n# more\n1 car\n",
+            {"sky": (0, None), "car": (1, None)},
+        ),
+        ("c.csv", "# mine\nid,name\n3,sky\n", {"sky": (3, None)}),
+        (
+            "c.csv",
+            "Pixel Value, Class\n0, sky\n4, Car\n",
+            {"sky": (0, None), "Car": (4, None)},
+        ),
+        ("c.csv", "class-id,Label Name\n2,sky\n", {"sky": (2, None)}),
+        ("c.csv", "name,note\nsky,1 of 2\n", {"sky": (0, None)}),
+    ],
+)
+def test_comments_and_headers_of_tools_are_no_classes(
+    tmp_path: Path, name: str, text: str, rows: dict[str, tuple[int, object]]
+) -> None:
+    found = read_class_file(write(tmp_path, text, name))
+    assert {row.name: (row.source_id, row.color) for row in found.rows} == rows
+    assert found.ignored_value == ""
+
+
+def test_ids_of_labelme_count_from_the_line_after_ignore(tmp_path: Path) -> None:
+    found = read_class_file(write(tmp_path, "__ignore__\n_background_\ncat\n"))
+    assert [(r.source_id, r.name) for r in found.rows] == [
+        (0, "_background_"),
+        (1, "cat"),
+    ]
+    assert found.ignored_value == "255"
+    with pytest.raises(SourceError, match=r"c.txt is empty"):
+        read_class_file(write(tmp_path, "__ignore__\n", "c.txt"))
+
+
+def test_class_files_of_tools_are_read_right(shared_data: Path) -> None:
+    field = shared_data / "field"
+    cvat = read_class_file(field / "cvat-masks/labelmap.txt")
+    assert [(r.name, r.color) for r in cvat.rows] == [
+        ("background", (0, 0, 0)),
+        ("tool", (250, 50, 83)),
+    ]
+    voc = read_class_file(field / "labelme-voc/labels.txt")
+    assert [r.source_id for r in voc.rows] == list(range(21))
+    assert (voc.rows[15].name, voc.ignored_value) == ("person", "255")
+    roboflow = read_class_file(field / "roboflow-masks/train/_classes.csv")
+    assert roboflow.has_ids
+    assert (roboflow.rows[1].name, roboflow.rows[1].source_id) == ("Car", 1)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -109,6 +169,13 @@ def test_names_may_have_digits_blanks_and_any_letter(
         ("c.csv", "name,r,b\na,1,2\n", r"line 1 of c.csv is 'name,r,b': expected"),
         ("c.csv", "1,2,3\n", r"line 1 of c.csv is '1,2,3': expected"),
         ("c.csv", '"a\n', r"c.csv is not CSV: "),
+        ("c.txt", "name r g b\na 1 2 3\n", r"line 1 .* 'name r g b': .* a header: re"),
+        ("c.txt", "Idx\tName\n1\twall\n2\tsky\n", r"line 1 .* looks like a header"),
+        ("c.txt", "classes\na\nb\n", r"line 1 .* 'classes': .* looks like a header"),
+        ("c.txt", "0,sky\n1,car\n", r"line 1 of c.txt is '0,sky': expected a name"),
+        ("c.txt", "names:\n- sky\n", r"line 1 of c.txt is 'names:': expected a name"),
+        ("c.txt", '{"sky": 0}', r"line 1 of c.txt is .*: expected a name"),
+        ("c.csv", "Wert,name\n3,a\n5,b\n", r"the numbers of 'Wert' and no column of"),
         ("c.txt", b"caf\xe9\n", r"c.txt is not UTF-8: "),
         (
             "c.txt",

@@ -467,3 +467,13 @@ def test_real_trimaps_pair_with_their_images(shared_data: Path, tmp_path: Path) 
         decoded = decode_label_map(runs.values, runs.lengths, runs.height, runs.width)
         expected = np.array([0, 0, 1, 255], np.uint8)[stored]
         assert np.array_equal(decoded, expected)
+
+
+def test_labelme_file_with_ignore_leaves_out_255(shared_data: Path) -> None:
+    options = MaskFolder(
+        images="JPEGImages", mask_folder="SegmentationClass", classes="labels.txt"
+    )
+    label_map = options.scan(shared_data / "field/labelme-voc").label_map
+    assert label_map["_background_"] == 0
+    assert label_map.semantic_by_source_id[15] == label_map["person"] == 15
+    assert label_map.ignore_id == label_map.semantic_by_source_id[255] == 255
