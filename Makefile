@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install \
+.PHONY: demo docs pictures test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install \
 	test-newest constraints
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
@@ -70,6 +70,9 @@ bench: $(BIN)/.installed
 
 docs: $(BIN)/.installed  ## the pages that follow from the code
 	$(BIN)/python docs/generate.py
+
+pictures: $(BIN)/.installed  ## the pictures of README and docs
+	$(BIN)/python docs/draw_pictures.py
 
 format: $(BIN)/.installed
 	$(BIN)/ruff format .
