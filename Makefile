@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 
 .PHONY: demo docs pictures test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install \
-	test-newest constraints
+	test-newest constraints fuzz
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
 	rm -rf $(DEMO)
@@ -59,6 +59,12 @@ test-gcs: $(BIN)/.installed  ## a GCS emulator with preconditions and parallel r
 	$(BIN)/python clusters/fetch.py build/clusters fake-gcs-server
 	$(BIN)/python -m pytest -q -m "slow or not slow" -k fake-gcs-server \
 		tests/pipelines/test_storage.py tests/segdata/storage/test_paths.py
+
+SECONDS ?= 60
+fuzz: $(BIN)/.installed  ## every parser for SECONDS each; the C part under sanitizers
+	$(BIN)/pip install --quiet "atheris>=3"
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
+	$(BIN)/python tests/fuzz/sanitized.py
 
 bench: $(BIN)/.installed
 	$(BIN)/python benchmarks/bench_rle.py
