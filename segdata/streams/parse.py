@@ -9,8 +9,6 @@ from segdata.records.schema import Feature
 from segdata.streams.tensorflow import tf
 
 _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float": tf.float32}
-# What no record holds: stands for a scalar that is not there.
-_MISSING = {"bytes": b"\0", "int64": -(2**63), "float": float("-inf")}
 
 
 def parse_features(
@@ -33,42 +31,56 @@ def parse_features(
       tf.errors.InvalidArgumentError: If a scalar is missing, or the record was written
         in a newer schema than this version reads.
     """
-    all_wanted = dict.fromkeys((schema.SCHEMA, schema.KEY, *wanted))
-    spec = {f.key: _spec(f) for f in all_wanted}
-    parsed = tf.io.parse_single_example(serialized, spec)
-    scalars = [feature for feature in all_wanted if not feature.is_list]
-    name = record_name(parsed[schema.KEY.key], file)
-    checks = (_is_complete(parsed, scalars, name), _is_readable(parsed, name))
+    features = tuple(dict.fromkeys((schema.SCHEMA, schema.KEY, *wanted)))
+    # Scalars too are parsed as lists: how many values there are tells what is absent.
+    # A default value could not, as any bytes and any number may be a record's own.
+    lists = tf.io.parse_single_example(
+        serialized,
+        {
+            feature.key: tf.io.FixedLenSequenceFeature(
+                [], _DTYPES[feature.kind], allow_missing=True
+            )
+            for feature in features
+        },
+    )
+    name = record_name(tf.strings.reduce_join(lists[schema.KEY.key]), file)
+    checks = (_is_complete(lists, features, name), _is_readable(lists, name))
     with tf.control_dependencies([check for check in checks if check is not None]):
-        values = tf.identity_n([parsed[f.key] for f in wanted])  # one op for all
-    return dict(zip(wanted, values, strict=True))
+        values = tf.identity_n([lists[f.key] for f in wanted])  # one op for all
+    return {
+        feature: value if feature.is_list else tf.reshape(value, [])
+        for feature, value in zip(wanted, values, strict=True)
+    }
 
 
 def _is_complete(
-    parsed: dict[str, tf.Tensor], scalars: Sequence[Feature], name: tf.Tensor
+    lists: dict[str, tf.Tensor], features: Sequence[Feature], name: tf.Tensor
 ) -> tf.Operation | None:
-    """Checks that no scalar is missing; TensorFlow would not say in which record."""
-    present = tf.stack([tf.not_equal(parsed[f.key], _MISSING[f.kind]) for f in scalars])
+    """Checks that each scalar is there; TensorFlow would not say in which record."""
+    scalars = [feature for feature in features if not feature.is_list]
+    counts = tf.stack([tf.size(lists[feature.key]) for feature in scalars])
     keys = ", ".join(feature.key for feature in scalars)
     return tf.raw_ops.Assert(
-        condition=tf.reduce_all(present),
+        condition=tf.reduce_all(tf.equal(counts, 1)),
         data=[
-            f"record lacks a required feature; whether it has {keys}, and the record",
-            present,
+            "record lacks a required feature, or has it more than once; how many it "
+            f"has of {keys}, and the record",
+            counts,
             name,
         ],
         summarize=len(scalars),
     )
 
 
-def _is_readable(parsed: dict[str, tf.Tensor], name: tf.Tensor) -> tf.Operation | None:
+def _is_readable(lists: dict[str, tf.Tensor], name: tf.Tensor) -> tf.Operation | None:
     """Checks the version of the schema."""
+    version = lists[schema.SCHEMA.key]
     return tf.raw_ops.Assert(
-        condition=parsed[schema.SCHEMA.key] <= schema.SCHEMA_VERSION,
+        condition=tf.reduce_all(version <= schema.SCHEMA_VERSION),
         data=[
             "record was written by a newer segdata: upgrade segdata to read it; its "
             "schema version, the newest that this version reads, and the record",
-            parsed[schema.SCHEMA.key],
+            version,
             schema.SCHEMA_VERSION,
             name,
         ],
@@ -90,10 +102,3 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
       `[height, width, 3] uint8`, RGB; grey images get three equal channels.
     """
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)
-
-
-def _spec(feature: Feature) -> tf.io.FixedLenFeature | tf.io.RaggedFeature:
-    dtype = _DTYPES[feature.kind]
-    if feature.is_list:
-        return tf.io.RaggedFeature(dtype)
-    return tf.io.FixedLenFeature([], dtype, _MISSING[feature.kind])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.records import schema
+from segdata.records import proto, schema
 from segdata.records.proto import Example, serialize
 from segdata.streams import parse
 from segdata.streams.tensorflow import tf
@@ -35,6 +35,20 @@ def test_wanted_features_come_back_by_feature() -> None:
 def test_a_missing_scalar_is_refused_by_name() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="image/width"):
         parse.parse_features(record(), (schema.WIDTH,))
+
+
+@pytest.mark.parametrize("value", [b"", b"\0", b"\xff" * 9, 0, -(2**63), 2**63 - 1])
+def test_any_value_of_a_scalar_is_a_value(value: bytes | int) -> None:
+    feature = schema.LABEL_VALUES if isinstance(value, bytes) else schema.WIDTH
+    parsed = parse.parse_features(record(**{feature.key: value}), (feature,))
+    assert parsed[feature].numpy() == value
+
+
+def test_a_scalar_that_stands_twice_is_refused() -> None:
+    example = proto.parse(record())
+    example.features.feature[schema.HEIGHT.key].int64_list.value.append(3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than once"):
+        parse.parse_features(serialize(example), (schema.HEIGHT,))
 
 
 def test_a_newer_record_is_refused() -> None:

@@ -1,0 +1,73 @@
+"""A drawn sample goes all the way: built, streamed, learnt, exported, built again.
+
+Every command as a user types it, so that no two of them disagree on what is readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from export_runs import built_again, exported
+
+import segdata
+from segdata.cli import cli
+from segdata.commands.sample import SAMPLES
+
+
+@pytest.fixture
+def run() -> Callable[..., None]:
+    def invoke(*arguments: object) -> None:
+        result = CliRunner().invoke(cli, [str(a) for a in arguments])
+        assert result.exception is None, result.exception
+
+    return invoke
+
+
+@pytest.mark.parametrize(
+    ("name", "splits", "target"),
+    [
+        ("camvid", ("train", "val"), "png"),
+        ("coco", ("train", "val"), "coco"),
+        ("mask-folder", ("train", "val"), "png"),
+        ("pets", ("trainval", "test"), "pets"),
+    ],
+)
+def test_sample_goes_all_the_way(
+    name: str,
+    splits: tuple[str, str],
+    target: str,
+    tmp_path: Path,
+    run: Callable[..., None],
+) -> None:
+    train, val = splits
+    records = tmp_path / "records"
+    run("sample", name, tmp_path / "drawn", "--train", 4, "--val", 1)
+    # The model of the test learns label maps.
+    semantic = ["--semantic"] if name == "coco" else []
+    run("build", name, tmp_path / "drawn", records, *semantic)
+    run("verify", records)
+    stream = segdata.read_semantic(records, train, batch_size=2, image_size=(32, 32))
+    assert sum(int((b["image_id"] >= 0).numpy().sum()) for b in stream) == 4
+    run(
+        *("train", "unet-small", records, "--run-dir", tmp_path / "run"),
+        *("--epochs", 1, "--steps-per-epoch", 1, "--batch-size", 1),
+        *("--width", 4, "--image-size", "32x32", "--jit-compile", "off"),
+        *("--train-split", train, "--val-split", val),
+    )
+    printed = exported(records, tmp_path / "exported", target)
+    again = built_again(tmp_path / "exported", tmp_path / "again", printed)
+    for split in splits:
+        one, other = (segdata.RecordSource(out, split) for out in (records, again))
+        assert one.keys == other.keys
+        for record, same in zip(one, other, strict=True):
+            assert np.array_equal(record.label_map(), same.label_map())
+            assert len(record.objects) == len(same.objects)
+
+
+def test_no_sample_is_left_out() -> None:
+    [mark] = test_sample_goes_all_the_way.pytestmark  # type: ignore[attr-defined]
+    assert {name for name, *_ in mark.args[1]} == set(SAMPLES)
