@@ -91,8 +91,6 @@ setup(
         ],
         # Slow tests of the report; they need chromium and chromium-driver too.
         "browser": ["selenium>=4.20"],
-        # `segdata export --to coco --polygons` and `--to yolo`.
-        "polygons": ["rasterio>=1.4"],
         "cluster": ["apache-beam[gcp]>=2.77,<3", "dask[distributed]>=2024.4"],
         "dev": [
             TENSORFLOW,
@@ -109,7 +107,6 @@ setup(
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.5",
-            "rasterio>=1.4",
             "requests>=2.31",
             "ruff>=0.12",
             "s3fs>=2024.6",

@@ -22,8 +22,8 @@ import numpy as np
 from segdata.dataset import Dataset
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, common_folder, write_image, write_once
-from segdata.exports.tracing import Ring, trace
 from segdata.masks import rle
+from segdata.masks.outlines import Ring, trace
 from segdata.records.record import Record, RecordObject
 
 
@@ -95,12 +95,12 @@ def _outline(
     item: RecordObject, record: Record, report: ExportReport
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """One ring around the whole mask, `[points, 2]` x and y in pixels."""
-    parts = trace(rle.decode(item.runs, record.height, record.width))
+    parts, holes = trace(rle.decode(item.runs, record.height, record.width))
     if len(parts) > 1:
         report.losses["masks of several parts: joined by bridges"] += 1
-    if any(len(rings) > 1 for rings in parts):
+    if holes:
         report.losses["masks with holes: holes joined by bridges"] += 1
-    return join_rings([ring for rings in parts for ring in rings])
+    return join_rings([*parts, *holes])
 
 
 def join_rings(
@@ -109,7 +109,7 @@ def join_rings(
     """Joins rings into one, by bridges there and back over the nearest points.
 
     Args:
-      rings: Outlines and holes, `(x, y)` each, the last point left out.
+      rings: Outlines and holes.
 
     Returns:
       `[points, 2] float64`. By the even-odd rule it has the same inside.

@@ -17,8 +17,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segdata.masks.coco import decompress_counts
+from segdata.masks.outlines import trace
 from segdata.samples.coco_companions import Companions
-from segdata.samples.mask_outline import trace_outline
 from segdata.samples.shape_scene import Feature, ShapeScene, draw_shape_scene
 from segdata.samples.shapes import SHAPES, Figure, Mask
 
@@ -144,8 +144,9 @@ def _segmentation(figure: Figure, mask: Mask, tool: _Tool) -> Any:
         return {"counts": counts, "size": list(mask.shape)}
     if _is_entire(figure, mask):
         return [points.reshape(-1).tolist() for points in figure.fills]
-    if (polygons := trace_outline(mask)) is not None:
-        return polygons
+    parts, holes = trace(mask)
+    if not holes:
+        return [ring.reshape(-1).tolist() for ring in parts]
     encoded = _encode(mask)
     return {"counts": encoded["counts"].decode("ascii"), "size": list(mask.shape)}
 

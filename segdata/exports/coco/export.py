@@ -36,6 +36,7 @@ from segdata.exports.coco.panoptic import (
 )
 from segdata.exports.coco.rows import category_ids, object_rows
 from segdata.label_map import LabelClass
+from segdata.masks.outlines import exact_polygons
 from segdata.records.record import Record, RecordObject
 
 
@@ -159,8 +160,6 @@ class _Split:
     ) -> Any:
         if not self.options.polygons or item.is_crowd:
             return encoded
-        from segdata.exports.tracing import exact_polygons
-
         polygons = exact_polygons(item.runs, *size)
         if polygons is None:
             self.report.losses["masks stay RLE: no polygons decode to the same"] += 1

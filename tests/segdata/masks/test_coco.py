@@ -21,6 +21,7 @@ from random_masks import (
 
 from segdata.errors import AnnotationError
 from segdata.masks import coco
+from segdata.masks.coco_export import compressed_rles
 from segdata.masks.limits import (
     MAX_BOUNDARIES,
     MAX_POLYGON_WALK,
@@ -101,6 +102,21 @@ def test_transcode_of_many_objects_equals_one_by_one(objects, height, width, zer
 
 def test_transcode_of_no_objects_is_an_empty_list():
     assert coco.transcode([], 3, 4) == []
+
+
+@given(masks)
+@fast
+def test_compressed_rles_are_those_of_pycocotools(mask):
+    runs = coco.transcode([np.array(column_major_runs(mask), np.int64)], *mask.shape)
+    [found] = compressed_rles(runs, *mask.shape)
+    assert found == {
+        "size": list(mask.shape),
+        "counts": coco_encode(mask)["counts"].decode(),
+    }
+
+
+def test_no_masks_have_no_compressed_rles():
+    assert compressed_rles([], 5, 5) == []
 
 
 # --- polygons ------------------------------------------------------------------------

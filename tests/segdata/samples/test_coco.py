@@ -17,9 +17,9 @@ from pycocotools.coco import COCO
 from segdata.building.sources import read_files
 from segdata.commands.sample import sample
 from segdata.formats.coco.format import Coco
+from segdata.masks.outlines import trace
 from segdata.records.encode import encode_record
 from segdata.samples.coco import write_coco_sample
-from segdata.samples.mask_outline import trace_outline
 from segdata.samples.shape_scene import Feature, draw_shape_scene
 from segdata.samples.shapes import BAR, RING, SHAPES, place
 
@@ -483,12 +483,10 @@ def test_scenes_have_what_they_promise(seed):
         assert all(mask.any() for mask in scene(feature).masks)
     assert scene(Feature.NOTHING).figures == ()
     assert len(scene(Feature.SHAPES).figures) >= 3
-    parts = trace_outline(scene(Feature.CUT).masks[0])
-    assert parts is not None
-    assert len(parts) >= 2
+    assert len(trace(scene(Feature.CUT).masks[0]).parts) >= 2
     assert scene(Feature.CUT).figures[1].shape is BAR
     assert scene(Feature.RING).figures[0].shape is RING
-    assert trace_outline(scene(Feature.RING).masks[0]) is None
+    assert trace(scene(Feature.RING).masks[0]).holes
     assert scene(Feature.CROWD).figures[0].is_crowd
 
 
@@ -498,44 +496,3 @@ def test_shapes_fill_the_circle_around_their_centre(shape):
     distances = np.hypot(*(np.concatenate(figure.fills) - (50, 60)).T)
     assert distances.max() == pytest.approx(40, abs=0.05)
     assert figure.mask(120, 100).sum() == pytest.approx(figure.area, rel=0.05)
-
-
-@pytest.mark.parametrize("density", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("seed", range(20))
-def test_outlines_give_back_every_pixel(seed, density):
-    rng = np.random.default_rng(seed)
-    mask = rng.random((int(rng.integers(1, 12)), int(rng.integers(1, 12)))) < density
-    polygons = trace_outline(mask)
-    if polygons:
-        found = encoded([list(map(float, p)) for p in polygons], *mask.shape)
-        np.testing.assert_array_equal(coco_mask.decode(found), mask)
-    elif polygons is not None:
-        assert not mask.any()
-    else:  # there is background that cannot be reached from the border
-        assert has_hole(mask)
-
-
-def has_hole(mask):
-    outside = np.pad(np.zeros_like(mask), 1, constant_values=True)
-    background = np.pad(~mask, 1, constant_values=True)
-    for _ in range(mask.size):
-        spread = outside.copy()
-        spread[1:] |= outside[:-1]
-        spread[:-1] |= outside[1:]
-        spread[:, 1:] |= outside[:, :-1]
-        spread[:, :-1] |= outside[:, 1:]
-        outside = spread & background
-    return bool((background & ~outside).any())
-
-
-def test_outline_of_two_pixels_that_touch_at_a_corner_is_one():
-    assert trace_outline(np.eye(2, dtype=bool)) == [
-        [1, 0, 1, 1, 2, 1, 2, 2, 1, 2, 1, 1, 0, 1, 0, 0]
-    ]
-
-
-def test_outline_of_separate_pixels_is_two():
-    assert trace_outline(np.array([[True, False, True]])) == [
-        [1, 0, 1, 1, 0, 1, 0, 0],
-        [3, 0, 3, 1, 2, 1, 2, 0],
-    ]
