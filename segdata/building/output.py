@@ -118,12 +118,13 @@ def finish(
     _check_rejects(receipts, {scan.problem_unit: unplaced}, plan, options)
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
     _write_rejects(out, [*unplaced, *rejects])
+    source = summarize_source(receipts, plan)
     result = Manifest(
         name=name,
         layout=scan.layout,
-        fingerprint=build_fingerprint(settings, plan, scan.problems),
+        fingerprint=build_fingerprint(settings, plan, source, scan.problems),
         settings_sha256=settings,
-        source=summarize_source(receipts, plan),
+        source=source,
         about=about or About(),
         options=options.to_json(),
         versions=byte_versions(),
@@ -156,11 +157,18 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
 
 
 def build_fingerprint(
-    settings: str, plan: Plan, problems: Sequence[AnnotationError] = ()
+    settings: str,
+    plan: Plan,
+    source: SourceSummary,
+    problems: Sequence[AnnotationError] = (),
 ) -> str:
-    """Hash of settings, plan and scan problems: equal ones mean equal bytes."""
+    """Hash of settings, plan, what the workers read, and scan problems.
+
+    Equal ones mean equal bytes.
+    """
     shards = [(shard.name, shard.plan_sha256) for shard in plan.shards]
-    return _hash_json([settings, shards, [str(problem) for problem in problems]])
+    parts = [settings, shards, source.sha256, [str(problem) for problem in problems]]
+    return _hash_json(parts)
 
 
 def byte_versions() -> dict[str, str]:

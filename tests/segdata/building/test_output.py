@@ -37,10 +37,6 @@ class Started:
             "camvid", self.scan.label_map, self.options
         )
 
-    @property
-    def fingerprint(self) -> str:
-        return output.build_fingerprint(self.settings, self.plan)
-
     def begin(self, *, overwrite: bool = False) -> list[PlannedShard]:
         return output.begin(self.out, self.plan, self.settings, overwrite=overwrite)
 
@@ -271,18 +267,33 @@ def test_settings_depend_on_name_classes_and_options(
     assert Started(other_source, tmp_path).settings == plain.settings
 
 
-def test_fingerprint_depends_on_settings_and_sources(
-    tiny_source: Path, tmp_path: Path, make_segnet: Callable[..., Path]
+def test_fingerprint_depends_on_settings_and_on_every_byte_of_the_source(
+    tiny_source: Path,
+    tiny_build: Path,
+    tmp_path: Path,
+    make_segnet: Callable[..., Path],
+    build_plainly: Build,
 ) -> None:
-    plain = Started(tiny_source, tmp_path)
-    fingerprints = {
-        plain.fingerprint,
-        Started(tiny_source, tmp_path, seed=1).fingerprint,
-        Started(make_segnet(tmp_path / "other", height=25), tmp_path).fingerprint,
-    }
-    assert len(fingerprints) == 3
+    def fingerprint(source: Path, name: str, **options: Any) -> str:
+        options = {"num_shards": 2, **options}
+        return build_plainly(source, tmp_path / name, **options).fingerprint
+
     copy = shutil.copytree(tiny_source, tmp_path / "copy", copy_function=shutil.copy)
-    assert Started(copy, tmp_path / "x").fingerprint == plain.fingerprint
+    plain = fingerprint(copy, "plain")
+    assert plain == read_manifest(tiny_build).fingerprint
+    path = copy / "train" / "train_000.png"
+    pixels = Image.open(path).convert("RGB")
+    pixels.save(path, compress_level=0)
+    before, size = fingerprint(copy, "before"), path.stat().st_size
+    pixels.putpixel((0, 0), (1, 2, 3))
+    pixels.save(path, compress_level=0)
+    assert path.stat().st_size == size
+    other = make_segnet(tmp_path / "other", height=25)
+    found = {
+        *(plain, before, fingerprint(copy, "after")),
+        *(fingerprint(copy, "seed", seed=1), fingerprint(other, "height")),
+    }
+    assert len(found) == 5
 
 
 # --- overwriting ---
