@@ -26,10 +26,8 @@ import google_crc32c
 from camvid_frames import camvid_folder
 from measure import median, peak_memory_mib, spread, write_result
 
-from segdata.building.plan import BuildOptions
+from segdata.building.build import build
 from segdata.formats.camvid.format import CamVid
-from segdata.pipelines.build import BuildRequest, build
-from segdata.pipelines.runner_options import RunnerOptions
 from segdata.reading.record_source import RecordSource
 from segdata.shards.tfrecord import RecordWriter
 
@@ -57,14 +55,7 @@ def make_copies(frames: list[Frame], folder: Path, count: int) -> Path:
 
 
 def build_once(source: Path, out: Path) -> None:
-    request = BuildRequest(
-        format=CamVid(),
-        source=source,
-        out=out,
-        options=BuildOptions(num_shards=SHARDS),
-        runner=RunnerOptions(workers=1),
-    )
-    build(request)
+    build(CamVid(), source, out, num_shards=SHARDS)
 
 
 def move_bytes(source: Path, out: Path) -> None:

@@ -41,10 +41,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from segdata.building import shard
-from segdata.building.plan import BuildOptions
+from segdata.building.build import build
 from segdata.formats.coco.format import Coco
-from segdata.pipelines.build import BuildRequest, build
-from segdata.pipelines.runner_options import RunnerOptions
 from segdata.reading.record_source import RecordSource
 from segdata.records import encode
 from segdata.samples.coco import write_coco_sample
@@ -88,14 +86,7 @@ def make_copies(images: Path, table: dict[str, Any], folder: Path, count: int) -
 
 
 def build_ours(source: Path, out: Path, *, semantic: bool = False) -> None:
-    request = BuildRequest(
-        format=Coco(semantic=semantic),
-        source=source,
-        out=out,
-        options=BuildOptions(num_shards=SHARDS),
-        runner=RunnerOptions(workers=1),
-    )
-    build(request)
+    build(Coco(semantic=semantic), source, out, num_shards=SHARDS)
 
 
 def build_usual(
@@ -188,7 +179,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 STAGES: tuple[tuple[Any, str, str], ...] = (
     (shard, "parse_plan_line", "read the plan"),
     (shard, "read_files", "read"),
-    (encode.images, "normalize_image", "structure check"),
+    (encode.normalize, "normalize_image", "structure check"),
     (encode, "encode_objects", "masks and boxes"),
     (encode, "paint_label_map", "paint"),
     (shard, "to_example", "message"),

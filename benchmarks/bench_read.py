@@ -41,11 +41,10 @@ from measure import (
 from PIL import Image
 
 import segdata
-from segdata.building.plan import BuildOptions
+from segdata.building.build import build
 from segdata.formats.camvid.format import CamVid
 from segdata.formats.coco.format import Coco
 from segdata.images.normalize import JPEG_QUALITY
-from segdata.pipelines.build import BuildRequest, build
 from segdata.reading.record_source import RecordSource
 from segdata.samples.camvid import write_camvid_sample
 from segdata.samples.coco import write_coco_sample
@@ -66,13 +65,7 @@ def prepare(folder: Path) -> str:
         write_camvid_sample(sources["camvid"], seed=0, num_train=96, num_val=8)
         write_coco_sample(sources["coco"], seed=0, num_train=160, num_val=8)
     for name, kind in (("camvid", CamVid()), ("coco", Coco())):
-        request = BuildRequest(
-            format=kind,
-            source=sources[name],
-            out=folder / name,
-            options=BuildOptions(num_shards=4),
-        )
-        build(request)
+        build(kind, sources[name], folder / name, num_shards=4)
     garden.write_instances(RecordSource(folder / "coco", "train"), folder / "coco.rec")
     garden.write_semantic(
         RecordSource(folder / "camvid", "train"), folder / "camvid.rec"

@@ -17,9 +17,9 @@ import keras
 from camvid_frames import camvid_folder
 from measure import median, spread, write_result
 
+from segdata.building.build import build
 from segdata.formats.camvid.format import CamVid
 from segdata.formats.coco.format import Coco
-from segdata.pipelines.build import BuildRequest, build
 from segdata.samples.coco import write_coco_sample
 from segdata.trainers.instances import training as instances
 from segdata.trainers.models import ModelOptions, build_model
@@ -71,7 +71,7 @@ def mask_rcnn(folder: Path, steps: int, repeats: int, *, quick: bool) -> dict[st
         folder / "shapes", seed=0, num_train=24 if quick else 200, num_val=0
     )
     out = folder / "shape-records"
-    build(BuildRequest(format=Coco(), source=folder / "shapes", out=out))
+    build(Coco(), folder / "shapes", out)
     options = TrainOptions(
         model="mask-rcnn", data=str(out), **preset("mask-rcnn-small")
     )
@@ -94,7 +94,7 @@ def main() -> None:
         out = Path(folder) / "records"
         source, what = camvid_folder()
         print(f"{what}, {size[0]}x{size[1]}")
-        build(BuildRequest(format=CamVid(), source=source, out=out))
+        build(CamVid(), source, out)
         for name, encoder in MODELS:
             options = TrainOptions(
                 model=name,

@@ -30,6 +30,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from unittest import mock
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -39,6 +40,7 @@ from segdata import errors
 from segdata.errors import BuildError, SegdataError
 from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.local.runner import local_pipeline
+from segdata.pipelines.quiet import quiet_logs
 from segdata.pipelines.runner_options import RunnerOptions
 
 _LONG_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
@@ -89,7 +91,7 @@ def run(
       SegdataError: What a step raised, as one line, or `BuildError` for anything else
         that went wrong.
     """
-    with started or WorkerProcesses() as workers, _quiet_threads():
+    with started or WorkerProcesses() as workers, _quiet_threads(), quiet_logs():
         if options.is_local and options.workers not in (None, 1):
             workers.start(options.workers)
         outcome: list[BaseException] = []
@@ -119,23 +121,32 @@ def _run_quietly(
     outcome: list[BaseException],
 ) -> None:
     try:
-        if options.is_local:
-            pipeline = local_pipeline(options, workers)
-        else:
-            pipeline = _remote_pipeline(options)
-        wiring(pipeline)
-        pipeline.run().wait_until_finish()
+        with contextlib.nullcontext() if options.is_local else _surroundings():
+            if options.is_local:
+                pipeline = local_pipeline(options, workers)
+            else:
+                pipeline = _remote_pipeline(options)
+            wiring(pipeline)
+            pipeline.run().wait_until_finish()
     except BaseException as error:  # handed to the main thread
         outcome.append(error)
 
 
-def _remote_pipeline(options: RunnerOptions) -> beam.Pipeline:
-    job_server.signal = _Signals
+@contextlib.contextmanager
+def _surroundings() -> Iterator[None]:
+    """What runners on other machines need of this process, as long as they run."""
     # Some of Beam's worker pools start a bare `python`: let it be this one.
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    os.environ["PATH"] = os.pathsep.join(folders)
-    # Its logging is set up when it is imported, from this.
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    # Dask's logging is set up when it is imported, from this.
+    quiet = {"DASK_LOGGING__DISTRIBUTED": "error", **os.environ}
+    with (
+        mock.patch.object(job_server, "signal", _Signals),
+        mock.patch.dict(os.environ, {**quiet, "PATH": os.pathsep.join(folders)}),
+    ):
+        yield
+
+
+def _remote_pipeline(options: RunnerOptions) -> beam.Pipeline:
     runner = _LONG_NAMES.get(str(options.runner).lower(), options.runner)
     arguments = [f"--runner={runner}", *options.beam_args]
     return beam.Pipeline(options=PipelineOptions(arguments))

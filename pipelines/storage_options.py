@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from segdata.errors import OptionError
+from segdata.pipelines.quiet import quiet_import
 from segdata.storage import hdfs_address
 from segdata.storage.paths import Location, RemotePath
 
@@ -30,7 +31,8 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     if not isinstance(location, RemotePath):
         return location
     # Not earlier: what runs without Beam on local files shall not wait for its import.
-    from apache_beam.options.pipeline_options import PipelineOptions
+    with quiet_import():
+        from apache_beam.options.pipeline_options import PipelineOptions
 
     options = PipelineOptions(list(beam_args))
     if location.is_file_system:

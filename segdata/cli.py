@@ -90,8 +90,9 @@ def cli(verbose: bool) -> None:
         level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
     )
     logging.getLogger("segdata").setLevel(logging.DEBUG if verbose else logging.INFO)
-    if verbose:
-        logging.getLogger("apache_beam").setLevel(logging.INFO)
+    # A failed step is reported by us, in one line; Beam would log its page, often.
+    beam_level = logging.INFO if verbose else logging.CRITICAL
+    logging.getLogger("apache_beam").setLevel(beam_level)
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import orjson
 from PIL import Image
 
 from segdata.building import output
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.formats.coco.format import Coco
 from segdata.reading.record_source import RecordSource

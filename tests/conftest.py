@@ -54,11 +54,11 @@ def camvid_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def camvid_build(camvid_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Not at the top: most tests need no Beam.
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
 
     out = tmp_path_factory.mktemp("build") / "out"
-    build(BuildRequest(format=CamVid(), source=camvid_source, out=out))
+    build(CamVid(), camvid_source, out)
     return out
 
 
@@ -70,12 +70,12 @@ def real_build(
 
     @functools.cache
     def build_once(name: str) -> Path:
+        from segdata.building.build import build
         from segdata.formats import format_class
-        from segdata.pipelines.build import BuildRequest, build
 
         out = tmp_path_factory.mktemp("real") / name
         dataset_format = format_class(name)()
-        build(BuildRequest(format=dataset_format, source=shared_data / name, out=out))
+        build(dataset_format, shared_data / name, out)
         return out
 
     return build_once

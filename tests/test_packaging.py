@@ -32,7 +32,7 @@ INSTALLED = ("wheel", "sdist", "editable")
 
 ORIGINS = """
 import importlib, json
-names = ("segdata", "segdata.pipelines.build", "segdata.trainers")
+names = ("segdata", "segdata.pipelines.shards", "segdata.trainers")
 modules = [importlib.import_module(name) for name in names]
 print(json.dumps([modules[0].__version__, *(module.__file__ for module in modules)]))
 """
@@ -198,13 +198,11 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="session")
 def expected_shards(sample, tmp_path_factory):
     """What a build in this very process writes."""
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
-    from segdata.pipelines.runner_options import RunnerOptions
 
     out = tmp_path_factory.mktemp("expected") / "out"
-    runner = RunnerOptions(workers=1)
-    build(BuildRequest(format=CamVid(), source=sample, out=out, runner=runner))
+    build(CamVid(), sample, out)
     return shards_of(out)
 
 

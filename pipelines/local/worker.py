@@ -14,10 +14,14 @@ import os
 import sys
 import threading
 
-from apache_beam.runners.worker import sdk_worker_main
+from segdata.pipelines.quiet import quiet_import
 
-# What its steps will need, as long as it is waiting anyway.
-import segdata.pipelines.build  # noqa: F401
+with quiet_import():
+    from apache_beam.runners.worker import sdk_worker_main
+
+    # What its steps will need, as long as it is waiting anyway.
+    import segdata.building.shard
+    import segdata.pipelines.shards  # noqa: F401
 
 
 def main() -> None:
@@ -27,8 +31,8 @@ def main() -> None:
         return
     task = json.loads(line)
     logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr, force=True)
-    if task["is_verbose"]:
-        logging.getLogger("apache_beam").setLevel(logging.INFO)
+    level = logging.INFO if task["is_verbose"] else logging.CRITICAL
+    logging.getLogger("apache_beam").setLevel(level)
     threading.Thread(target=_end_with_main_process, daemon=True).start()
     os.environ.update(task["environment"])
     # Half a million objects that stay: not to be looked through over and over.

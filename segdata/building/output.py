@@ -17,7 +17,8 @@ from typing import Any
 import orjson
 
 from segdata.building import directory
-from segdata.building.plan import BuildOptions, Plan, PlannedShard
+from segdata.building.options import BuildOptions
+from segdata.building.plan import Plan, PlannedShard
 from segdata.building.shard import WORK_DIR
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
@@ -187,7 +188,7 @@ def summarize_source(receipts: Sequence[ShardReceipt], plan: Plan) -> SourceSumm
     return SourceSummary(
         sha256=digest.hexdigest(),
         num_records=plan.num_records,
-        num_bytes=sum(shard.source_bytes for shard in plan.shards),
+        num_bytes=sum(shard.num_bytes for shard in plan.shards),
     )
 
 

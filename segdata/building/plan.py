@@ -10,72 +10,27 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from segdata import identity
 from segdata.annotations import Annotation, record_key, validate_annotation
+from segdata.building.options import MAX_SHARDS, BuildOptions
 from segdata.building.sources import source_states
-from segdata.building.splits import DEFAULT_SPLIT, SplitChoice
+from segdata.building.splits import DEFAULT_SPLIT
 from segdata.building.spool import Place, PlanLines, Spool
-from segdata.errors import AnnotationError, OptionError, SourceError
+from segdata.errors import AnnotationError, SourceError
 from segdata.formats.base import Scan
-from segdata.records.png_masks import MaskForms, check_label_map, check_mask_forms
+from segdata.records.png_masks import check_label_map
 from segdata.shards.tfrecord import shard_name
 from segdata.storage.operations import State
 from segdata.storage.paths import Location
 
-# A shard of the default size holds some hundred photos and is read in a second. Small
-# datasets get a few shards all the same, so that workers and hosts can share them.
-DEFAULT_SHARD_BYTES = 128 << 20
-MAX_SHARDS = 99_999  # file names have five digits
+# Small datasets get a few shards too, so that workers and hosts can share them.
 _FEW_SHARDS = 8
 _RECORDS_PER_SMALL_SHARD = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildOptions:
-    """What the user asks of a build and its bytes depend on."""
-
-    split: SplitChoice = field(default_factory=SplitChoice)
-    """Which splits to build, or how to draw them."""
-    num_shards: int | None = None
-    """Shards of each split; planned from `shard_bytes` where None."""
-    shard_bytes: int = DEFAULT_SHARD_BYTES
-    """Aimed size of a shard in bytes, by the sizes of the source files."""
-    seed: int = 0
-    """Seed of the order of records and of drawn splits."""
-    masks: MaskForms = ("rle",)
-    """Forms of masks that records have, see `segdata.records.png_masks`."""
-    on_error: Literal["fail", "skip"] = "fail"
-    """Whether a bad record ends the build or lands in `rejects.jsonl`."""
-    max_reject_share: float = 0.1
-    """Share of rejected records, 0 to 1, above which a build fails all the same."""
-
-    def __post_init__(self) -> None:
-        if self.num_shards is not None and not 1 <= self.num_shards <= MAX_SHARDS:
-            raise OptionError(
-                f"--shards is {self.num_shards}: expected 1 to {MAX_SHARDS}."
-            )
-        if self.shard_bytes < 1:
-            raise OptionError(
-                f"--shard-size is {self.shard_bytes}: expected at least 1."
-            )
-        check_mask_forms(self.masks)
-        if not 0 <= self.max_reject_share <= 1:
-            raise OptionError(
-                f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
-            )
-        if self.on_error not in ("fail", "skip"):
-            raise OptionError(
-                f"--on-error is {self.on_error!r}: expected fail or skip."
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """The options as the manifest stores them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +43,7 @@ class PlannedShard:
     """Split it belongs to."""
     num_records: int
     """Records planned for it."""
-    source_bytes: int
+    num_bytes: int
     """Size of the source files of its records: how much work it is."""
     plan_sha256: str
     """Hex SHA-256 of its plan lines."""
@@ -311,7 +266,7 @@ def _split_plan(
             name=name,
             split=split,
             num_records=len(group),
-            source_bytes=sum(c.source_bytes for c in group),
+            num_bytes=sum(c.source_bytes for c in group),
             plan_sha256=hashlib.sha256(text).hexdigest(),
             state_sha256=hashlib.sha256(
                 b"".join(c.source_state for c in group)

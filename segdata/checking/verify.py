@@ -7,6 +7,7 @@ names file and record, and the search goes on after it where it can.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ from segdata.label_map import LabelMap
 from segdata.masks import rle
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
-from segdata.shards.manifest import Manifest, ShardSummary
+from segdata.shards import sidecars
+from segdata.shards.manifest import Manifest, ShardSummary, read_manifest
 from segdata.shards.receipt import (
     IndexEntry,
     ShardReceipt,
@@ -29,7 +31,8 @@ from segdata.shards.receipt import (
     receipt_path,
 )
 from segdata.shards.tfrecord import read_record_at, read_size_at
-from segdata.storage.paths import Location
+from segdata.shards.work import OnRecords, RunShards, ShardWork, in_turn
+from segdata.storage.paths import Address, Location, locate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +87,94 @@ def verify_shard(
 
         for message in _check_records(path, receipt, check, on_record):
             yield Problem(shard=shard.name, message=message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What was found."""
+
+    num_records: int
+    """Records of all shards."""
+    num_shards: int
+    """Shards, all of which were looked at."""
+    num_problems: int
+    """Problems in all of them."""
+    problems: tuple[Problem, ...]
+    """The first ones of each shard, in the order of the shards."""
+
+
+def verify(
+    out: Address,
+    *,
+    fast: bool = False,
+    limit: int = 1000,
+    run_shards: RunShards = in_turn,
+) -> Verified:
+    """Verifies a finished build, shard by shard.
+
+    Args:
+      out: Directory of the build.
+      fast: Sizes, indexes and lengths only; see `verify_shard`.
+      limit: Problems kept of each shard; all are counted.
+      run_shards: How the shards are gone through.
+
+    Raises:
+      OutputError: If there is no finished build.
+      CorruptionError: If its manifest is damaged.
+      BuildError: If a shard was not looked at.
+    """
+    directory = locate(out)
+    manifest = read_manifest(directory)
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    directory = directory.resolve()
+    work = ShardWork(
+        do=functools.partial(
+            _look_at, directory, manifest.label_map, is_fast=fast, limit=limit
+        ),
+        what="verifying",
+        out=directory,
+        records_per_worker=50_000 if fast else 300,
+    )
+    found = list(run_shards(work, shards))
+    beside = [
+        *(
+            Problem(shard=name, message=f"{name}: not in the manifest")
+            for name in stray_files(directory, manifest)
+        ),
+        *(
+            Problem(
+                shard=name, message=f"{name}: missing, or not what the manifest gives"
+            )
+            for name in sidecars.changed_sidecars(directory, manifest)
+        ),
+    ]
+    return Verified(
+        num_records=sum(shard.num_records for shard in shards),
+        num_shards=len(shards),
+        num_problems=len(beside) + sum(count for count, _ in found),
+        problems=(*beside, *(problem for _, kept in found for problem in kept)),
+    )
+
+
+def _look_at(
+    directory: Location,
+    label_map: LabelMap,
+    shard: ShardSummary,
+    on_records: OnRecords,
+    *,
+    is_fast: bool,
+    limit: int,
+) -> tuple[int, list[Problem]]:
+    """Number of a shard's problems, and the first of them."""
+    kept: list[Problem] = []
+    count = 0
+    for problem in verify_shard(
+        directory, shard, label_map, on_records, is_fast=is_fast
+    ):
+        count += 1
+        if count <= limit:
+            kept.append(problem)
+    return count, kept
 
 
 def stray_files(directory: Location, manifest: Manifest) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from segdata.building.plan import DEFAULT_SHARD_BYTES, BuildOptions
+from segdata.building.options import DEFAULT_SHARD_BYTES, parse_mask_forms
 from segdata.building.splits import SplitChoice
 from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
@@ -19,8 +19,9 @@ from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
 from segdata.pipelines.local.processes import WorkerProcesses
+from segdata.pipelines.on_beam import OnBeam, import_beam
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.records.png_masks import parse_mask_forms
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import About, Manifest
 from segdata.storage.paths import Location
 
@@ -206,32 +207,33 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 f"got unexpected arguments {stray}: expected SOURCE and OUT, and "
                 "Beam's options, as --name=value, after --."
             )
-        options = BuildOptions(
-            split=SplitChoice.parse(split) if split else SplitChoice(),
-            num_shards=shards,
-            shard_bytes=shard_size,
-            seed=seed,
-            masks=parse_mask_forms(masks),
-            on_error=on_error,
-            max_reject_share=max_rejects,
-        )
         where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+        # What is not understood is told before Beam is imported.
+        chosen_split = SplitChoice.parse(split) if split else None
+        chosen_masks = parse_mask_forms(masks)
         with WorkerProcesses() as processes:
             if where.is_local and workers not in (None, 1):
                 processes.start(workers)
             # Not earlier: `segdata build camvid --help` needs no Beam.
-            from segdata.pipelines.build import BuildRequest, build
+            from segdata.building.build import build
+
+            import_beam()
 
             # What was imported stays: it need not be looked through at every
             # collection, nor at the end, which would take a quarter of a second.
             gc.freeze()
             start = time.monotonic()
-            request = BuildRequest(
-                format=cls(**format_options),
-                source=source,
-                out=out,
-                options=options,
-                runner=where,
+            result = build(
+                cls(**format_options),
+                with_beam_options(source, beam_args),
+                with_beam_options(out, beam_args),
+                split=chosen_split,
+                num_shards=shards,
+                shard_bytes=shard_size,
+                seed=seed,
+                masks=chosen_masks,
+                on_error=on_error,
+                max_reject_share=max_rejects,
                 about=About(
                     license=license,
                     citation=citation,
@@ -240,8 +242,8 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 ),
                 overwrite=overwrite,
                 update=update,
+                run_shards=OnBeam(where, processes, is_always=True),
             )
-            result = build(request, processes)
         _report(result, out, time.monotonic() - start)
 
     return callback

@@ -11,9 +11,11 @@ import click
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
+from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import STATS_NAME
-from segdata.statistics.stats_file import Pixels, StatsOptions
+from segdata.statistics.stats_file import Pixels
 from segdata.storage import files
 from segdata.storage.paths import Location
 
@@ -68,12 +70,16 @@ def stats(
 
     Writes OUT/stats.json, which trainers read. Options of Beam follow after --.
     """
-    options = StatsOptions(pixels=pixels, sample_size=sample_size)
     where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
     # Not earlier: `segdata stats --help` needs no NumPy.
-    from segdata.pipelines.compute_stats import compute_stats
+    from segdata.statistics.counting import stats as count
 
-    found = compute_stats(out, options, where)
+    found = count(
+        with_beam_options(out, beam_args),
+        pixels=pixels,
+        sample_size=sample_size,
+        run_shards=OnBeam(where),
+    )
     if page is not None:
         _write_page(out, page)
     if as_json:

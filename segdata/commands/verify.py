@@ -6,7 +6,9 @@ import click
 
 from segdata.commands.location import LocationType
 from segdata.errors import CorruptionError
+from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
+from segdata.pipelines.storage_options import with_beam_options
 from segdata.storage.paths import Location
 
 
@@ -43,13 +45,15 @@ def verify(
 
     Prints each problem with its file and record; exits with 1 if there is one.
     """
-    # Not earlier: `segdata verify --help` needs no Beam.
-    from segdata.pipelines.verify import VerifyRequest
-    from segdata.pipelines.verify import verify as run_verify
+    # Not earlier: `segdata verify --help` needs no NumPy.
+    from segdata.checking.verify import verify as run_verify
 
     options = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
     found = run_verify(
-        VerifyRequest(out=out, is_fast=fast, limit=limit, runner=options)
+        with_beam_options(out, beam_args),
+        fast=fast,
+        limit=limit,
+        run_shards=OnBeam(options),
     )
     for problem in found.problems[:limit]:
         click.echo(problem.message)

@@ -17,7 +17,7 @@ Keys and values are those that TensorFlow Model Garden (`official/vision/dataloa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,31 +39,6 @@ _HIGHEST = 255  # of an 8-bit sample
 # libpng, which all of them decode with, refuses more (PNG_USER_WIDTH_MAX).
 _MAX_SIDE = 1_000_000
 _THING, _FIRST_STUFF = 1, 2
-
-
-def parse_mask_forms(text: str) -> MaskForms:
-    """Reads the value of `--masks`: `rle`, or `rle,png`.
-
-    Raises:
-      OptionError: If it is neither.
-    """
-    given = [part.strip() for part in text.split(",")]
-    forms = tuple(form for form in get_args(MaskForm) if form in given)
-    check_mask_forms(forms if len(forms) == len(given) else tuple(given))
-    return forms
-
-
-def check_mask_forms(forms: Sequence[str]) -> None:
-    """Checks which forms of masks are asked for.
-
-    Raises:
-      OptionError: If they are not `rle`, with or without `png`.
-    """
-    if tuple(forms) not in (("rle",), ("rle", "png")):
-        raise OptionError(
-            f"--masks is {','.join(forms)!r}: expected 'rle' or 'rle,png'. Runs are "
-            "always written: everything of ours reads them."
-        )
 
 
 def check_label_map(label_map: LabelMap) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from segdata.images import normalize
 from segdata.label_map import LabelMap
-from segdata.shards.manifest import Manifest
+from segdata.shards.manifest import Manifest, read_manifest
 from segdata.shards.tfrecord import FRAME_BYTES, read_records
+from segdata.shards.work import OnRecords, RunShards, ShardWork, in_turn
 from segdata.statistics.columns import RecordColumns, read_columns
-from segdata.statistics.stats_file import StatsOptions, num_ids, write_stats
+from segdata.statistics.stats_file import (
+    Pixels,
+    StatsOptions,
+    num_ids,
+    read_stats,
+    write_stats,
+)
 from segdata.statistics.tally import SplitTally
-from segdata.storage.paths import Location
+from segdata.storage.paths import Address, Location, locate
 
 # Counted at once. They hold their images: no more bytes than a few images may have.
 _BATCH_RECORDS = 256
@@ -34,8 +43,12 @@ class CountedShard:
     """Its split."""
     first: int
     """Position of its first record in the split."""
-    num_records: int
+    split_records: int
     """Records in the whole split."""
+    num_records: int
+    """Records in it."""
+    num_bytes: int
+    """File size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +63,46 @@ class StatsJob:
     """What to count."""
 
 
-def shards_to_count(manifest: Manifest) -> list[CountedShard]:
+def stats(
+    out: Address,
+    *,
+    pixels: Pixels = "sample",
+    sample_size: int = 200,
+    run_shards: RunShards = in_turn,
+) -> dict[str, Any]:
+    """Counts a finished build and writes its `stats.json`.
+
+    Args:
+      out: Directory of the build.
+      pixels: Which images are decoded for the mean and deviation of the channels.
+      sample_size: Images of each split in a sample, about.
+      run_shards: How the shards are gone through; the numbers do not depend on it.
+
+    Returns:
+      The statistics, as written.
+
+    Raises:
+      SegdataError: See its subclasses; the message is one line for the user.
+    """
+    directory = locate(out)
+    manifest = read_manifest(directory)
+    job = StatsJob(
+        out=directory.resolve(),
+        label_map=manifest.label_map,
+        options=StatsOptions(pixels=pixels, sample_size=sample_size),
+    )
+    work = ShardWork(
+        do=functools.partial(count_shard, job),
+        what="counting",
+        out=job.out,
+        records_per_worker=4000,
+    )
+    tallies = _add_up(run_shards(work, _shards_to_count(manifest)))
+    write_stats(job.out, tallies, job.options)
+    return read_stats(directory)
+
+
+def _shards_to_count(manifest: Manifest) -> list[CountedShard]:
     """The shards of a build, in its order."""
     shards = []
     for name, split in manifest.splits.items():
@@ -61,7 +113,9 @@ def shards_to_count(manifest: Manifest) -> list[CountedShard]:
                     name=shard.name,
                     split=name,
                     first=first,
-                    num_records=split.num_records,
+                    split_records=split.num_records,
+                    num_records=shard.num_records,
+                    num_bytes=shard.num_bytes,
                 )
             )
             first += shard.num_records
@@ -69,13 +123,13 @@ def shards_to_count(manifest: Manifest) -> list[CountedShard]:
 
 
 def count_shard(
-    shard: CountedShard, job: StatsJob, on_records: Callable[[int], None]
+    job: StatsJob, shard: CountedShard, on_records: OnRecords
 ) -> SplitCount:
     """Counts one shard.
 
     Args:
-      shard: Which.
       job: What to count.
+      shard: Which.
       on_records: Called with the number of records counted since the last call.
 
     Raises:
@@ -95,7 +149,7 @@ def count_shard(
         if len(batch) == _BATCH_RECORDS or num_bytes >= _BATCH_BYTES:
             tally.add_all(batch)
             batch, num_bytes = [], 0
-        if job.options.takes(record.key, shard.num_records):
+        if job.options.takes(record.key, shard.split_records):
             image = normalize.open_rgb(record.encoded, record.key)
             tally.channels.add(np.array(image.histogram()).reshape(3, 256))
         on_records(1)
@@ -103,11 +157,11 @@ def count_shard(
     return shard.split, tally
 
 
-def write_counts(job: StatsJob, counted: Iterable[SplitCount]) -> None:
-    """Adds up the counts of all shards, in any order, and writes `stats.json`."""
+def _add_up(counted: Iterable[SplitCount]) -> dict[str, SplitTally]:
+    """The counts of all shards by split."""
     tallies: dict[str, SplitTally] = {}
     for split, tally in counted:
         if split not in tallies:
             tallies[split] = SplitTally(tally.classes.num_ids)
         tallies[split].merge(tally)
-    write_stats(job.out, tallies, job.options)
+    return tallies

@@ -24,10 +24,10 @@ CROPS = (28, 28)
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Any:
-    from segdata.pipelines.build import BuildRequest, build
+    from segdata.building.build import build
 
     out = tmp_path_factory.mktemp("build") / "out"
-    build(BuildRequest(format=Coco(), source=shared_data / "coco", out=out))
+    build(Coco(), shared_data / "coco", out)
     return RecordSource(out, "train")
 
 

@@ -20,12 +20,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    from segdata.pipelines.build import BuildRequest, build
+    from segdata.building.build import build
 
     source = tmp_path_factory.mktemp("coco")
     write_coco_sample(source, seed=0, num_train=9, num_val=1)
     out = source / "out"
-    build(BuildRequest(format=Coco(), source=source, out=out))
+    build(Coco(), source, out)
     return {
         snippet.title.partition(" (")[0]: "\n".join(snippet.lines)
         for snippet in reading_snippets(read_manifest(out), out)

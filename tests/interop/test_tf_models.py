@@ -75,12 +75,9 @@ def decode(python: Path) -> Decode:
 
 
 def build(dataset_format: Any, source: Path, out: Path) -> Path:
-    from segdata.building.plan import BuildOptions
-    from segdata.pipelines.build import BuildRequest
-    from segdata.pipelines.build import build as run
+    from segdata.building.build import build as run
 
-    options = BuildOptions(masks=("rle", "png"))
-    run(BuildRequest(format=dataset_format, source=source, out=out, options=options))
+    run(dataset_format, source, out, masks="rle,png")
     return out
 
 

@@ -30,14 +30,11 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    from segdata.building.plan import BuildOptions
-    from segdata.pipelines.build import BuildRequest
-    from segdata.pipelines.build import build as run
+    from segdata.building.build import build as run
 
     def do(dataset_format: Any, source: Path, **options: Any) -> Path:
         out = tmp_path_factory.mktemp("build") / "out"
-        chosen = BuildOptions(**options)
-        run(BuildRequest(format=dataset_format, source=source, out=out, options=chosen))
+        run(dataset_format, source, out, **options)
         return out
 
     return do

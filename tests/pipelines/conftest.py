@@ -1,7 +1,7 @@
 """Fixtures for builds through Beam, in this process and by the command line.
 
 - `source`: a tiny CamVid folder in the SegNet layout, one for each test.
-- `run_build`: a build by `segdata.pipelines.build`; its manifest is checked.
+- `run_build`: a build by Beam; its manifest is checked.
 - `segdata`: runs the command in a process of its own.
 - `Pipe`: an image that makes the worker that reads it wait, until it is fed.
 """
@@ -21,9 +21,8 @@ from typing import Any
 
 import pytest
 
-from segdata.building.plan import BuildOptions
 from segdata.formats.camvid.format import CamVid
-from segdata.shards.manifest import About, Manifest
+from segdata.shards.manifest import Manifest
 
 COMMAND = [sys.executable, "-P", "-m", "segdata"]
 WORKER = "segdata.pipelines.local.worker"
@@ -49,26 +48,19 @@ def _run_build(
     *,
     workers: int = 1,
     dataset_format: Any = None,
-    overwrite: bool = False,
-    update: bool = False,
-    about: About | None = None,
     **options: Any,
 ) -> Manifest:
     # Not at the top: collecting tests needs no Beam.
-    from segdata.pipelines.build import BuildRequest, build
+    from segdata.building.build import build
+    from segdata.pipelines.on_beam import OnBeam
     from segdata.pipelines.runner_options import RunnerOptions
 
     return build(
-        BuildRequest(
-            format=dataset_format or CamVid(),
-            source=source,
-            out=out,
-            options=BuildOptions(**{"num_shards": 2, **options}),
-            runner=RunnerOptions(workers=workers),
-            overwrite=overwrite,
-            update=update,
-            about=about or About(),
-        )
+        dataset_format or CamVid(),
+        source,
+        out,
+        **{"num_shards": 2, **options},
+        run_shards=OnBeam(RunnerOptions(workers=workers), is_always=True),
     )
 
 

@@ -22,16 +22,17 @@ from segdata.cli import cli
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.images.normalize import decode_rgb
 from segdata.shards.receipt import read_receipt
+from segdata.statistics.counting import stats
 from segdata.statistics.stats_file import StatsOptions, read_stats
 
 
 def compute(out: Path, workers: int = 1, **options: Any) -> dict[str, Any]:
     # Not at the top: collecting tests needs no Beam.
-    from segdata.pipelines.compute_stats import compute_stats
+    from segdata.pipelines.on_beam import OnBeam
     from segdata.pipelines.runner_options import RunnerOptions
 
-    runner = RunnerOptions(workers=workers)
-    return compute_stats(out, StatsOptions(**options), runner)
+    on_beam = OnBeam(RunnerOptions(workers=workers))
+    return stats(out, run_shards=on_beam, **options)
 
 
 @pytest.fixture

@@ -443,19 +443,14 @@ def test_streams_refuse_stores_that_tensorflow_cannot_read(
 def test_real_data_from_store_to_store_are_the_same_to_the_byte(
     name: str, store: Any, shared_data: Path, real_build: Any, file_hashes: Any
 ) -> None:
-    from segdata.formats import format_class
-    from segdata.pipelines.build import BuildRequest
-    from segdata.pipelines.build import build as build_dataset
+    from segdata.building.build import build as build_dataset
+    from segdata.pipelines.on_beam import OnBeam
     from segdata.pipelines.runner_options import RunnerOptions
+    from segdata.pipelines.storage_options import with_beam_options
 
     remote = store.upload(shared_data / name, f"real/{name}")
     out = store.address(f"real/{name}-out")
-    build_dataset(
-        BuildRequest(
-            format=format_class(name)(),
-            source=locate(remote),
-            out=locate(out),
-            runner=RunnerOptions(workers=2, beam_args=store.beam_args),
-        )
-    )
+    runner = RunnerOptions(workers=2, beam_args=store.beam_args)
+    source, out = (with_beam_options(locate(x), store.beam_args) for x in (remote, out))
+    build_dataset(name, source, out, run_shards=OnBeam(runner))
     assert store.hashes(f"real/{name}-out") == file_hashes(real_build(name))

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from segdata.checking.verify import Verified, verify
 from segdata.cli import cli
 from segdata.errors import BuildError, CorruptionError, OutputError
 from segdata.pipelines import runners
+from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
-from segdata.pipelines.verify import Verified, VerifyRequest, verify
 from segdata.shards.manifest import Manifest, read_manifest
 from segdata.shards.receipt import read_receipt
 
@@ -49,13 +50,12 @@ def flip(path: Path, *positions: int) -> None:
 
 
 def check(out: Path, *, workers: int = 1, **options: Any) -> Verified:
-    runner = RunnerOptions(workers=workers)
-    return verify(VerifyRequest(out=out, runner=runner, **options))
+    return verify(out, run_shards=OnBeam(RunnerOptions(workers=workers)), **options)
 
 
 @pytest.mark.parametrize("is_fast", [False, True])
 def test_whole_build_has_no_problem(built: Path, is_fast: bool) -> None:
-    found = check(built, is_fast=is_fast)
+    found = check(built, fast=is_fast)
     assert (found.num_records, found.num_shards, found.num_problems) == (9, 4, 0)
 
 
@@ -75,7 +75,7 @@ def test_every_damaged_record_is_named_whatever_the_workers(out: Path) -> None:
 
 def test_files_of_other_readers_are_compared_with_the_manifest(out: Path) -> None:
     (out / "features.json").write_text("{}")
-    found = check(out, is_fast=True)
+    found = check(out, fast=True)
     assert [problem.message for problem in found.problems] == [
         "features.json: missing, or not what the manifest gives"
     ]
@@ -87,7 +87,7 @@ def test_fast_finds_what_is_missing_cut_or_mixed_up(out: Path) -> None:
     shards[1].write_bytes(shards[1].read_bytes()[:-1])
     shutil.copy(shards[3], shards[2])
     (out / f"{shards[0].name[:-1]}9").write_bytes(b"")
-    found = check(out, is_fast=True)
+    found = check(out, fast=True)
     messages = "\n".join(problem.message for problem in found.problems)
     assert f"{shards[0].name}: cannot be read: No such file" in messages
     assert f"{shards[1].name}: expected " in messages
@@ -98,10 +98,10 @@ def test_fast_finds_what_is_missing_cut_or_mixed_up(out: Path) -> None:
 def test_fast_finds_a_damaged_length_but_no_flipped_pixel(out: Path) -> None:
     entry = read_receipt(out, shard_of(out).name).records[0]
     flip(shard_of(out), entry.offset + 40)
-    assert check(out, is_fast=True).num_problems == 0
+    assert check(out, fast=True).num_problems == 0
     assert check(out).num_problems == 2
     flip(shard_of(out), entry.offset)
-    [problem] = check(out, is_fast=True).problems
+    [problem] = check(out, fast=True).problems
     assert problem.message == (
         f"{shard_of(out).name}: record 0 ({entry.key!r}): damaged at byte 0: the CRC "
         "of its length does not match"
@@ -111,7 +111,7 @@ def test_fast_finds_a_damaged_length_but_no_flipped_pixel(out: Path) -> None:
 def test_fast_notices_a_receipt_that_is_not_the_manifests(out: Path) -> None:
     receipt = out / "index" / f"{shard_of(out).name}.json"
     receipt.write_bytes(receipt.read_bytes() + b" ")
-    [problem] = check(out, is_fast=True).problems
+    [problem] = check(out, fast=True).problems
     assert problem.message.endswith("its receipt in index/ is not the manifest's")
 
 
@@ -131,8 +131,8 @@ def test_shard_that_no_worker_looked_at_is_an_error(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runners, "run", lambda *arguments: None)
-    with pytest.raises(BuildError, match=r"was not verified: its worker left no repo"):
-        check(built)
+    with pytest.raises(BuildError, match=r"was not worked on: its worker left no res"):
+        check(built, workers=2)
 
 
 def test_verifying_writes_nothing_into_the_build(

@@ -1,6 +1,6 @@
 """Fixtures for the library's tests that need a dataset but no Beam.
 
-- `build_plainly`: a whole build by the library's functions, without Beam.
+- `build_plainly`: a whole build in turn, of CamVid unless `dataset_format` says else.
 - `tiny_source`, `tiny_build`: a folder by `make_segnet`, and that built once, in two
   shards of each split; copy it to change it.
 - `mask_way`: runs a module's tests with compiled runs, and again with NumPy's.
@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from segdata.building import output
-from segdata.building.plan import BuildOptions, make_plan
-from segdata.building.shard import BuildJob, build_shard
+from segdata.building.build import build
 from segdata.formats.base import Format
 from segdata.formats.camvid.format import CamVid
 from segdata.masks import compiled
@@ -24,36 +22,9 @@ from segdata.shards.manifest import Manifest
 
 
 def _build_plainly(
-    source: Path,
-    out: Path,
-    *,
-    overwrite: bool = False,
-    dataset_format: Format | None = None,
-    **options: Any,
+    source: Path, out: Path, *, dataset_format: Format | None = None, **options: Any
 ) -> Manifest:
-    chosen = BuildOptions(**options)
-    dataset_format = dataset_format or CamVid()
-    name = dataset_format.name
-    scan = dataset_format.scan(source)
-    plan = make_plan(scan, source, name, chosen)
-    settings = output.settings_fingerprint(name, scan.label_map, chosen)
-    job = BuildJob(
-        source=str(source),
-        out=str(out),
-        label_map=scan.label_map,
-        on_error=chosen.on_error,
-        masks=chosen.masks,
-    )
-    for shard in output.begin(out, plan, settings, overwrite=overwrite):
-        build_shard(shard, job, lambda count: None)
-    return output.finish(
-        out,
-        name=name,
-        scan=scan,
-        plan=plan,
-        settings=settings,
-        options=chosen,
-    )
+    return build(dataset_format or CamVid(), source, out, **options)
 
 
 @pytest.fixture(scope="session")

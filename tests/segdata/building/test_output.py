@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from segdata.building import output
-from segdata.building.plan import BuildOptions, Plan, PlannedShard, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.checking.verify import stray_files
 from segdata.errors import BuildError, ImageError, OutputError

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segdata.annotations import Annotation
-from segdata.building.plan import BuildOptions, Plan, make_plan, parse_plan_line
+from segdata.building.options import BuildOptions
+from segdata.building.plan import Plan, make_plan, parse_plan_line
 from segdata.building.splits import SplitChoice
 from segdata.errors import AnnotationError, ImageError, OptionError, SourceError
 from segdata.formats.base import Scan

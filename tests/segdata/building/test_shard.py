@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from segdata.building import output
-from segdata.building.plan import BuildOptions, PlannedShard, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard, plan_path
 from segdata.errors import BuildError
 from segdata.formats.camvid.format import CamVid

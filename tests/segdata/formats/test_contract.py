@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from segdata.annotations import record_key, validate_annotation
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.commands.sample import SAMPLES
 from segdata.errors import OptionError, SourceError
 from segdata.formats import FORMATS, format_class

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.building.plan import BuildOptions
+from segdata.building.options import BuildOptions
 from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, OptionError
 from segdata.label_map import LabelClass, LabelMap

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 import segdata
-from segdata.building.plan import BuildOptions
+from segdata.building.build import build
 from segdata.errors import OptionError
 from segdata.formats.coco.format import Coco
-from segdata.pipelines.build import BuildRequest, build
 from segdata.reading.options import Augmentation, InstanceOptions, Resize
 from segdata.reading.record_source import RecordSource
 from segdata.records.proto import Example, parse, serialize
@@ -39,11 +38,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _build(source: Path, out: Path, coco: Coco | None = None) -> None:
-    options = BuildOptions(num_shards=4)
-    request = BuildRequest(
-        format=coco or Coco(), source=source, out=out, options=options
-    )
-    build(request)
+    build(coco or Coco(), source, out, num_shards=4)
 
 
 def read(directory: Path, split: str = "train", **options: Any) -> tf.data.Dataset:

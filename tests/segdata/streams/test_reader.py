@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 import segdata
+from segdata.building.build import build
 from segdata.errors import OptionError, OutputError
 from segdata.formats.camvid.format import CamVid
-from segdata.pipelines.build import BuildRequest, build
 from segdata.reading.options import Augmentation
 from segdata.reading.record_source import RecordSource
 from segdata.shards.manifest import read_manifest
@@ -195,7 +195,7 @@ def test_images_of_different_sizes_need_a_target_size(tmp_path: Path) -> None:
         labels = rng.integers(0, 12, shape, dtype=np.uint8)
         Image.fromarray(labels).save(source / f"trainannot/{index}.png")
     out = tmp_path / "out"
-    build(BuildRequest(format=CamVid(), source=source, out=out))
+    build(CamVid(), source, out)
     with pytest.raises(OptionError, match=r"differ in size.*pass image_size"):
         segdata.read_semantic(out, "train", batch_size=3)
     (batch,) = segdata.read_semantic(out, "train", batch_size=3, image_size=(6, 10))
@@ -212,7 +212,7 @@ def test_real_camvid_label_maps_equal_their_pngs(
     shared_data: Path, tmp_path: Path
 ) -> None:
     source = shared_data / "camvid"
-    build(BuildRequest(format=CamVid(), source=source, out=tmp_path / "out"))
+    build(CamVid(), source, tmp_path / "out")
     splits = read_manifest(tmp_path / "out").splits
     assert {n: s.num_records for n, s in splits.items()} == {"train": 367, "val": 101}
     for split in splits:

@@ -14,10 +14,10 @@ from segdata.samples.coco import write_coco_sample
 
 @pytest.fixture(scope="session")
 def drawn_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from segdata.building.build import build
     from segdata.formats.coco.format import Coco
-    from segdata.pipelines.build import BuildRequest, build
 
     folder = tmp_path_factory.mktemp("drawn")
     write_coco_sample(folder / "source", seed=0, num_train=16, num_val=8)
-    build(BuildRequest(format=Coco(), source=folder / "source", out=folder / "out"))
+    build(Coco(), folder / "source", folder / "out")
     return folder / "out"

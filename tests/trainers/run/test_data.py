@@ -78,8 +78,8 @@ def test_size_is_the_stored_one_or_as_asked_for(camvid_build: Path) -> None:
 def test_images_of_different_sizes_need_a_size(
     tmp_path: Path, make_segnet: Any
 ) -> None:
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
 
     source = make_segnet(tmp_path / "source", num_train=2)
     make_segnet(tmp_path / "other", num_train=1, height=30)
@@ -87,6 +87,6 @@ def test_images_of_different_sizes_need_a_size(
         (tmp_path / f"other/{folder}/train_000.png").replace(
             source / folder / "train_001.png"
         )
-    build(BuildRequest(format=CamVid(), source=source, out=tmp_path / "out"))
+    build(CamVid(), source, tmp_path / "out")
     with pytest.raises(OptionError, match=r"heights 24 to 30, widths 32 to 32\): pass"):
         open_data(options(tmp_path / "out"))

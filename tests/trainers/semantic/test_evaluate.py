@@ -52,14 +52,14 @@ def test_scores_at_the_models_size_are_those_of_validation(
 ) -> None:
     # Of images that are stored at the model's size, training and evaluation count
     # the very same pixels.
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
     from segdata.trainers.run.options import TrainOptions
     from segdata.trainers.run.train import train
 
     source = make_segnet(tmp_path / "source", num_train=6, num_val=5, height=32)
     out = tmp_path / "out"
-    build(BuildRequest(format=CamVid(), source=source, out=out))
+    build(CamVid(), source, out)
     options = TrainOptions(
         model="unet-small",
         data=str(out),
@@ -81,14 +81,14 @@ def test_run_is_measured_and_scored_at_the_size_asked_for(
 ) -> None:
     # What training counts at another size than the model's is what evaluation counts,
     # where that is the stored size.
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
     from segdata.trainers.run.options import TrainOptions
     from segdata.trainers.run.train import train
 
     source = make_segnet(tmp_path / "source", num_train=6, num_val=5, height=66)
     out = tmp_path / "out"
-    build(BuildRequest(format=CamVid(), source=source, out=out))
+    build(CamVid(), source, out)
     [stored] = {r.image().shape[:2] for r in segdata.RecordSource(out, "val")}
     options = TrainOptions(
         model="unet-small",
@@ -246,13 +246,11 @@ def test_run_or_weights_that_are_missing_are_named(
 def test_data_of_other_classes_is_refused(
     trained: Path, camvid_source: Path, tmp_path: Path
 ) -> None:
+    from segdata.building.build import build
     from segdata.formats.camvid.format import CamVid
-    from segdata.pipelines.build import BuildRequest, build
 
     out = tmp_path / "out"
-    build(
-        BuildRequest(format=CamVid(classes="camvid-11"), source=camvid_source, out=out)
-    )
+    build(CamVid(classes="camvid-11"), camvid_source, out)
     with pytest.raises(
         OptionError, match=r"trained on other classes .*: ids 11, 255 dif"
     ):

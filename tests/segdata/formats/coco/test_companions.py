@@ -23,7 +23,8 @@ from coco_folder import (
     write,
 )
 
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.errors import AnnotationError, OptionError, SegdataError, SourceError
 from segdata.formats.coco.format import Coco
 from segdata.records.record import RecordObject

@@ -34,7 +34,8 @@ from hypothesis import HealthCheck, given, settings
 from PIL import Image
 
 from segdata.building.example import dict_to_tf_example
-from segdata.building.plan import BuildOptions, make_plan, parse_plan_line
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan, parse_plan_line
 from segdata.building.sources import read_files
 from segdata.errors import (
     AnnotationError,

@@ -29,7 +29,8 @@ from coco_folder import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.errors import AnnotationError, OptionError, SegdataError, SourceError
 from segdata.formats.coco.format import Coco
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.annotations import record_key
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.building.sources import read_files
 from segdata.errors import (
     AnnotationError,

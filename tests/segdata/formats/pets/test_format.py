@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.annotations import validate_annotation
-from segdata.building.plan import BuildOptions, make_plan
+from segdata.building.options import BuildOptions
+from segdata.building.plan import make_plan
 from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, ImageError, SegdataError, SourceError
 from segdata.formats.base import Scan

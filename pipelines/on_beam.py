@@ -1,0 +1,54 @@
+"""Work on shards by Beam: what `segdata.build`, `verify` and `stats` take as an engine.
+
+    segdata.build("coco", "coco/", "records/", run_shards=OnBeam())
+
+Imports no Beam before there is work for it: a few records need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from segdata.pipelines.local.processes import WorkerProcesses
+from segdata.pipelines.quiet import quiet_import
+from segdata.pipelines.runner_options import RunnerOptions
+from segdata.shards.work import Result, ShardT, ShardWork, in_turn
+
+
+@dataclass(frozen=True)
+class OnBeam:
+    """Goes through shards by a Beam pipeline; see `segdata.shards.work.RunShards`."""
+
+    runner: RunnerOptions = field(default_factory=RunnerOptions)
+    """Where and how wide."""
+    started: WorkerProcesses | None = None
+    """Workers that were started beforehand, to save time."""
+    is_always: bool = False
+    """Whether Beam is used for one worker on this machine too, which needs none: to
+    import it and to wire a pipeline takes as long as counting 1,000 records does."""
+
+    def __call__(
+        self, work: ShardWork[ShardT, Result], shards: Sequence[ShardT], /
+    ) -> Iterable[Result]:
+        """Goes through the shards.
+
+        Raises:
+          SegdataError: What the work raised, or `BuildError` if a shard was not worked
+            on.
+        """
+        total = sum(shard.num_records for shard in shards)
+        runner = self.runner.sized(min(len(shards), total // work.records_per_worker))
+        is_alone = runner.is_local and runner.workers == 1
+        if not shards or (is_alone and not self.is_always):
+            return in_turn(work, shards)
+        import_beam()
+        from segdata.pipelines.shards import run_pipeline
+
+        return run_pipeline(work, shards, runner, self.started)
+
+
+def import_beam() -> None:
+    """Imports Beam, which takes seconds, and the pipeline."""
+    with quiet_import():
+        import segdata.pipelines.shards  # noqa: F401

@@ -1,0 +1,248 @@
+"""A whole build: scan, plan, shards, manifest.
+
+Annotations reach the shard's owner through the plan files in the output directory,
+pixels are read where they are written: nothing but names is handed around, so memory
+does not grow with the dataset and no engine can lose a record on the way. What was
+written is compared with what was planned at the end all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from segdata.building import directory, output
+from segdata.building import update as updates
+from segdata.building.options import (
+    DEFAULT_SHARD_BYTES,
+    BuildOptions,
+    parse_mask_forms,
+)
+from segdata.building.plan import Plan, PlannedShard, make_plan
+from segdata.building.shard import BuildJob, build_shard
+from segdata.building.splits import SplitChoice
+from segdata.errors import AnnotationError, OptionError, SourceError
+from segdata.formats import format_class
+from segdata.formats.base import Format, Scan
+from segdata.masks import compiled
+from segdata.records.png_masks import MaskForms
+from segdata.shards.manifest import About, Manifest
+from segdata.shards.work import OnRecords, RunShards, ShardWork, in_turn
+from segdata.storage.paths import Address, Location, RemotePath, locate
+
+logger = logging.getLogger(__name__)
+
+
+def build(
+    format: str | Format,
+    source: Address,
+    out: Address,
+    *,
+    split: str | SplitChoice | None = None,
+    num_shards: int | None = None,
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
+    seed: int = 0,
+    masks: str | MaskForms = ("rle",),
+    on_error: Literal["fail", "skip"] = "fail",
+    max_reject_share: float = 0.1,
+    about: About | None = None,
+    overwrite: bool = False,
+    update: bool = False,
+    run_shards: RunShards = in_turn,
+) -> Manifest:
+    """Builds a dataset, or continues an unfinished build.
+
+    Args:
+      format: Name of the dataset's format, or a format with its options.
+      source: Folder of the source.
+      out: Output directory.
+      split: Which splits to build, or how to draw them, as `--split` takes it.
+      num_shards: Shards of each split; planned from `shard_bytes` where None.
+      shard_bytes: Aimed size of a shard in bytes, by the sizes of the source files.
+      seed: Seed of the order of records and of drawn splits.
+      masks: Forms of masks that records have, as `--masks` takes it.
+      on_error: Whether a bad record ends the build or lands in `rejects.jsonl`.
+      max_reject_share: Share of rejected records, 0 to 1, above which a build fails
+        all the same.
+      about: What the manifest says of the dataset.
+      overwrite: Replace an earlier build in `out`.
+      update: Bring a finished build in `out` up to date with its source.
+      run_shards: How the shards are gone through; the bytes do not depend on it.
+
+    Returns:
+      The manifest, as written.
+
+    Raises:
+      SegdataError: See its subclasses; the message is one line for the user.
+    """
+    if overwrite and update:
+        raise OptionError(
+            "--overwrite and --update contradict each other: expected one of them."
+        )
+    options = BuildOptions(
+        split=SplitChoice.parse(split)
+        if isinstance(split, str)
+        else split or SplitChoice(),
+        num_shards=num_shards,
+        shard_bytes=shard_bytes,
+        seed=seed,
+        masks=parse_mask_forms(masks) if isinstance(masks, str) else masks,
+        on_error=on_error,
+        max_reject_share=max_reject_share,
+    )
+    chosen = format_class(format)() if isinstance(format, str) else format
+    out = locate(out)
+    updates.complete(out)  # of one that was killed in its last moment
+    work = _prepare(chosen, _listed(source), options, about or About(), run_shards)
+    if update and directory.recognize(out).is_finished:
+        manifest = _update(work, out)
+    else:
+        manifest = _build(work, out, overwrite=overwrite)
+    updates.note_sources(out, work.plan)
+    return manifest
+
+
+def _listed(source: Address) -> Location:
+    """The folder of the source; one in a store with what is in it."""
+    folder = locate(source)
+    if not folder.is_dir():
+        raise SourceError(
+            f"source {folder} is not a folder: expected the dataset's root.",
+            reason="no-source",
+        )
+    return folder.listed() if isinstance(folder, RemotePath) else folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """What is to be done, once the source is scanned."""
+
+    name: str
+    source: Location
+    options: BuildOptions
+    about: About
+    run_shards: RunShards
+    scan: Scan
+    plan: Plan
+    settings: str
+
+
+def _prepare(
+    chosen: Format,
+    source: Location,
+    options: BuildOptions,
+    about: About,
+    run_shards: RunShards,
+) -> _Work:
+    """Scans the source and plans the shards."""
+    scan = chosen.scan(source)
+    if scan.problems and options.on_error == "fail":
+        raise _first_of(scan.problems)
+    for warning in scan.warnings:
+        logger.warning("%s", warning)
+    plan = make_plan(scan, source, chosen.name, options)
+    logger.info(
+        "%s: %d images in %d shards (%s)",
+        chosen.name,
+        plan.num_records,
+        len(plan.shards),
+        scan.layout,
+    )
+    if compiled.runs is None:
+        logger.info(
+            "masks of polygons take longer than they need: segdata was installed where "
+            "no C compiler was found"
+        )
+    return _Work(
+        name=chosen.name,
+        source=source,
+        options=options,
+        about=about,
+        run_shards=run_shards,
+        scan=scan,
+        plan=plan,
+        settings=output.settings_fingerprint(chosen.name, scan.label_map, options),
+    )
+
+
+def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
+    """The first problem, with the number of the others."""
+    first, others = problems[0], len(problems) - 1
+    if not others:
+        return first
+    return AnnotationError(
+        f"{first} There {'is' if others == 1 else 'are'} {others} more of such "
+        "annotations: --on-error skip leaves them out and names each.",
+        reason=first.reason,
+    )
+
+
+def _build(work: _Work, out: Location, *, overwrite: bool) -> Manifest:
+    """Builds every shard that is not there."""
+    unfinished = output.begin(out, work.plan, work.settings, overwrite=overwrite)
+    num_shards = len(work.plan.shards)
+    if len(unfinished) < num_shards:
+        done = num_shards - len(unfinished)
+        logger.info("continuing: %d of %d shards are done", done, num_shards)
+    _run(work, unfinished, out)
+    return _finish(work, out, {})
+
+
+def _update(work: _Work, out: Location) -> Manifest:
+    """Builds the shards that changed beside a finished build, and moves them in."""
+    plan = work.plan
+    stale = updates.outdated(out, plan, work.settings, work.source)
+    logger.info(
+        "updating: %d of %d shards are written anew", len(stale), len(plan.shards)
+    )
+    staging = updates.staging_folder(out, work.settings)
+    part = replace(plan, shards=stale)
+    unfinished = output.begin(staging, part, work.settings, overwrite=False)
+    _run(work, unfinished, staging)
+    written = {shard.name for shard in stale}
+    kept = {s.name: out for s in plan.shards if s.name not in written}
+    manifest = _finish(work, staging, kept)
+    updates.complete(out)
+    return manifest
+
+
+def _run(work: _Work, shards: Sequence[PlannedShard], out: Location) -> None:
+    job = BuildJob(
+        source=work.source.resolve(),
+        out=out.resolve(),
+        label_map=work.scan.label_map,
+        on_error=work.options.on_error,
+        masks=work.options.masks,
+    )
+    shard_work = ShardWork(
+        do=functools.partial(_build_one, job),
+        what="building",
+        out=out.resolve(),
+        records_per_worker=1000,
+    )
+    try:
+        for _ in work.run_shards(shard_work, shards) if shards else ():
+            pass
+    except BaseException:
+        directory.remove_temporaries(out)  # of workers that were ended
+        raise
+
+
+def _build_one(job: BuildJob, shard: PlannedShard, on_records: OnRecords) -> None:
+    build_shard(shard, job, on_records)
+
+
+def _finish(work: _Work, out: Location, kept: Mapping[str, Location]) -> Manifest:
+    return output.finish(
+        out,
+        name=work.name,
+        scan=work.scan,
+        plan=work.plan,
+        settings=work.settings,
+        options=work.options,
+        about=work.about,
+        kept=kept,
+    )

@@ -1,0 +1,78 @@
+"""What the user asks of a build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from segdata.building.splits import SplitChoice
+from segdata.errors import OptionError
+from segdata.records.png_masks import MaskForm, MaskForms
+
+# A shard of this size holds some hundred photos and is read in a second.
+DEFAULT_SHARD_BYTES = 128 << 20
+MAX_SHARDS = 99_999  # file names have five digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What the user asks of a build and its bytes depend on."""
+
+    split: SplitChoice = field(default_factory=SplitChoice)
+    """Which splits to build, or how to draw them."""
+    num_shards: int | None = None
+    """Shards of each split; planned from `shard_bytes` where None."""
+    shard_bytes: int = DEFAULT_SHARD_BYTES
+    """Aimed size of a shard in bytes, by the sizes of the source files."""
+    seed: int = 0
+    """Seed of the order of records and of drawn splits."""
+    masks: MaskForms = ("rle",)
+    """Forms of masks that records have, see `segdata.records.png_masks`."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """Whether a bad record ends the build or lands in `rejects.jsonl`."""
+    max_reject_share: float = 0.1
+    """Share of rejected records, 0 to 1, above which a build fails all the same."""
+
+    def __post_init__(self) -> None:
+        if self.num_shards is not None and not 1 <= self.num_shards <= MAX_SHARDS:
+            raise OptionError(
+                f"--shards is {self.num_shards}: expected 1 to {MAX_SHARDS}."
+            )
+        if self.shard_bytes < 1:
+            raise OptionError(
+                f"--shard-size is {self.shard_bytes}: expected at least 1."
+            )
+        _check_mask_forms(self.masks)
+        if not 0 <= self.max_reject_share <= 1:
+            raise OptionError(
+                f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
+            )
+        if self.on_error not in ("fail", "skip"):
+            raise OptionError(
+                f"--on-error is {self.on_error!r}: expected fail or skip."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as the manifest stores them."""
+        return asdict(self)
+
+
+def parse_mask_forms(text: str) -> MaskForms:
+    """Reads the value of `--masks`: `rle`, or `rle,png`.
+
+    Raises:
+      OptionError: If it is neither.
+    """
+    given = [part.strip() for part in text.split(",")]
+    forms = tuple(form for form in get_args(MaskForm) if form in given)
+    _check_mask_forms(forms if len(forms) == len(given) else tuple(given))
+    return forms
+
+
+def _check_mask_forms(forms: Sequence[str]) -> None:
+    if tuple(forms) not in (("rle",), ("rle", "png")):
+        raise OptionError(
+            f"--masks is {','.join(forms)!r}: expected 'rle' or 'rle,png'. Runs are "
+            "always written: everything of ours reads them."
+        )
