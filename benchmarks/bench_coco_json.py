@@ -86,7 +86,7 @@ def with_rows(path: Path) -> Counts:
 def with_plan(path: Path) -> Counts:
     """The whole start of a build, and every plan read once, as writing it does."""
     from segdata.building.options import BuildOptions
-from segdata.building.plan import make_plan
+    from segdata.building.plan import make_plan
     from segdata.formats.coco.format import Coco
 
     source = path.parent.parent

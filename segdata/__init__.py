@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 from segdata.version import __version__
 
 if TYPE_CHECKING:
+    from segdata.building.build import build
     from segdata.building.example import dict_to_tf_example
+    from segdata.checking.verify import verify
     from segdata.dataset import Dataset, open
     from segdata.label_map import LabelMap
+    from segdata.masks.rle import rle
+    from segdata.reading import hosts
     from segdata.reading.options import (
         Augmentation,
         ImageOptions,
@@ -24,9 +28,13 @@ if TYPE_CHECKING:
         Resize,
     )
     from segdata.reading.record_source import RecordSource
+    from segdata.records.proto import serialize
+    from segdata.shards.manifest import About
+    from segdata.statistics.counting import stats
     from segdata.streams.reader import read_instances, read_semantic
 
 __all__ = [
+    "About",
     "Augmentation",
     "Dataset",
     "ImageOptions",
@@ -35,25 +43,39 @@ __all__ = [
     "RecordSource",
     "Resize",
     "__version__",
+    "build",
     "dict_to_tf_example",
+    "hosts",
     "open",
     "read_instances",
     "read_semantic",
+    "rle",
+    "serialize",
+    "stats",
+    "verify",
 ]
 
 _LAZY = {
-    "Dataset": "segdata.dataset",
+    "About": "segdata.shards.manifest",
     "Augmentation": "segdata.reading.options",
+    "Dataset": "segdata.dataset",
     "ImageOptions": "segdata.reading.options",
     "InstanceOptions": "segdata.reading.options",
     "LabelMap": "segdata.label_map",
     "RecordSource": "segdata.reading.record_source",
     "Resize": "segdata.reading.options",
+    "build": "segdata.building.build",
     "dict_to_tf_example": "segdata.building.example",
+    "hosts": "segdata.reading.hosts",
     "open": "segdata.dataset",
     "read_instances": "segdata.streams.reader",
     "read_semantic": "segdata.streams.reader",
+    "rle": "segdata.masks.rle",
+    "serialize": "segdata.records.proto",
+    "stats": "segdata.statistics.counting",
+    "verify": "segdata.checking.verify",
 }
+"""Public name -> the module that has it, or is it."""
 
 # `pipelines/` and `trainers/` lie beside this folder in a source checkout and are
 # installed as `segdata.pipelines` and `segdata.trainers`. These lines let a checkout
@@ -66,7 +88,8 @@ if (_CHECKOUT / "setup.py").is_file() and (_CHECKOUT / "pipelines").is_dir():
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'segdata' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    module = importlib.import_module(_LAZY[name])
+    return getattr(module, name, module)
 
 
 def __dir__() -> list[str]:

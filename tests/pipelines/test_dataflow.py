@@ -19,24 +19,28 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GRAPH = """
-import json, sys
+import functools, json, sys
+from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from segdata.label_map import LabelClass, LabelMap
-from segdata.pipelines import build
+from segdata.pipelines import shards as pipeline_of
 from segdata.building.plan import PlannedShard
+from segdata.building.build import _build_one
 from segdata.building.shard import BuildJob
 
 shards = [
     PlannedShard(name=f"a-train.tfrecord-0000{i}-of-00002", split="train",
-                 num_records=3, source_bytes=9, plan_sha256="", state_sha256="")
+                 num_records=3, num_bytes=9, plan_sha256="", state_sha256="")
     for i in range(2)
 ]
 classes = (LabelClass(id=1, name="cat", color=(1, 2, 3)),)
 job = BuildJob(source="/mnt/in", out="/mnt/out", on_error="fail",
                label_map=LabelMap(object_classes=classes))
 pipeline = beam.Pipeline(options=PipelineOptions(sys.argv[1:]))
-build._wiring(shards, job, "/nowhere")(pipeline)
+do = functools.partial(_build_one, job)
+step = pipeline_of.WorkOnShards(do, Path("/mnt/results"), "/nowhere")
+pipeline_of._wiring(shards, step)(pipeline)
 job = pipeline.run().job
 components = job.proto_pipeline.components
 print(json.dumps({

@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.building.options import BuildOptions
 from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, OptionError
 from segdata.label_map import LabelClass, LabelMap
@@ -57,11 +56,8 @@ class Built:
     """One record with PNG masks."""
 
     def __init__(self, folder: Path, data: dict[str, Any], labels: LabelMap) -> None:
-        encoded = encode_record(
-            {"image": "a.png", **data},
-            read_files({"image": "a.png", **data}, folder),
-            labels,
-        )
+        whole = {"image": "a.png", **data}
+        encoded = encode_record(whole, read_files(whole, folder), labels)
         self.example = to_example(encoded, labels, ("rle", "png"))
         self.record: Record = parse_record(serialize(self.example), "record 0")
 
@@ -91,31 +87,9 @@ LABEL_IMAGE = {"label_image": {"path": "labels.png", "encoding": "index"}}
 # --- which forms ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "forms"),
-    [("rle", ("rle",)), ("rle,png", ("rle", "png")), (" png , rle ", ("rle", "png"))],
-)
-def test_forms_are_read_in_any_order(text: str, forms: tuple[str, ...]) -> None:
-    assert png_masks.parse_mask_forms(text) == forms
-
-
-@pytest.mark.parametrize("text", ["png", "", "rle,", "rle,rle", "rle,jpeg", "RLE"])
-def test_other_forms_are_refused_with_what_was_given(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--masks is '.*': expected 'rle' or 'rle,p"):
-        png_masks.parse_mask_forms(text)
-
-
-def test_build_options_refuse_masks_without_runs() -> None:
-    with pytest.raises(OptionError, match="--masks is 'png'"):
-        BuildOptions(masks=("png",))
-
-
 def test_nothing_is_added_where_png_is_not_asked_for(folder: Path) -> None:
-    encoded = encode_record(
-        {"image": "a.png", "objects": [box(1, 0, 0, 3)]},
-        read_files({"image": "a.png", "objects": [box(1, 0, 0, 3)]}, folder),
-        THINGS,
-    )
+    data = {"image": "a.png", "objects": [box(1, 0, 0, 3)]}
+    encoded = encode_record(data, read_files(data, folder), THINGS)
     keys = set(to_example(encoded, THINGS).features.feature)
     added = {
         *schema.OBJECT_PNG_FEATURES,
