@@ -9,19 +9,14 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Around `import apache_beam`, which warns of packages that are not used here.
-
-    It does so on the root logger, by a function that gives it a handler if it has none.
-    """
+    """Around `import apache_beam`, which warns of packages that are not used here."""
     root = logging.getLogger()
-    handler = logging.NullHandler()
-    root.addHandler(handler)
     root.addFilter(_is_of_use)
     try:
-        yield
+        with _no_new_handler():
+            yield
     finally:
         root.removeFilter(_is_of_use)
-        root.removeHandler(handler)
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:
@@ -39,6 +34,18 @@ def quiet_logs() -> Iterator[None]:
     if before == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with _no_new_handler():
+            yield
     finally:
         logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _no_new_handler() -> Iterator[None]:
+    """Beam calls `logging.warning`, which gives the root logger a handler for good."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
