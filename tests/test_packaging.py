@@ -298,7 +298,7 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
     data = {"py.typed", "shards/manifest.schema.json"}
     data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
     assert found == wanted | {f"segdata/{name}" for name in data}
-    assert "segdata/pipelines/build.py" in found
+    assert "segdata/pipelines/shards.py" in found
 
 
 def test_wheel_from_the_sdist_is_the_wheel_from_the_checkout(wheel, sdist_wheel):

@@ -72,7 +72,7 @@ class Source:
     """One file of Python."""
 
     name: str
-    """Module name as installed: `segdata.pipelines.build`."""
+    """Module name as installed: `segdata.pipelines.shards`."""
     path: str
     """Path below the root."""
     text: str

@@ -117,5 +117,5 @@ def test_setup_file_makes_an_sdist_that_workers_can_install(tmp_path: Path) -> N
     [archive] = tmp_path.glob("segdata-*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
-    assert {"setup.py", "segdata/version.py", "pipelines/build.py"} <= names
+    assert {"setup.py", "segdata/version.py", "pipelines/shards.py"} <= names
     assert "segdata/shards/manifest.schema.json" in names
