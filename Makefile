@@ -29,7 +29,7 @@ lint: $(BIN)/.installed
 types: $(BIN)/.installed
 	rm -rf build/types build/lib build/bdist*
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --target build/types .
-	$(BIN)/mypy build/types/segdata
+	$(BIN)/mypy build/types/segdata tests/typed_script.py
 
 unit: $(BIN)/.installed
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"

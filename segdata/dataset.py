@@ -14,15 +14,15 @@ import importlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
-from segdata.errors import OptionError
 from segdata.label_map import LabelMap
+from segdata.reading.options import ReadInstancesOptions, ReadSemanticOptions
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
-from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.manifest import Manifest, open_build
 from segdata.statistics.stats_file import read_stats
-from segdata.storage.paths import Address, Location, locate
+from segdata.storage.paths import Address, Location
 
 _SHOWN_RECORDS = 6
 _SHOWN_CLASSES = 12
@@ -47,8 +47,9 @@ class Dataset(Sequence[Record]):
           OutputError: If `directory` holds no finished build.
           CorruptionError: If its manifest cannot be understood.
         """
-        self.directory: Location = locate(directory)
-        self.manifest: Manifest = read_manifest(self.directory)
+        self._build = open_build(directory)
+        self.directory: Location = self._build.directory
+        self.manifest: Manifest = self._build.manifest
 
     @property
     def classes(self) -> LabelMap:
@@ -58,7 +59,7 @@ class Dataset(Sequence[Record]):
     @cached_property
     def splits(self) -> Mapping[str, RecordSource]:
         """Split name -> its records, read at random and decoded with NumPy."""
-        return {name: RecordSource(self.directory, name) for name in self._split_names}
+        return {name: RecordSource(self._build, name) for name in self.manifest.splits}
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -69,7 +70,9 @@ class Dataset(Sequence[Record]):
         """
         return read_stats(self.directory)
 
-    def read_semantic(self, split: str, /, **options: Any) -> Any:
+    def read_semantic(
+        self, split: str, /, **options: Unpack[ReadSemanticOptions]
+    ) -> Any:
         """Reads images and label maps as a `tf.data` stream.
 
         Args:
@@ -81,7 +84,9 @@ class Dataset(Sequence[Record]):
         """
         return self._stream("read_semantic", split, options)
 
-    def read_instances(self, split: str, /, **options: Any) -> Any:
+    def read_instances(
+        self, split: str, /, **options: Unpack[ReadInstancesOptions]
+    ) -> Any:
         """Reads images, boxes, classes and instance masks as a `tf.data` stream.
 
         Args:
@@ -93,14 +98,10 @@ class Dataset(Sequence[Record]):
         """
         return self._stream("read_instances", split, options)
 
-    def _stream(self, reader: str, split: str, options: dict[str, Any]) -> Any:
+    def _stream(self, reader: str, split: str, options: Mapping[str, Any]) -> Any:
         # By name, when called: only reading needs TensorFlow.
         read = getattr(importlib.import_module("segdata"), reader)
-        return read(self.directory, split, **options)
-
-    @property
-    def _split_names(self) -> list[str]:
-        return list(self.manifest.splits)
+        return read(self._build, split, **options)
 
     def __len__(self) -> int:
         return sum(split.num_records for split in self.manifest.splits.values())
@@ -122,11 +123,7 @@ class Dataset(Sequence[Record]):
           CorruptionError: If the record is damaged.
         """
         if isinstance(index, str):
-            if index not in self.splits:
-                raise OptionError(
-                    f"split {index!r} is not in this dataset: it has "
-                    f"{', '.join(self.splits)}."
-                )
+            self.manifest.split(index)
             return self.splits[index]
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]

@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segdata.errors import OptionError
 
 RGB = tuple[int, int, int]
@@ -151,6 +154,34 @@ class LabelMap(Mapping[str, int]):
     def num_keypoints(self) -> int:
         """Keypoints of the class that has the most: every object gets so many."""
         return max((len(item.keypoints) for item in self.object_classes), default=0)
+
+    @property
+    def padding_id(self) -> int:
+        """Label-map id of padding and filler images: no class that is learnt.
+
+        It is `ignore_id` where there is one, else 255, else the highest id without a
+        class.
+
+        Raises:
+          OptionError: If all 256 ids are classes.
+        """
+        if self.ignore_id is not None:
+            return self.ignore_id
+        taken = {item.id for item in self.semantic_classes}
+        free = [i for i in range(256) if i not in taken]
+        if not free:
+            raise OptionError(
+                "all 256 ids of label maps are classes: none is left for padding. "
+                "Ignore one of them."
+            )
+        return free[-1]
+
+    def training_ids(self) -> NDArray[np.uint8]:
+        """Label-map id -> id to train with, `[256]`: 255 for what is ignored."""
+        ids = np.arange(256, dtype=np.uint8)
+        if self.ignore_id is not None:
+            ids[self.ignore_id] = OUTSIDE_IGNORE_ID
+        return ids
 
     @property
     def is_panoptic(self) -> bool:

@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import AnnotationError, CorruptionError, OptionError
+from segdata.errors import AnnotationError, CorruptionError
 from segdata.masks import arrays as mask_arrays
+from segdata.reading.options import check_choice, read_size
 from segdata.records.record import Record
 
 MaskArrays = Literal["dense", "crops", "none"]
@@ -27,16 +28,8 @@ class ArrayOptions:
     """Height and width of the crops."""
 
     def __post_init__(self) -> None:
-        if self.masks not in get_args(MaskArrays):
-            raise OptionError(
-                f"masks is {self.masks!r}: expected "
-                f"{', '.join(map(repr, get_args(MaskArrays)))}."
-            )
-        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
-            raise OptionError(
-                f"crop_size is {self.crop_size}: expected (height, width), both at "
-                "least 1."
-            )
+        check_choice("masks", self.masks, get_args(MaskArrays))
+        read_size("crop_size", self.crop_size)
 
 
 def record_arrays(
@@ -80,14 +73,13 @@ def record_arrays(
 
 def _object_arrays(record: Record) -> dict[str, NDArray[Any]]:
     objects = record.objects
-    ids = [item.source.get("id") for item in objects]
     return {
         "boxes": np.array([o.box for o in objects], np.float32).reshape(-1, 4),
         "classes": np.array([o.label for o in objects], np.int32),
         "crowd": np.array([o.is_crowd for o in objects], np.bool_),
         "has_mask": np.array([len(o.runs) > 0 for o in objects], np.bool_),
         "area": np.array([o.area for o in objects], np.float32),
-        "object_id": np.array([i if type(i) is int else -1 for i in ids], np.int64),
+        "object_id": np.array([o.id for o in objects], np.int64),
     }
 
 

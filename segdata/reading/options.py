@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from typing import Literal
+from operator import index
+from typing import Literal, Required, TypedDict
 
 from segdata.errors import OptionError
 
@@ -15,6 +17,8 @@ MaskKind = Literal["crops", "dense", "none"]
 CrowdRule = Literal["separate", "drop"]
 Overflow = Literal["largest", "first"]
 BoxUnit = Literal["pixels", "normalized"]
+Size = int | Sequence[int]
+"""Height and width in pixels, or one number for both."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's pixels, red, green, blue, on a scale of 0 to 1."""
@@ -45,6 +49,24 @@ def check_range(what: str, value: float, low: float, high: float | None = None) 
         raise OptionError(f"{what} is {value}: expected at least {low}.")
     if high is not None and not low <= value <= high:
         raise OptionError(f"{what} is {value}: expected {low} to {high}.")
+
+
+def read_size(what: str, size: Size) -> tuple[int, int]:
+    """Height and width in pixels; one number means a square.
+
+    Raises:
+      OptionError: If it is neither.
+    """
+    try:
+        height, width = map(index, size if isinstance(size, Sized) else (size, size))
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise OptionError(
+            f"{what} is {size!r}: expected (height, width) or one number for both, at "
+            "least 1."
+        )
+    return height, width
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,13 +253,33 @@ class InstanceOptions:
         check_range("min_visible", self.min_visible, 0, 1)
 
 
-def check_image_size(image_size: tuple[int, int] | None) -> None:
-    """Refuses what is not a height and a width in pixels.
+class ReadOptions(TypedDict, total=False):
+    """What both readers take by name; `segdata.read_semantic` tells what it means."""
 
-    Raises:
-      OptionError: If it is not.
-    """
-    if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
-        raise OptionError(
-            f"image_size is {image_size}: expected (height, width), both at least 1."
-        )
+    batch_size: Required[int]
+    resize: Resize | None
+    augmentation: Augmentation | None
+    image: ImageOptions | None
+    shuffle: bool
+    seed: int
+    repeat: bool
+    remainder: Remainder
+    shuffle_buffer: int
+    num_shards: int
+    shard_index: int
+    start_step: int
+
+
+class ReadSemanticOptions(ReadOptions, total=False):
+    """What `segdata.read_semantic` takes by name."""
+
+    image_size: Size | None
+    sample_weight: bool
+
+
+class ReadInstancesOptions(ReadOptions, total=False):
+    """What `segdata.read_instances` takes by name."""
+
+    image_size: Required[Size]
+    instances: InstanceOptions | None
+    label_map: bool

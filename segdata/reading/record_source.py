@@ -7,15 +7,16 @@ import itertools
 from collections.abc import Sequence
 from typing import overload
 
-from segdata.errors import CorruptionError, OptionError
+from segdata.errors import CorruptionError, short_repr
 from segdata.reading.arrays import ArrayOptions, ArraySource, MaskArrays, Transform
+from segdata.reading.options import Size, read_size
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
-from segdata.shards.manifest import read_manifest
+from segdata.shards.manifest import OpenBuild, open_build
 from segdata.shards.receipt import read_receipt
 from segdata.shards.tfrecord import read_record_at
 from segdata.storage import operations
-from segdata.storage.paths import Address, locate
+from segdata.storage.paths import Address
 
 
 class RecordSource(Sequence[Record]):
@@ -30,21 +31,16 @@ class RecordSource(Sequence[Record]):
       keys: Key of every record, in the order of the shards.
     """
 
-    def __init__(self, directory: Address, split: str) -> None:
+    def __init__(self, directory: Address | OpenBuild, split: str) -> None:
         """Opens a split.
 
         Raises:
           OutputError: If `directory` holds no finished build.
           OptionError: If the split is unknown.
         """
-        self._directory = locate(directory)
-        self.manifest = read_manifest(self._directory)
-        if split not in self.manifest.splits:
-            raise OptionError(
-                f"split {split!r} is not in this dataset: it has "
-                f"{', '.join(self.manifest.splits)}."
-            )
-        shards = self.manifest.splits[split].shards
+        build = open_build(directory)
+        self._directory, self.manifest = build.directory, build.manifest
+        shards = self.manifest.split(split).shards
         receipts = operations.each(
             self._directory, lambda s: read_receipt(self._directory, s.name), shards
         )
@@ -58,18 +54,21 @@ class RecordSource(Sequence[Record]):
         return self._starts[-1]
 
     @overload
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int | str) -> Record: ...
     @overload
     def __getitem__(self, index: slice) -> list[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | list[Record]:
-        """Reads records by position.
+    def __getitem__(self, index: int | str | slice) -> Record | list[Record]:
+        """Reads records by position, or one by its key.
 
         Raises:
           IndexError: If there is no such position.
+          KeyError: If there is no such key.
           CorruptionError: If the record is damaged.
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if isinstance(index, str):
+            index = self._position(index)
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"record {index} of {len(self)}")
@@ -87,11 +86,20 @@ class RecordSource(Sequence[Record]):
             ) from error
         return parse_record(data, f"{path.name}: record {within}")
 
+    def _position(self, key: str) -> int:
+        try:
+            return self.keys.index(key)
+        except ValueError:
+            first = short_repr(self.keys[0]) if self.keys else "none, it is empty"
+            raise KeyError(
+                f"no record has the key {key!r}: keys of this split begin with {first}"
+            ) from None
+
     def arrays(
         self,
         *,
         masks: MaskArrays = "dense",
-        crop_size: tuple[int, int] = (28, 28),
+        crop_size: Size = (28, 28),
         transform: Transform | None = None,
     ) -> ArraySource:
         """The same records as dicts of NumPy arrays: for PyTorch's and Grain's loaders.
@@ -99,7 +107,7 @@ class RecordSource(Sequence[Record]):
         Args:
           masks: Object masks at full size (`dense`), sampled over each object's box
             (`crops`), or `none`.
-          crop_size: Height and width of the crops.
+          crop_size: Height and width of the crops, or one number for both.
           transform: Called with each dict, in the worker; what it returns stands in
             the place of the dict. Worker processes that are not forked need one that
             can be pickled: a function of a module.
@@ -117,7 +125,7 @@ class RecordSource(Sequence[Record]):
         Raises:
           OptionError: If an option is bad.
         """
-        options = ArrayOptions(masks=masks, crop_size=crop_size)
+        options = ArrayOptions(masks=masks, crop_size=read_size("crop_size", crop_size))
         return ArraySource(
             self, options, transform, self.manifest.label_map.num_keypoints
         )

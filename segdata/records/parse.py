@@ -260,6 +260,7 @@ def _object(
     return RecordObject(
         label=at(schema.OBJECT_LABEL),
         name=at(schema.OBJECT_TEXT).decode("utf-8", "replace"),
+        id=at(schema.OBJECT_ID),
         box=(
             at(schema.OBJECT_YMIN) * height,
             at(schema.OBJECT_XMIN) * width,

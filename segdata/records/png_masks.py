@@ -110,10 +110,7 @@ def png_features(
 
 
 def _label_png(runs: LabelRuns, label_map: LabelMap) -> bytes:
-    values = runs.values
-    if label_map.ignore_id not in (None, OUTSIDE_IGNORE_ID):
-        values = values.copy()
-        values[values == label_map.ignore_id] = OUTSIDE_IGNORE_ID
+    values = label_map.training_ids()[runs.values]
     return png_encoder.encode_label_map(values, runs.lengths, runs.height, runs.width)
 
 

@@ -46,6 +46,8 @@ class RecordObject:
     """Contiguous class id."""
     name: str
     """Class name."""
+    id: int
+    """Annotation id in the source; -1 where it has none or is not a number."""
     box: Box
     """`ymin, xmin, ymax, xmax` in pixels, inside the image."""
     runs: NDArray[np.int64]

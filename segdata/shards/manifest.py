@@ -133,6 +133,19 @@ class Manifest:
     about: About = About()
     """What the user says of it."""
 
+    def split(self, name: str) -> SplitSummary:
+        """What is in a split.
+
+        Raises:
+          OptionError: If there is no such split.
+        """
+        if name not in self.splits:
+            raise OptionError(
+                f"split {name!r} is not in this dataset: it has "
+                f"{', '.join(self.splits)}."
+            )
+        return self.splits[name]
+
     @property
     def has_rejects(self) -> bool:
         """Whether anything was left out: then there is a `rejects.jsonl`."""
@@ -164,6 +177,29 @@ class Manifest:
         return orjson.dumps(
             data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenBuild:
+    """A finished build whose manifest was read: readers of one build share it."""
+
+    directory: Location
+    """Output of `segdata build`."""
+    manifest: Manifest
+    """What is in it."""
+
+
+def open_build(directory: Address | OpenBuild) -> OpenBuild:
+    """Reads the manifest of a finished build, unless that was done already.
+
+    Raises:
+      OutputError: If `directory` holds no finished build.
+      CorruptionError: If the manifest cannot be understood.
+    """
+    if isinstance(directory, OpenBuild):
+        return directory
+    place = locate(directory)
+    return OpenBuild(directory=place, manifest=read_manifest(place))
 
 
 def read_manifest(directory: Address) -> Manifest:

@@ -42,8 +42,8 @@ class RecordDecoder:
     """Seed of the augmentation."""
     with_geometry: bool
     """Whether to give `image_size`, `scale` and `offset`."""
-    ignore_id: int | None = None
-    """Class id of label-map padding; None: give no label map."""
+    padding_id: int | None = None
+    """Label-map id of padding; None: give no label map."""
     instances: InstanceOptions | None = None
     """What is given of objects; None: nothing."""
     keypoints: KeypointOrder | None = None
@@ -75,7 +75,7 @@ class RecordDecoder:
             size = [record[schema.HEIGHT], record[schema.WIDTH]]
             result["image_size"] = tf.stack(size)
             result["scale"], result["offset"] = geometry.affine()  # float64 as yet
-        if self.ignore_id is not None:
+        if self.padding_id is not None:
             result["label_map"] = self._label_map(record, geometry, where)
         if self.instances is not None:
             result |= objects.pack_objects(
@@ -112,7 +112,7 @@ class RecordDecoder:
     def empty(self, spec: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:
         """What fills up a last batch: a black image without anything on it."""
         fills = {"image_id": str(PADDING_ID), "scale": 1}
-        fills["label_map"] = self.ignore_id or 0
+        fills["label_map"] = self.padding_id or 0
         return {
             name: tf.fill(part.shape, tf.constant(fills.get(name, 0), part.dtype))
             for name, part in spec.items()
@@ -121,7 +121,7 @@ class RecordDecoder:
     def _wanted(self) -> tuple[Feature, ...]:
         wanted = [schema.KEY, schema.ENCODED, schema.FORMAT, schema.SOURCE_ID]
         wanted += [schema.HEIGHT, schema.WIDTH]
-        if self.ignore_id is not None:
+        if self.padding_id is not None:
             wanted += [schema.LABEL_VALUES, schema.LABEL_LENGTHS]
         if self.instances is not None:
             wanted += objects.OBJECT_FEATURES
@@ -175,5 +175,5 @@ class RecordDecoder:
         runs = (record[schema.LABEL_VALUES], record[schema.LABEL_LENGTHS])
         if self._is_stored(geometry):
             return label_maps.decode_label_map(*runs, *self.size, where)
-        assert self.ignore_id is not None
-        return resample.move_label_map(*runs, geometry, self.ignore_id, where)
+        assert self.padding_id is not None
+        return resample.move_label_map(*runs, geometry, self.padding_id, where)

@@ -11,21 +11,23 @@ All streams give dicts, which have of each image:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NoReturn
 
 from segdata.errors import OptionError
-from segdata.label_map import OUTSIDE_IGNORE_ID
+from segdata.label_map import LabelMap
 from segdata.reading.options import (
     Augmentation,
     ImageOptions,
     InstanceOptions,
     Remainder,
     Resize,
+    Size,
     StreamOptions,
-    check_image_size,
+    read_size,
 )
-from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
-from segdata.storage.paths import Address, locate
+from segdata.shards.manifest import Manifest, OpenBuild, SplitSummary, open_build
+from segdata.storage.paths import Address
 from segdata.streams import order
 from segdata.streams.decode import PADDING_ID as PADDING_ID
 from segdata.streams.decode import RecordDecoder
@@ -35,11 +37,11 @@ from segdata.streams.tensorflow import tf
 
 
 def read_semantic(
-    directory: Address,
+    directory: Address | OpenBuild,
     split: str,
     *,
     batch_size: int,
-    image_size: tuple[int, int] | None = None,
+    image_size: Size | None = None,
     resize: Resize | None = None,
     augmentation: Augmentation | None = None,
     image: ImageOptions | None = None,
@@ -51,6 +53,7 @@ def read_semantic(
     num_shards: int = 1,
     shard_index: int = 0,
     start_step: int = 0,
+    sample_weight: bool = False,
 ) -> tf.data.Dataset:
     """Reads images and label maps of a finished build.
 
@@ -58,8 +61,9 @@ def read_semantic(
       directory: Output of `segdata build`.
       split: Name of the split.
       batch_size: Records per batch of this host, at least 1.
-      image_size: `(height, width)` of images (bilinear) and label maps (nearest). None
-        keeps the stored size, which must be the same for all records of the split.
+      image_size: `(height, width)` of images (bilinear) and label maps (nearest), or
+        one number for a square. None keeps the stored size, which must be the same for
+        all records of the split.
       resize: How images are fitted to it; None stretches them.
       augmentation: What is random about images and label maps; None: nothing.
       image: What pixels are given as; None: uint8.
@@ -74,11 +78,14 @@ def read_semantic(
       shard_index: This host's place among them, from 0. Hosts get disjoint records
         that cover the split, however many files there are.
       start_step: First batch of the stream that begins at 0; skips without decoding.
+      sample_weight: Give `(image, label_map, sample_weight)` as Keras's `fit` takes
+        them: `sample_weight` `[batch, height, width] uint8` is 0 on padding and on
+        what the dataset ignores, where the label is a class's, and 1 elsewhere.
 
     Returns:
       A `tf.data.Dataset` of dicts: `label_map` `[batch, height, width] uint8` class
-      ids, with the dataset's `ignore_id` or 255 on padding; and of the keys above
-      `image` and `image_id`; where `resize` is given, all of them.
+      ids, with `LabelMap.padding_id` on padding; and of the keys above `image` and
+      `image_id`; where `resize` is given, all of them.
 
     Raises:
       OutputError: If `directory` holds no finished build.
@@ -96,32 +103,35 @@ def read_semantic(
         shard_index=shard_index,
         start_step=start_step,
     )
-    check_image_size(image_size)
-    root = locate(directory)
-    manifest = read_manifest(root)
-    summary = _split(manifest, split)
-    _check_label_maps(manifest)
+    size = None if image_size is None else read_size("image_size", image_size)
+    build = open_build(directory)
+    label_map = build.manifest.label_map
+    summary = build.manifest.split(split)
+    _check_label_maps(build.manifest)
     stored_size = _stored_size(summary)
     decoder = RecordDecoder(
-        index=read_index(root, summary),
-        size=image_size or stored_size or _refuse_sizes(summary, split),
+        index=read_index(build.directory, summary),
+        size=size or stored_size or _refuse_sizes(summary, split),
         stored_size=stored_size,
         resize=resize or Resize(),
         augmentation=augmentation or Augmentation(),
         image=image or ImageOptions(),
         seed=seed,
         with_geometry=resize is not None,
-        ignore_id=_ignore_id(manifest),
+        padding_id=label_map.padding_id,
     )
-    return _batches(decoder, options)
+    batches = _batches(decoder, options)
+    if sample_weight:
+        batches = batches.map(partial(_weighted, label_map=label_map))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def read_instances(
-    directory: Address,
+    directory: Address | OpenBuild,
     split: str,
     *,
     batch_size: int,
-    image_size: tuple[int, int],
+    image_size: Size,
     resize: Resize | None = None,
     augmentation: Augmentation | None = None,
     image: ImageOptions | None = None,
@@ -142,7 +152,7 @@ def read_instances(
       directory: Output of `segdata build`.
       split: Name of the split.
       batch_size: As in `read_semantic`, like what is not told here.
-      image_size: `(height, width)` of the canvas.
+      image_size: `(height, width)` of the canvas, or one number for a square.
       resize: How images are fitted to it; None: `Resize(mode="pad")`, letterboxed.
       augmentation: Boxes, masks and keypoints follow the image.
       image: What pixels are given as.
@@ -176,26 +186,26 @@ def read_instances(
         shard_index=shard_index,
         start_step=start_step,
     )
-    check_image_size(image_size)
+    size = read_size("image_size", image_size)
     instances = instances or InstanceOptions()
-    root = locate(directory)
-    manifest = read_manifest(root)
-    summary = _split(manifest, split)
+    build = open_build(directory)
+    manifest = build.manifest
+    summary = manifest.split(split)
     _check_objects(manifest, instances, label_map=label_map)
     decoder = RecordDecoder(
-        index=read_index(root, summary),
-        size=image_size,
+        index=read_index(build.directory, summary),
+        size=size,
         stored_size=_stored_size(summary),
         resize=resize or Resize(mode="pad"),
         augmentation=augmentation or Augmentation(),
         image=image or ImageOptions(),
         seed=seed,
         with_geometry=True,
-        ignore_id=_ignore_id(manifest) if label_map else None,
+        padding_id=manifest.label_map.padding_id if label_map else None,
         instances=instances,
-        keypoints=_keypoints(manifest, instances),
+        keypoints=KeypointOrder.of(manifest.label_map) if instances.keypoints else None,
     )
-    return _batches(decoder, options)
+    return _batches(decoder, options).prefetch(tf.data.AUTOTUNE)
 
 
 def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
@@ -213,16 +223,21 @@ def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
         # Hosts that have a record more than others must not have a batch more.
         dataset = dataset.take(batches.count)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches.count))
-    return dataset.map(decoder.finish).prefetch(tf.data.AUTOTUNE)
+    return dataset.map(decoder.finish)
 
 
-def _split(manifest: Manifest, split: str) -> SplitSummary:
-    if split not in manifest.splits:
-        raise OptionError(
-            f"split {split!r} is not in this dataset: it has "
-            f"{', '.join(manifest.splits)}."
-        )
-    return manifest.splits[split]
+def _weighted(
+    batch: dict[str, tf.Tensor], label_map: LabelMap
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Image, label and weight, as `fit` takes them."""
+    # A label that is no class would give a loss of 0 * NaN, whatever its weight, and
+    # metrics such as the mean IoU refuse it.
+    label, ignored = batch["label_map"], label_map.padding_id
+    counts = tf.not_equal(label, tf.constant(ignored, tf.uint8))
+    classes = (item.id for item in label_map.semantic_classes)
+    stand_in = min((i for i in classes if i != ignored), default=0)
+    label = tf.where(counts, label, tf.constant(stand_in, tf.uint8))
+    return batch["image"], label, tf.cast(counts, tf.uint8)
 
 
 def _check_label_maps(manifest: Manifest) -> None:
@@ -249,15 +264,6 @@ def _check_objects(
         raise OptionError(
             f"keypoints is True, but dataset {manifest.name!r} has no keypoints."
         )
-
-
-def _keypoints(manifest: Manifest, instances: InstanceOptions) -> KeypointOrder | None:
-    return KeypointOrder.of(manifest.label_map) if instances.keypoints else None
-
-
-def _ignore_id(manifest: Manifest) -> int:
-    ignore_id = manifest.label_map.ignore_id
-    return OUTSIDE_IGNORE_ID if ignore_id is None else ignore_id
 
 
 def _stored_size(summary: SplitSummary) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from segdata.streams.tensorflow import tf
 def resize_image(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Stretches an image by bilinear sampling at half-pixel centres.
 
-    The label map that belongs to it comes from `mask_ops.resize_label_map`, which
+    The label map that belongs to it comes from `label_maps.resize_label_map`, which
     samples at the same centres.
 
     Args:
@@ -85,7 +85,7 @@ def move_label_map(
     values: tf.Tensor,
     lengths: tf.Tensor,
     geometry: Geometry,
-    ignore_id: int,
+    padding_id: int,
     where: str | tf.Tensor = "",
 ) -> tf.Tensor:
     """Moves a label map along a geometry, by nearest sampling of its runs.
@@ -94,7 +94,7 @@ def move_label_map(
       values: `[] string`, one uint8 class id per run.
       lengths: `[runs] int64`, pixels of each run.
       geometry: How the image lies on the canvas.
-      ignore_id: Class id of padding.
+      padding_id: Label-map id of padding.
       where: Name of the record, for messages.
 
     Returns:
@@ -113,7 +113,7 @@ def move_label_map(
         columns.sampling(),
         where,
     )
-    return _on_canvas(sampled[..., tf.newaxis], geometry, [ignore_id])[..., 0]
+    return _on_canvas(sampled[..., tf.newaxis], geometry, [padding_id])[..., 0]
 
 
 def move_masks(masks: tf.Tensor, geometry: Geometry) -> tf.Tensor:

@@ -13,6 +13,7 @@ from PIL import Image
 
 import segdata
 from segdata.errors import OptionError, OutputError
+from segdata.shards import manifest
 
 
 def test_whole_build_is_one_object(tiny_build: Path) -> None:
@@ -56,6 +57,23 @@ def test_repr_can_be_pasted_and_tells_what_it_is(tiny_build: Path) -> None:
     assert eval(text).directory == tiny_build
 
 
+def test_manifest_is_read_once(
+    tiny_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(
+        manifest,
+        "read_manifest",
+        lambda directory, original=manifest.read_manifest: (
+            read.append(directory) or original(directory)
+        ),
+    )
+    dataset = segdata.open(tiny_build)
+    assert dataset["train"].manifest is dataset["val"].manifest
+    dataset.read_semantic("val", batch_size=3, image_size=8)
+    assert read == [tiny_build]
+
+
 def test_survives_pickling(tiny_build: Path) -> None:
     dataset = pickle.loads(pickle.dumps(segdata.open(tiny_build)))
     assert dataset[0].key == segdata.open(tiny_build)[0].key
@@ -84,7 +102,7 @@ def test_streams_take_the_readers_own_options(tiny_build: Path) -> None:
     with pytest.raises(OptionError, match="batch_size is 0"):
         dataset.read_semantic("val", batch_size=0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
-        dataset.read_semantic("val", batch_size=1, colour=True)
+        dataset.read_semantic("val", batch_size=1, colour=True)  # type: ignore
 
 
 def test_instances_are_read_by_the_reader_of_that_name(
@@ -95,7 +113,8 @@ def test_instances_are_read_by_the_reader_of_that_name(
 
     monkeypatch.setattr(segdata, "read_instances", read_instances, raising=False)
     found = segdata.open(tiny_build).read_instances("val", batch_size=2)
-    assert found == ((tiny_build, "val"), {"batch_size": 2})
+    (build, split), options = found
+    assert (build.directory, split, options) == (tiny_build, "val", {"batch_size": 2})
 
 
 def test_real_coco_counts_its_objects(real_build: Callable[[str], Path]) -> None:

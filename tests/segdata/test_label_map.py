@@ -220,3 +220,35 @@ def test_rgb_takes_exactly_three_numbers():
     assert rgb([1, 2, 3]) == (1, 2, 3)
     with pytest.raises(ValueError, match="not enough values"):
         rgb([1, 2])
+
+
+def label_map_of(ids, ignore_id=None):
+    classes = [LabelClass(id=i, name=f"class {i}", color=(i, 0, 0)) for i in ids]
+    return LabelMap(semantic_classes=tuple(classes), ignore_id=ignore_id)
+
+
+@pytest.mark.parametrize(
+    ("ids", "ignore_id", "expected"),
+    [
+        (range(12), 11, 11),
+        (range(11), 255, 255),
+        (range(12), None, 255),
+        ([0, 254, 255], None, 253),
+        (range(256), 0, 0),
+        ([], None, 255),
+    ],
+)
+def test_padding_is_no_class_that_is_learnt(ids, ignore_id, expected):
+    assert label_map_of(ids, ignore_id).padding_id == expected
+
+
+def test_256_classes_leave_no_id_for_padding():
+    with pytest.raises(OptionError, match="none is left for padding"):
+        _ = label_map_of(range(256)).padding_id
+
+
+def test_ids_to_train_with_are_255_where_ignored():
+    assert label_map_of(range(12)).training_ids().tolist() == list(range(256))
+    ids = label_map_of(range(12), 11).training_ids()
+    assert ids[11] == 255
+    assert ids[[*range(11), *range(12, 256)]].tolist() == [*range(11), *range(12, 256)]

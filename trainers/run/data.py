@@ -75,9 +75,7 @@ class Classes:
         """A label map in which 255 marks all that is ignored."""
         if self.left_out_id is None:
             return label_map
-        return np.where(
-            label_map == self.left_out_id, np.uint8(OUTSIDE_IGNORE_ID), label_map
-        )
+        return self.label_map.training_ids()[label_map]
 
     @property
     def drawn(self) -> tuple[LabelClass, ...]:
@@ -159,12 +157,7 @@ def open_data(options: TrainOptions) -> TrainingData:
         the dataset has nothing of the kind that the model learns.
     """
     manifest = read_manifest(options.data)
-    split = manifest.splits.get(options.train_split)
-    if split is None:
-        raise OptionError(
-            f"split {options.train_split!r} is not in this dataset: it has "
-            f"{', '.join(manifest.splits)}."
-        )
+    split = manifest.split(options.train_split)
     if not split.num_records:
         raise OptionError(f"split {options.train_split!r} has no records.")
     image_size = options.image_size or _stored_size(manifest, options)

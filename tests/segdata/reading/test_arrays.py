@@ -131,7 +131,7 @@ def test_masks_are_left_out_where_none_are_wanted(tmp_path: Path) -> None:
     [
         (
             {"masks": "polygons"},
-            r"masks is 'polygons': expected 'dense', 'crops', 'non",
+            r"masks is 'polygons': expected 'dense', 'crops' or 'non",
         ),
         ({"crop_size": (0, 3)}, r"crop_size is \(0, 3\): expected \(height, width\)"),
         ({"crop_size": (3,)}, r"crop_size is \(3,\)"),

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from segdata.errors import OptionError
@@ -11,6 +12,7 @@ from segdata.reading.options import (
     InstanceOptions,
     Resize,
     StreamOptions,
+    read_size,
 )
 
 
@@ -68,6 +70,20 @@ from segdata.reading.options import (
 def test_bad_options_are_refused_when_they_are_made(make, options, message):
     with pytest.raises(OptionError, match=message):
         make(**options)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(64, (64, 64)), ((3, 4), (3, 4)), ([3, 4], (3, 4)), (np.int64(5), (5, 5))],
+)
+def test_one_number_means_a_square(size, expected):
+    assert read_size("image_size", size) == expected
+
+
+@pytest.mark.parametrize("size", [0, -1, 6.5, "64", (3,), (3, 4, 5), (3, 0), None])
+def test_what_is_no_size_is_refused(size):
+    with pytest.raises(OptionError, match=r"size is .*: expected \(height, width\)"):
+        read_size("image_size", size)
 
 
 def test_a_deviation_of_zero_is_refused():

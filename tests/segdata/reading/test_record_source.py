@@ -35,6 +35,17 @@ def test_negative_index_counts_from_the_end(train: RecordSource) -> None:
     assert [train[i].key for i in (-1, -5)] == [train.keys[4], train.keys[0]]
 
 
+def test_record_is_found_by_its_key(train: RecordSource) -> None:
+    assert train[train.keys[3]].key == train.keys[3]
+
+
+def test_unknown_key_is_a_key_error_that_shows_one(train: RecordSource) -> None:
+    with pytest.raises(
+        KeyError, match=r"no record has the key 'train_0'.*'train/train"
+    ):
+        train["train_0"]
+
+
 @pytest.mark.parametrize("index", [5, -6, 10**9])
 def test_index_out_of_range_is_an_index_error(train: RecordSource, index: int) -> None:
     with pytest.raises(IndexError, match=rf"record {index} of 5"):
