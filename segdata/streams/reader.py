@@ -60,10 +60,9 @@ def read_semantic(
     Args:
       directory: Output of `segdata build`.
       split: Name of the split.
-      batch_size: Records per batch of this host, at least 1.
+      batch_size: Records per batch of this host.
       image_size: `(height, width)` of images (bilinear) and label maps (nearest), or
-        one number for a square. None keeps the stored size, which must be the same for
-        all records of the split.
+        one number for a square. None keeps the stored size, if all are alike.
       resize: How images are fitted to it; None stretches them.
       augmentation: What is random about images and label maps; None: nothing.
       image: What pixels are given as; None: uint8.
@@ -75,12 +74,10 @@ def read_semantic(
         with `keep` the batch dimension is dynamic and hosts' numbers of batches differ.
       shuffle_buffer: Records that are mixed at a time, from 16 places of the split.
       num_shards: Number of hosts that share the split; see `segdata.reading.hosts`.
-      shard_index: This host's place among them, from 0. Hosts get disjoint records
-        that cover the split, however many files there are.
+      shard_index: This host's place among them, from 0: its records are its own.
       start_step: First batch of the stream that begins at 0; skips without decoding.
-      sample_weight: Give `(image, label_map, sample_weight)` as Keras's `fit` takes
-        them: `sample_weight` `[batch, height, width] uint8` is 0 on padding and on
-        what the dataset ignores, where the label is a class's, and 1 elsewhere.
+      sample_weight: Give `(image, label_map, sample_weight)` to Keras's `fit`: weight
+        `[batch, height, width] uint8` 0 on padding and what the dataset ignores.
 
     Returns:
       A `tf.data.Dataset` of dicts: `label_map` `[batch, height, width] uint8` class
@@ -105,7 +102,6 @@ def read_semantic(
     )
     size = None if image_size is None else read_size("image_size", image_size)
     build = open_build(directory)
-    label_map = build.manifest.label_map
     summary = build.manifest.split(split)
     _check_label_maps(build.manifest)
     stored_size = _stored_size(summary)
@@ -118,12 +114,11 @@ def read_semantic(
         image=image or ImageOptions(),
         seed=seed,
         with_geometry=resize is not None,
-        padding_id=label_map.padding_id,
+        padding_id=build.manifest.label_map.padding_id,
     )
-    batches = _batches(decoder, options)
-    if sample_weight:
-        batches = batches.map(partial(_weighted, label_map=label_map))
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return _batches(
+        decoder, options, build.manifest.label_map if sample_weight else None
+    )
 
 
 def read_instances(
@@ -205,11 +200,13 @@ def read_instances(
         instances=instances,
         keypoints=KeypointOrder.of(manifest.label_map) if instances.keypoints else None,
     )
-    return _batches(decoder, options).prefetch(tf.data.AUTOTUNE)
+    return _batches(decoder, options)
 
 
-def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
-    """The stream: records, decoded, filled up, batched."""
+def _batches(
+    decoder: RecordDecoder, options: StreamOptions, weighted: LabelMap | None = None
+) -> tf.data.Dataset:
+    """The stream: records, decoded, filled up, batched; `weighted` for `fit`."""
     records = order.serialized_records(decoder.index, options)
     dataset = records.map(decoder.decode, tf.data.AUTOTUNE, deterministic=True)
     batches = order.count_batches(decoder.index.num_records, options)
@@ -223,7 +220,10 @@ def _batches(decoder: RecordDecoder, options: StreamOptions) -> tf.data.Dataset:
         # Hosts that have a record more than others must not have a batch more.
         dataset = dataset.take(batches.count)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches.count))
-    return dataset.map(decoder.finish)
+    dataset = dataset.map(decoder.finish)
+    if weighted is not None:
+        dataset = dataset.map(partial(_weighted, label_map=weighted))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def _weighted(
