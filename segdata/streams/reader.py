@@ -12,7 +12,6 @@ All streams give dicts, which have of each image:
 from __future__ import annotations
 
 from functools import partial
-from typing import NoReturn
 
 from segdata.errors import OptionError
 from segdata.label_map import LabelMap
@@ -85,8 +84,7 @@ def read_semantic(
       `image_id`; where `resize` is given, all of them.
 
     Raises:
-      OutputError: If `directory` holds no finished build.
-      CorruptionError: If its index is damaged.
+      OutputError, CorruptionError: If it is no finished build, or a damaged one.
       OptionError: If the split is unknown, has no label maps, or an option is bad.
     """
     options = StreamOptions(
@@ -100,25 +98,21 @@ def read_semantic(
         shard_index=shard_index,
         start_step=start_step,
     )
-    size = None if image_size is None else read_size("image_size", image_size)
     build = open_build(directory)
-    summary = build.manifest.split(split)
+    label_map, summary = build.manifest.label_map, build.manifest.split(split)
     _check_label_maps(build.manifest)
-    stored_size = _stored_size(summary)
     decoder = RecordDecoder(
         index=read_index(build.directory, summary),
-        size=size or stored_size or _refuse_sizes(summary, split),
-        stored_size=stored_size,
+        size=_canvas(image_size, summary, split),
+        stored_size=_stored_size(summary),
         resize=resize or Resize(),
         augmentation=augmentation or Augmentation(),
         image=image or ImageOptions(),
         seed=seed,
         with_geometry=resize is not None,
-        padding_id=build.manifest.label_map.padding_id,
+        padding_id=label_map.padding_id,
     )
-    return _batches(
-        decoder, options, build.manifest.label_map if sample_weight else None
-    )
+    return _batches(decoder, options, label_map if sample_weight else None)
 
 
 def read_instances(
@@ -276,7 +270,11 @@ def _stored_size(summary: SplitSummary) -> tuple[int, int] | None:
     return heights[0], widths[0]
 
 
-def _refuse_sizes(summary: SplitSummary, split: str) -> NoReturn:
+def _canvas(size: Size | None, summary: SplitSummary, split: str) -> tuple[int, int]:
+    if size is not None:
+        return read_size("image_size", size)
+    if stored := _stored_size(summary):
+        return stored
     raise OptionError(
         f"images of split {split!r} differ in size (smallest and largest height "
         f"{summary.counts.heights}, width {summary.counts.widths}): pass "
