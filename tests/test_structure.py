@@ -490,6 +490,16 @@ def test_every_room_says_what_it_is_and_where_to_start():
         assert not missing, (source.path, missing)
 
 
+def test_functions_on_the_walk_of_a_record_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    steps = re.findall(r"^\| \d+ \| `([\w/.]+)` `(\w+)` \|", text, re.MULTILINE)
+    assert len(steps) > 20
+    by_path = {source.path: source for source in SOURCES}
+    for path, name in steps:
+        defined = {f.name for f in functions(by_path[f"segdata/{path}"])}
+        assert name in defined, (path, name)
+
+
 def test_public_names_have_docstrings():
     assert not undocumented(SOURCES)
 
