@@ -15,7 +15,7 @@ import colorsys
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -223,14 +223,56 @@ class LabelMap(Mapping[str, int]):
 
 
 def distinct_colors(count: int) -> list[RGB]:
-    """`count` colours that stay apart: hues by the golden angle, three brightnesses."""
-    colors = []
-    for index in range(count):
+    """`count` colours that stay apart; more of them begin with the same ones.
+
+    The first 256 are each as far from all before it as any candidate is, as the eye
+    sees it: in CIELAB. Those after them turn the hue by the golden angle.
+    """
+    colors = list(_farthest_colors()[:count])
+    for index in range(len(colors), count):
         hue = (index * 0.61803398875) % 1.0
-        value = (0.95, 0.7, 0.5)[index % 3]
-        r, g, b = colorsys.hsv_to_rgb(hue, 0.75, value)
-        colors.append((round(r * 255), round(g * 255), round(b * 255)))
+        colors.append(_from_hsv(hue, 0.75, (0.95, 0.7, 0.5)[index % 3]))
     return colors
+
+
+@cache
+def _farthest_colors() -> tuple[RGB, ...]:
+    """256 colours, neither pale nor dark, each the farthest from those before it."""
+    candidates = [
+        _from_hsv(hue / 48, saturation, value)
+        for value in (0.98, 0.8, 0.6, 0.45)
+        for saturation in (0.9, 0.6, 0.35)
+        for hue in range(48)
+    ]
+    seen = _cielab(np.array(candidates))
+    chosen = [0]
+    nearest = np.full(len(seen), np.inf)
+    while len(chosen) < 256:
+        offsets = np.square(seen - seen[chosen[-1]]).sum(axis=1)
+        nearest = np.minimum(nearest, offsets)
+        # Rounded: which of two is farther must not hang on a machine's last bit.
+        chosen.append(int(np.argmax(nearest.round(3))))
+    return tuple(candidates[place] for place in chosen)
+
+
+def _from_hsv(hue: float, saturation: float, value: float) -> RGB:
+    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _cielab(rgb: NDArray[np.int64]) -> NDArray[np.float64]:
+    """SRGB `[n, 3]`, 0 to 255 -> CIELAB under D65, where distance is what one sees."""
+    share = rgb / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    to_xyz = [
+        [0.4124, 0.2126, 0.0193],
+        [0.3576, 0.7152, 0.1192],
+        [0.1805, 0.0722, 0.9505],
+    ]
+    xyz = linear @ np.array(to_xyz) / (0.9505, 1.0, 1.089)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lightness, x, z = 116 * f[:, 1] - 16, f[:, 0] - f[:, 1], f[:, 1] - f[:, 2]
+    return np.stack([lightness, 500 * x, 200 * z], axis=1)
 
 
 def _quoted(text: str) -> str:

@@ -84,6 +84,9 @@ def colorize(
 def overlay(image: UInt8Array, colored: UInt8Array, alpha: float = 0.5) -> UInt8Array:
     """Lays a coloured mask over its image, with a bright line where colours meet.
 
+    Black is not laid over it: it is the background of many datasets, and would only
+    darken most of the picture.
+
     Args:
       image: `[h, w, 3] uint8`, RGB.
       colored: `[h, w, 3] uint8` as `colorize` returns it.
@@ -102,7 +105,7 @@ def overlay(image: UInt8Array, colored: UInt8Array, alpha: float = 0.5) -> UInt8
     # Marking one side of each border makes the line one pixel wide.
     line[1:] |= (colored[1:] != colored[:-1]).any(axis=2, keepdims=True)
     line[:, 1:] |= (colored[:, 1:] != colored[:, :-1]).any(axis=2, keepdims=True)
-    mixed = _mix(image, colored, alpha)
+    mixed = _mix(image, colored, alpha * colored.any(axis=2, keepdims=True))
     return _mix(mixed, PAPER, line * min(1.0, 1.5 * alpha))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 
+import numpy as np
 import pytest
 from google.protobuf import (
     descriptor_pb2,
@@ -13,6 +14,7 @@ from google.protobuf import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segdata import label_map
 from segdata.errors import OptionError
 from segdata.label_map import LabelClass, LabelMap, distinct_colors, rgb
 
@@ -206,9 +208,24 @@ def test_pbtxt_is_read_by_protobuf_with_a_name_beyond_the_basic_plane():
 
 
 def test_distinct_colors_are_distinct_bytes():
-    palette = distinct_colors(100)
-    assert len(set(palette)) == 100
+    palette = distinct_colors(1000)
+    assert len(set(distinct_colors(256))) == 256
+    assert len(set(palette)) > 900
     assert all(0 <= channel <= 255 for color in palette for channel in color)
+
+
+@pytest.mark.parametrize(("count", "apart"), [(22, 35), (80, 18), (150, 14), (255, 9)])
+def test_no_two_classes_look_alike(count, apart):
+    # CIELAB's distance: below 10 or so colours are hard to tell apart side by side.
+    found = label_map._cielab(np.array(distinct_colors(count)))
+    offsets = np.linalg.norm(found[:, None] - found, axis=2)
+    assert offsets[~np.eye(count, dtype=bool)].min() > apart
+
+
+def test_lightness_of_white_gray_and_black_is_cielabs():
+    grays = label_map._cielab(np.array([(255,) * 3, (119,) * 3, (0,) * 3]))
+    np.testing.assert_allclose(grays[:, 0], [100, 50, 0], atol=0.1)
+    np.testing.assert_allclose(grays[:, 1:], 0, atol=0.1)
 
 
 def test_more_colors_keep_the_first_ones():

@@ -120,6 +120,14 @@ def test_overlay_draws_lines_along_vertical_borders_too():
     assert (mixed[:, 4] == GREEN).all()
 
 
+def test_a_black_class_does_not_darken_the_image():
+    colored = np.zeros((4, 4, 3), np.uint8)
+    colored[:, 2:] = RED
+    mixed = draw.overlay(gray_image(4, 4), colored)
+    assert (mixed[:, :2] == 100).all()
+    assert (mixed[:, 3] != 100).any()
+
+
 def test_overlay_leaves_its_inputs_alone():
     image, colored = gray_image(4, 4), np.zeros((4, 4, 3), np.uint8)
     draw.overlay(image, colored)
