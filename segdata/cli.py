@@ -50,6 +50,12 @@ COMMANDS = {
 }
 """Command -> where it is defined, and its line in `segdata --help`."""
 
+_AFTER_INTERRUPT = {
+    "build": " A build continues when the same command is run again.",
+    "train": " Run the same command to resume.",
+}
+"""Command -> what to do after Ctrl-C, where its work is not lost."""
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when run; their help lines stand here."""
@@ -106,7 +112,8 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted. A build continues when the same command is run again.")
+        name = next((item for item in sys.argv[1:] if item in COMMANDS), "")
+        _fail(f"interrupted.{_AFTER_INTERRUPT.get(name, '')}")
         code = 130
     except SegdataError as error:
         if verbose:

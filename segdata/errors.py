@@ -88,6 +88,12 @@ class BuildError(SegdataError):
     reason = "build-failed"
 
 
+class TrainingError(SegdataError):
+    """A training run came to no good: its loss is no number."""
+
+    reason = "training-failed"
+
+
 class CorruptionError(SegdataError):
     """A finished dataset is not what its manifest says."""
 

@@ -7,15 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
-from segdata.cli import cli
 from segdata.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-TRAINING = (ROOT / "docs/training.md").read_text("utf-8")
 BUILDING = (ROOT / "docs/building.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README + BUILDING, re.DOTALL)
 
@@ -35,22 +32,6 @@ def run_python(*arguments: str, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def options_of(*path: str) -> set[str]:
-    """The long options of a command."""
-    command: click.Command = cli
-    for name in path:
-        assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), name)
-        assert found is not None
-        command = found
-    return {
-        text
-        for parameter in command.params
-        for text in parameter.opts
-        if text.startswith("--")
-    }
 
 
 def test_there_are_examples() -> None:
@@ -86,10 +67,6 @@ def test_readme_is_read_in_three_minutes() -> None:
 def test_every_format_is_in_the_readme_and_on_its_page(name: str) -> None:
     assert f"| `{name}` |" in README
     assert f"segdata build {name} SOURCE OUT" in BUILDING
-
-
-def test_every_option_of_training_is_on_its_page() -> None:
-    assert options_of("train") <= set(re.findall(r"--[a-z-]+", TRAINING))
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

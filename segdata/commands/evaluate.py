@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run_dir", type=click.Path(path_type=Path))
-@click.option("--split", help="Split to score on. [default: the run's --val-split]")
+@click.option(
+    "--split", help="Split to score on. [default: the run's validation split]"
+)
 @click.option(
     "--data",
     help="Build to score on, of the same classes. [default: the run's]",
@@ -69,7 +71,8 @@ def evaluate(
     """Score a trained run: IoU and Dice of each class, or COCO's AP of objects.
 
     Writes RUN_DIR/evaluation-SPLIT.json, and the confusion matrix as .png beside it;
-    for a run of mask-rcnn the objects found, in COCO's results format.
+    for a run of mask-rcnn the objects found, in COCO's results format. With --use last,
+    --data or averaging the names say so: evaluation-SPLIT-last.json.
     """
     use_backend(backend)
     # Not earlier: `segdata evaluate --help` needs no Keras.
@@ -91,7 +94,8 @@ def evaluate(
         return
     scores = run_evaluation(run_dir, options)
     text = orjson.dumps(scores, option=orjson.OPT_INDENT_2).decode()
-    _write(run_dir / f"evaluation-{scores['split']}", text, scores)
+    name = options.file_name(scores["split"])
+    _write(run_dir / f"evaluation-{name}", text, scores)
     click.echo(text if as_json else table(scores))
 
 
@@ -104,10 +108,10 @@ def _evaluate_instances(
     from segdata.trainers.instances.predict import write_results
 
     scores, rows = evaluate_instances(run_dir, options)
-    split = scores["split"]
-    write_results(results or run_dir / f"results-{split}.json", rows)
+    name = options.file_name(scores["split"])
+    write_results(results or run_dir / f"results-{name}.json", rows)
     text = orjson.dumps(scores, option=orjson.OPT_INDENT_2).decode()
-    path = run_dir / f"evaluation-{split}.json"
+    path = run_dir / f"evaluation-{name}.json"
     files.write_atomic(path, f"{text}\n".encode())
     return text if as_json else table(scores)
 

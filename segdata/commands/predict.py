@@ -19,7 +19,7 @@ from segdata.trainers.run.backend import use_backend
     "--output",
     type=click.Path(),
     help="Folder for what is found, or file of --export. "
-    "[default: RUN_DIR/predictions]",
+    "[default: RUN_DIR/predictions, or predictions-last with --use last]",
 )
 @click.option(
     "--labels",
@@ -114,7 +114,8 @@ def predict(
         export_model(run_dir, export, output, use)
         click.echo(f"wrote {output}")
         return
-    folder = output or str(run_dir / "predictions")
+    default = "predictions" if use == "best" else f"predictions-{use}"
+    folder = output or str(run_dir / default)
     options = PredictOptions(
         output=folder,
         images=images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import types
 from pathlib import Path
@@ -16,6 +17,7 @@ from segdata.errors import OptionError
 from segdata.storage.paths import Location
 from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.run.backend import use_backend
+from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.presets import PRESETS, preset
 
@@ -51,8 +53,8 @@ def averaging_options(command: Any) -> Any:
         multiple=True,
         default=(1.0,),
         show_default=True,
-        help="Average the logits at this factor of the run's size, and at each other "
-        "that is given; the time is the sum.",
+        help="Test-time scale; repeat the option to average several (each adds one "
+        "pass).",
     )
     return flip(scales(command))
 
@@ -69,8 +71,6 @@ def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) 
       OptionError: If an option was given that is of the other kind of run.
       OutputError: If there is no run.
     """
-    from segdata.trainers.run.directory import RunDirectory
-
     options = RunDirectory(run_dir).load().options
     other = "semantic" if options.task == "instances" else "instances"
     for name in foreign[other]:
@@ -119,12 +119,25 @@ def train_options(
     data: Location,
     name: str | None,
     given: dict[str, Any],
+    earlier: TrainOptions | None = None,
 ) -> TrainOptions:
-    """Options from the command line, before those of a preset, before the defaults."""
-    if name:
-        for key, value in preset(name).items():
-            if ctx.get_parameter_source(key) is ParameterSource.DEFAULT:
-                given[key] = value
+    """Options from the command line, before those of a preset, before the defaults.
+
+    In the place of defaults a run that goes on has its own.
+
+    Raises:
+      OptionError: If the run that goes on is of another model.
+    """
+    if earlier and earlier.model != model:
+        raise OptionError(
+            f"the run directory holds a run of {earlier.model!r}: expected the same "
+            f"model, got {model!r}. Choose another run directory."
+        )
+    stated = preset(name) if name else {}
+    for key, value in given.items():
+        if ctx.get_parameter_source(key) is ParameterSource.DEFAULT:
+            default = getattr(earlier, key) if earlier else value
+            given[key] = stated.get(key, default)
     return TrainOptions(model=model, data=str(data), **given)
 
 
@@ -161,10 +174,20 @@ def train(
 ) -> None:
     """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
 
-    DATA is the output of `segdata build`. A run that was stopped goes on, and ends in
-    the same weights, when the same command is run again.
+    DATA is the output of `segdata build`. A run that was stopped goes on when the same
+    command is run again, or one that leaves options out, and ends in the same weights.
     """
-    options = train_options(ctx, model, data, preset_name, given)
+    earlier = RunDirectory(run_dir).earlier()
+    options = train_options(
+        ctx,
+        model,
+        data,
+        preset_name,
+        given,
+        earlier.options if earlier else None,
+    )
+    if earlier and "KERAS_BACKEND" not in os.environ:
+        backend = backend or earlier.backend
     use_backend(backend)
     # Not earlier: `segdata train --help` needs no Keras.
     from segdata.trainers.run.train import train as run_training
@@ -172,9 +195,11 @@ def train(
     history = run_training(options, str(run_dir))
     if history.best is not None:
         best = history.rows[history.best]
+        because = ", as in every epoch: chosen by its loss"
         click.echo(
             f"trained {run_dir}: best epoch {best['epoch']:.0f} of "
             f"{len(history.rows)}, {history.goal} {best[history.goal]:.4f}"
+            f"{because if history.tells_nothing else ''}"
         )
 
 

@@ -333,8 +333,19 @@ def test_bug_is_one_line_that_asks_for_a_report(
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("build", "interrupted. A build continues when the same command is run again."),
+        ("train", "interrupted. Run the same command to resume."),
+        ("stats", "interrupted."),
+    ],
+)
 def test_interrupt_ends_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from segdata import cli as module
 
@@ -342,9 +353,10 @@ def test_interrupt_ends_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module.cli, "main", interrupt)
+    monkeypatch.setattr("sys.argv", ["segdata", command, "x"])
     with pytest.raises(SystemExit, match=r"^130$"):
         module.main()
-    assert capsys.readouterr().err.startswith("error: interrupted. A build continues")
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 def test_closed_pipe_is_no_error_message(out: Path) -> None:

@@ -60,6 +60,7 @@ def test_errors_of_one_record_can_be_skipped(kind):
         errors.OutputError,
         errors.BuildError,
         errors.CorruptionError,
+        errors.TrainingError,
         errors.MissingDependencyError,
     ],
 )

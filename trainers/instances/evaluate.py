@@ -13,7 +13,12 @@ from segdata.trainers.instances.average_precision import GroundTruth, Row, resul
 from segdata.trainers.instances.detector import Detector, load_detector
 from segdata.trainers.run.data import ObjectClasses
 from segdata.trainers.run.directory import RunDirectory
-from segdata.trainers.semantic.evaluate import EvaluateOptions, batches, open_split
+from segdata.trainers.semantic.evaluate import (
+    EvaluateOptions,
+    batches,
+    open_split,
+    validated,
+)
 
 
 def evaluate_instances(
@@ -35,7 +40,7 @@ def evaluate_instances(
     directory = RunDirectory(run_dir)
     run = directory.load()
     classes = run.object_classes
-    split = options.split or run.options.val_split
+    split = options.split or validated(run, options.data)
     source = open_split(run, split, options.data)
     detector = load_detector(directory, run, options.weights, options.batch_size)
     with display(len(source), "evaluating") as advance:

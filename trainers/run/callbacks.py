@@ -41,22 +41,34 @@ class Progress(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Measures at another size than the model learns at, by a model of that size.
+    """Makes validation losses means over images that are there, at the size asked for.
 
-    Must come first: it adds to the logs what later callbacks keep, and brings the
+    Keras averages over the images too that only fill up the last batch, whose loss is
+    0. Must come first: it changes in the logs what later callbacks keep, and brings the
     other model's weights up to date.
+
+    Args:
+      factor: Images in all batches of a validation over those that are there.
+      other: A model of the size to validate at, if it is not the one that learns.
+      stream: What to validate that model on; None: nothing.
     """
 
-    def __init__(self, other: Any, stream: Any) -> None:
+    def __init__(self, factor: float, other: Any = None, stream: Any = None) -> None:
         super().__init__()
-        self._other, self._stream = other, stream
+        self._factor, self._other, self._stream = factor, other, stream
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Copies the weights, and measures if there is something to measure on."""
-        self._other.set_weights(self.model.get_weights())
-        if self._stream is not None and logs is not None:
+        """Copies the weights, validates and corrects the losses."""
+        if self._other is not None:
+            self._other.set_weights(self.model.get_weights())
+        if logs is None:
+            return
+        if self._stream is not None:
             found = self._other.evaluate(self._stream, return_dict=True, verbose=0)
             logs.update({f"val_{name}": value for name, value in found.items()})
+        for name, value in logs.items():
+            if name.startswith("val_") and name.endswith("loss"):
+                logs[name] = value * self._factor
 
 
 class Pictures(keras.callbacks.Callback):

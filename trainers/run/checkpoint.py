@@ -7,6 +7,7 @@ of layers (with those states) and of the optimiser, and the history of the epoch
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import keras
 import numpy as np
 import orjson
 
-from segdata.errors import CorruptionError
+from segdata.errors import CorruptionError, TrainingError
 from segdata.storage import files
 from segdata.storage.temporary import TEMPORARY_PREFIX
 from segdata.trainers.run.directory import RunDirectory
@@ -39,18 +40,67 @@ class History:
     rows: list[Row] = field(default_factory=list)
 
     @property
+    def scored(self) -> list[int]:
+        """Indices of the epochs whose goal was measured, as a number."""
+        return [i for i, row in enumerate(self.rows) if _is_finite(row.get(self.goal))]
+
+    @property
     def best(self) -> int | None:
-        """Index of the best epoch, the first of equals; None before the first."""
+        """Index of the best epoch that was scored; None before the first.
+
+        Of equal scores the one of lower loss is better, then the earlier.
+        """
         sign = -1 if self.goal.endswith("loss") else 1
-        known = [i for i, row in enumerate(self.rows) if self.goal in row]
-        if not known:
-            return None
-        return max(known, key=lambda i: (sign * self.rows[i][self.goal], -i))
+
+        def rank(index: int) -> tuple[float, float, int]:
+            row = self.rows[index]
+            loss = row.get("val_loss", row.get("loss"))
+            return sign * row[self.goal], -math.inf if loss is None else -loss, -index
+
+        return max(self.scored, key=rank, default=None)
 
     @property
     def epochs_since_best(self) -> int:
-        """Epochs that brought no improvement."""
-        return 0 if self.best is None else len(self.rows) - 1 - self.best
+        """Scored epochs that brought no improvement."""
+        best = self.best
+        return sum(best is not None and index > best for index in self.scored)
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether every score so far is 0: then the loss alone has chosen."""
+        scores = [self.rows[index][self.goal] for index in self.scored]
+        return bool(scores) and not any(scores)
+
+
+def _is_finite(value: float | None) -> bool:
+    # JSON has no NaN: older runs hold null in its place.
+    return value is not None and math.isfinite(value)
+
+
+def check_losses(epoch: int, logs: Mapping[str, Any]) -> None:
+    """Ends a run whose loss is no number: training cannot get out of that again.
+
+    Raises:
+      TrainingError: If a loss is NaN or infinite.
+    """
+    for name, value in logs.items():
+        if name.endswith("loss") and not _is_finite(float(value)):
+            kept = (
+                f"the weights of epoch {epoch} are kept" if epoch else "nothing is kept"
+            )
+            raise TrainingError(
+                f"{name} is {float(value)} in epoch {epoch + 1}: expected a number. "
+                f"The run ends, and {kept}. Train in another run directory with a "
+                "lower --learning-rate, with --clip-norm, or with --warmup-epochs."
+            )
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends the run before the epoch is scored. Must come first."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Looks at the epoch's losses."""
+        check_losses(epoch, logs or {})
 
 
 def training_state(model: Any) -> list[Any]:
@@ -129,6 +179,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the epoch."""
+        check_losses(epoch, logs or {})
         row = {"epoch": epoch + 1} | {
             # A model with an auxiliary head names the metrics by output.
             name.replace("logits_", ""): float(value)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from segdata.errors import OptionError, OutputError
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
-from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
 from segdata.statistics.stats_file import read_stats
 from segdata.trainers.run.options import TrainOptions
-from segdata.trainers.semantic.losses import median_frequency_weights
+from segdata.trainers.semantic.class_weights import median_frequency_weights
 
 logger = logging.getLogger(__name__)
+VALIDATION_SPLITS = ("val", "valid", "validation")
+"""Names, in any case, of splits that are validated on if none is named."""
 DEFAULT_OBJECTS = 100
 """Slots for the objects of an image, where it is not known that fewer do."""
 
@@ -126,7 +128,7 @@ class TrainingData:
     num_records: int
     """Records of the split to learn from."""
     val_split: str | None
-    """Split to measure on, if the dataset has it."""
+    """Split to validate on, if there is one."""
     class_weights: list[float] | None
     """Weight of each class in cross-entropy."""
     max_objects: int = 0
@@ -144,6 +146,8 @@ class TrainingData:
             "directory": os.path.abspath(self.directory),
             "name": self.manifest.name,
             "fingerprint": self.manifest.fingerprint,
+            "source_sha256": self.manifest.source.sha256,
+            "val_split": self.val_split,
             "label_map": self.classes.label_map.to_json(),
         }
 
@@ -157,9 +161,14 @@ def open_data(options: TrainOptions) -> TrainingData:
         the dataset has nothing of the kind that the model learns.
     """
     manifest = read_manifest(options.data)
-    split = manifest.split(options.train_split)
-    if not split.num_records:
-        raise OptionError(f"split {options.train_split!r} has no records.")
+    split = known_split(manifest, options.train_split)
+    val_split = validation_split(manifest, options)
+    if val_split is None:
+        logger.info(
+            "no validation (the splits are %s): the best epoch is the one of lowest "
+            "training loss. --val-split names a split to validate on.",
+            ", ".join(manifest.splits),
+        )
     image_size = options.image_size or _stored_size(manifest, options)
     classes: Classes | ObjectClasses
     weights, max_objects = None, 0
@@ -176,10 +185,44 @@ def open_data(options: TrainOptions) -> TrainingData:
         image_size=image_size,
         eval_image_size=options.eval_image_size or image_size,
         num_records=split.num_records,
-        val_split=options.val_split if options.val_split in manifest.splits else None,
+        val_split=val_split,
         class_weights=weights,
         max_objects=max_objects,
     )
+
+
+def known_split(manifest: Manifest, name: str) -> SplitSummary:
+    """A split that has records.
+
+    Raises:
+      OptionError: If there is none of that name, or it is empty.
+    """
+    split = manifest.split(name)
+    if not split.num_records:
+        raise OptionError(f"split {name!r} has no records.")
+    return split
+
+
+def validation_split(manifest: Manifest, options: TrainOptions) -> str | None:
+    """The split to validate on: the one that is named, or one of a usual name.
+
+    Raises:
+      OptionError: If the one that is named is not there, or empty.
+    """
+    name = options.val_split
+    if name == "none" and name not in manifest.splits:
+        return None
+    if name is not None:
+        known_split(manifest, name)
+        return name
+    usual = (
+        name
+        for name, split in manifest.splits.items()
+        if name.lower() in VALIDATION_SPLITS
+        and name != options.train_split
+        and split.num_records
+    )
+    return next(usual, None)
 
 
 def _stored_size(manifest: Manifest, options: TrainOptions) -> tuple[int, int]:

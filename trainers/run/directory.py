@@ -18,7 +18,7 @@ import csv
 import io
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -126,7 +126,10 @@ class RunDirectory:
             ) from error
         found = [name for name in found if not is_temporary(name)]
         if RUN_NAME in found:
-            self._check_same(self._read(), run.to_json())
+            old, new = self._read(), orjson.loads(orjson.dumps(run.to_json()))
+            self._check_same(old, new)
+            if new["options"]["epochs"] > old["options"]["epochs"]:
+                self._write(run)
         elif found:
             raise OutputError(
                 f"{self.path} holds other files ({', '.join(found[:3])}): expected a "
@@ -134,8 +137,15 @@ class RunDirectory:
                 reason="foreign-files",
             )
         else:
-            data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2)
-            files.write_atomic(self.file(RUN_NAME), data + b"\n")
+            self._write(run)
+
+    def _write(self, run: Run) -> None:
+        data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2)
+        files.write_atomic(self.file(RUN_NAME), data + b"\n")
+
+    def earlier(self) -> Run | None:
+        """The run that has begun here, if there is one."""
+        return self.load() if self.file(RUN_NAME).is_file() else None
 
     def load(self) -> Run:
         """Reads `run.json`.
@@ -182,26 +192,39 @@ class RunDirectory:
             raise CorruptionError(f"{path} is no run of segdata: it has no options.")
         return data
 
-    def _check_same(self, old: Mapping[str, Any], new: dict[str, Any]) -> None:
-        new = orjson.loads(orjson.dumps(new))
-        old_options, new_options = dict(old["options"]), dict(new["options"])
-        for options in (old_options, new_options):
-            options["fingerprint of the data"] = ""
-            for name in (*_FREE_OPTIONS, "data"):
-                options.pop(name, None)
-        old_options["fingerprint of the data"] = old["dataset"]["fingerprint"]
-        new_options["fingerprint of the data"] = new["dataset"]["fingerprint"]
-        old_options["backend"], new_options["backend"] = old["backend"], new["backend"]
-        changed = [
-            f"{name} was {old_options.get(name)!r} and is {value!r}"
-            for name, value in new_options.items()
-            if old_options.get(name) != value
-        ]
-        if changed:
+    def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        changed = {
+            name: (value, new_value)
+            for (name, new_value), value in _compared(old, new)
+            if new_value != value
+        }
+        if not changed:
+            return
+        if "content" in changed:
             raise OptionError(
-                f"{self.path} holds a run with other options: {'; '.join(changed)}. "
-                "Resume it with its own, or choose another run directory."
+                f"{self.path} holds a run on {old['dataset']['directory']} as it was: "
+                "the dataset has other images, annotations or options now. Choose "
+                "another run directory."
             )
+        if changed.keys() == {"epochs"} and changed["epochs"][0] < changed["epochs"][1]:
+            self._check_longer(*changed["epochs"], new["options"])
+            return
+        texts = [f"{name} was {a!r} and is {b!r}" for name, (a, b) in changed.items()]
+        raise OptionError(
+            f"{self.path} holds a run with other options: {'; '.join(texts)}. Leave "
+            "them out to resume it, or choose another run directory."
+        )
+
+    def _check_longer(self, old: int, new: int, options: Mapping[str, Any]) -> None:
+        """Refuses more epochs where the learning rates depend on their number."""
+        if options["schedule"] in ("constant", "steps"):
+            return
+        raise OptionError(
+            f"{self.path} holds a run of {old} epochs, over which the schedule "
+            f"{options['schedule']!r} lowers the learning rate: it cannot become one "
+            f"of {new}. To train on, finish it, then begin another with --run-dir NEW "
+            f"--initial-weights {self.file('last.weights.h5')} --epochs {new - old}."
+        )
 
     def write_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
         """Writes `metrics.csv` anew: a line per epoch."""
@@ -214,6 +237,21 @@ class RunDirectory:
         writer.writerows(history)
         path = self.file("metrics.csv")
         files.write_atomic(path, text.getvalue().encode(), durable=False)
+
+
+def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Any]:
+    """Name and new value, and old value, of all that a resumed run depends on."""
+    for name, value in new["options"].items():
+        if name not in (*_FREE_OPTIONS, "data", "val_split"):
+            yield (name, value), old["options"].get(name, value)
+    data, old_data = new["dataset"], old["dataset"]
+    # Runs of earlier versions know less of their data.
+    split = old_data.get("val_split", old["options"].get("val_split"))
+    yield ("val_split", data["val_split"]), split
+    yield ("backend", new["backend"]), old["backend"]
+    keys = [name for name in ("fingerprint", "source_sha256") if name in old_data]
+    content = [[side[name] for name in keys] for side in (data, old_data)]
+    yield ("content", content[0]), content[1]
 
 
 def _model_options(model: str, data: Mapping[str, Any]) -> AnyModelOptions:

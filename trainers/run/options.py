@@ -1,8 +1,10 @@
 """Every option of a training run, checked when it is made.
 
-`segdata train` has one option for each field; its help text stands in the metadata.
+`segdata train` has one option for each field. With each field stand its help text, its
+range, and the kind of model that it is for.
 """
 
+# ruff: noqa: RUF009 - `_option` and its like give fields, not values.
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -13,7 +15,6 @@ from segdata.errors import OptionError
 from segdata.reading.options import Augmentation
 from segdata.trainers.models import INSTANCE_MODELS, MODELS, Task, check_model, task_of
 from segdata.trainers.models.options import MIN_SIZE, Upsampling
-from segdata.trainers.run.task_options import INSTANCE_OPTIONS, SEMANTIC_OPTIONS
 
 EncoderName = Literal["vgg-16", "resnet-50", "mobilenet-v2"]
 LossKind = Literal["cross-entropy", "dice", "both"]
@@ -25,6 +26,24 @@ Switch = Literal["auto", "on", "off"]
 Distribute = Literal["auto", "none", "mirrored", "tpu"]
 
 
+def _option(
+    default: Any, text: str, low: Any = None, high: Any = None, *, task: Any = None
+) -> Any:
+    """A field: its help text, the range of its values, the one task it is for."""
+    known = {"help": text, "low": low, "high": high, "task": task}
+    return field(default=default, metadata=known)
+
+
+def _semantic(default: Any, text: str, low: Any = None, high: Any = None) -> Any:
+    """An option of models that label pixels only."""
+    return _option(default, text, low, high, task="semantic")
+
+
+def _instances(default: Any, text: str, low: Any = None, high: Any = None) -> Any:
+    """An option of models that find objects only."""
+    return _option(default, f"Mask R-CNN: {text}", low, high, task="instances")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
     """A training run; what each field means is its help text."""
@@ -32,266 +51,172 @@ class TrainOptions:
     model: str
     data: str
 
-    encoder: EncoderName | None = field(
-        default=None, metadata={"help": "Encoder. [default: the model's own]"}
+    encoder: EncoderName | None = _option(None, "Encoder. [default: the model's own]")
+    weights: str | None = _option(
+        None, "Weights of the encoder: imagenet, or a file of keras.applications."
     )
-    weights: str | None = field(
-        default=None,
-        metadata={
-            "help": "Weights of the encoder: imagenet, or a file of keras.applications."
-        },
+    initial_weights: str | None = _option(
+        None, "Weights of the whole model to begin with: those of another run."
     )
-    initial_weights: str | None = field(
-        default=None,
-        metadata={
-            "help": "Weights of the whole model to begin with: those of another run."
-        },
+    upsampling: Upsampling | None = _semantic(
+        None,
+        "Upsampling in the decoder: nearest, bilinear or transposed convolution. "
+        "[default: as in the model's paper]",
     )
-    upsampling: Upsampling | None = field(
-        default=None,
-        metadata={"help": "How maps grow. [default: as in the model's paper]"},
+    batch_norm: bool = _semantic(True, "Batch norm in decoders and VGG-16.")
+    batch_norm_momentum: float = _option(
+        0.9, "Momentum of the running statistics of batch norm.", 0, 1
     )
-    batch_norm: bool = field(
-        default=True, metadata={"help": "Batch normalisation in decoders and VGG-16."}
+    width: int | None = _option(
+        None, "Base number of decoder channels. [default: the paper's]"
     )
-    batch_norm_momentum: float = field(
-        default=0.9, metadata={"help": "Share that running statistics keep in a step."}
+    dropout: float | None = _semantic(None, "Dropout rate. [default: the paper's]")
+
+    train_split: str = _option("train", "Split to train on.")
+    val_split: str | None = _option(
+        None,
+        "Split to validate on, or none. [default: the one named val, valid or "
+        "validation]",
     )
-    width: int | None = field(
-        default=None,
-        metadata={"help": "Channels of the model's own part. [default: the paper's]"},
+    image_size: tuple[int, int] | None = _option(
+        None,
+        "HEIGHTxWIDTH that images are stretched to; Mask R-CNN fits them into it. "
+        "[default: as stored]",
+    )
+    eval_image_size: tuple[int, int] | None = _semantic(
+        None, "HEIGHTxWIDTH to validate and predict at. [default: --image-size]"
+    )
+    void: Literal["ignore", "learn"] = _semantic(
+        "ignore",
+        "What to do with the ignored class: mask it in the loss, or train it as a "
+        "class.",
     )
 
-    dropout: float | None = field(
-        default=None,
-        metadata={"help": "Share that dropout drops. [default: the paper's]"},
+    freeze_batch_norm: bool = _instances(
+        False, "Do not update the encoder's batch-norm statistics."
+    )
+    pyramid_batch_norm: bool = _instances(
+        False, "Batch norm in the FPN; needed without pretrained weights."
+    )
+    anchor_scale: float = _instances(
+        8.0, "Side of an anchor in strides of its level, which are 4 to 64 pixels."
+    )
+    candidates: int = _instances(
+        2000,
+        "Proposals per pyramid level before NMS (half as many at inference).",
+        2,
+    )
+    proposals: int = _instances(1000, "Proposals kept per image after NMS.", 2)
+    rpn_samples: int = _instances(256, "Anchors sampled per image for the loss.", 2)
+    roi_samples: int = _instances(512, "Proposals sampled per image for the loss.", 2)
+    roi_canonical: float = _instances(
+        224.0,
+        "Box size in pixels that is assigned to pyramid level 4. The paper's suits "
+        "images of 800 pixels and more.",
+    )
+    box_width: int = _instances(1024, "Channels of the box head.", 1)
+    mask_width: int = _instances(256, "Channels of the mask head.", 1)
+    detections: int = _instances(100, "Largest number of objects found per image.", 1)
+    max_objects: int | None = _instances(
+        None,
+        "Ground-truth objects kept per image, largest first. [default: the most in "
+        "any image as counted by `segdata stats`, at most 100]",
+        1,
     )
 
-    train_split: str = field(default="train", metadata={"help": "Split to learn from."})
-    val_split: str = field(
-        default="val",
-        metadata={"help": "Split to measure on; skipped if there is none."},
+    scale: tuple[float, float] = _option(
+        (1.0, 1.0), "Range of the random zoom; above 1 the image is cropped."
     )
-    image_size: tuple[int, int] | None = field(
-        default=None,
-        metadata={
-            "help": "HEIGHTxWIDTH that images are stretched to, or fitted into by Mask "
-            "R-CNN. [default: as stored]"
-        },
+    flip: float = _option(0.5, "Probability of a horizontal flip.")
+    brightness: float = _option(0.0, "Largest random change, as a share of full scale.")
+    contrast: float = _option(0.0, "Largest random change, as a factor above 1.")
+    saturation: float = _option(0.0, "Largest random change, as a factor above 1.")
+    hue: float = _option(0.0, "Largest random turn of the hue, 0 to 0.5.")
+
+    loss: LossKind = _semantic("cross-entropy", "Loss.")
+    class_weights: ClassWeights = _semantic(
+        "none", "Class weights in cross-entropy, from the manifest's pixel counts."
     )
-    eval_image_size: tuple[int, int] | None = field(
-        default=None,
-        metadata={
-            "help": "HEIGHTxWIDTH to measure and predict at. [default: --image-size]"
-        },
+    class_weight_power: float = _semantic(1.0, "Power of class weights, 0 to 1.", 0, 1)
+    class_weight_limit: float = _semantic(10.0, "Largest class weight.", 1)
+    auxiliary_weight: float = _semantic(0.4, "Weight of PSPNet's auxiliary loss.", 0)
+
+    optimizer: OptimizerName = _option("adam", "Optimizer.")
+    learning_rate: float = _option(1e-3, "Highest learning rate.")
+    schedule: Schedule = _option("poly", "Learning-rate schedule.")
+    drop_at: tuple[float, ...] = _option(
+        (), "Epochs after which the schedule `steps` divides the rate by 10."
     )
-    void: Literal["ignore", "learn"] = field(
-        default="ignore",
-        metadata={"help": "Class to ignore: leave it out, or learn it like others."},
+    warmup_epochs: float = _option(0.0, "Epochs of linear learning-rate warm-up.")
+    momentum: float = _option(0.9, "Momentum of sgd.", 0, 1)
+    weight_decay: float = _option(0.0, "Decoupled weight decay of kernels.", 0)
+    clip_norm: float | None = _option(None, "Largest global norm of the gradients.")
+
+    epochs: int = _option(30, "Epochs.", 1)
+    batch_size: int = _option(8, "Images per step, over all devices and hosts.", 1)
+    steps_per_epoch: int | None = _option(
+        None, "Steps between validations and checkpoints. [default: one pass]", 1
+    )
+    seed: int = _option(0, "Seed of weights, dropout, order and augmentation.")
+    patience: int = _option(
+        0,
+        "Stop after so many validated epochs without improvement; 0: never. Mask "
+        "R-CNN counts the epochs that --score-every scores.",
+        0,
     )
 
-    freeze_batch_norm: bool = field(
-        default=False,
-        metadata={"help": "Mask R-CNN: leave the encoder's as its --weights have it."},
+    precision: Precision = _option("float32", "Type that layers compute in.")
+    jit_compile: Switch = _option("auto", "Compile steps by XLA; JAX always does.")
+    steps_per_execution: int = _option(1, "Steps per call of the device.", 1)
+    distribute: Distribute = _option(
+        "auto",
+        "Devices to train on. auto: all on JAX, one on TensorFlow, for which the "
+        "others are.",
     )
-    pyramid_batch_norm: bool = field(
-        default=False,
-        metadata={"help": "Mask R-CNN: in the pyramid too, to train from scratch."},
+    tpu: str | None = _option(None, "Name or address of a TPU (TensorFlow).")
+    coordinator: str | None = _option(
+        None, "HOST:PORT of the first of several hosts; auto on a TPU pod (JAX)."
     )
-    anchor_scale: float = field(
-        default=8.0,
-        metadata={"help": "Mask R-CNN: side of anchors in strides, of 4 to 64 pixels."},
-    )
-    candidates: int = field(
-        default=2000,
-        metadata={
-            "help": "Mask R-CNN: boxes of each level before suppression; half of them "
-            "to predict."
-        },
-    )
-    proposals: int = field(
-        default=1000, metadata={"help": "Mask R-CNN: boxes of an image after it."}
-    )
-    rpn_samples: int = field(
-        default=256,
-        metadata={"help": "Mask R-CNN: anchors of an image to learn from."},
-    )
-    roi_samples: int = field(
-        default=512,
-        metadata={"help": "Mask R-CNN: boxes of an image to learn from."},
-    )
-    roi_canonical: float = field(
-        default=224.0,
-        metadata={
-            "help": "Mask R-CNN: side in pixels of boxes that are looked up at stride "
-            "16; the paper's suits images of 800 and more."
-        },
-    )
-    box_width: int = field(
-        default=1024, metadata={"help": "Mask R-CNN: channels of the box head."}
-    )
-    mask_width: int = field(
-        default=256, metadata={"help": "Mask R-CNN: channels of the mask head."}
-    )
-    detections: int = field(
-        default=100, metadata={"help": "Mask R-CNN: most objects found in an image."}
-    )
-    max_objects: int | None = field(
-        default=None,
-        metadata={
-            "help": "Mask R-CNN: true objects of an image, the largest. [default: the "
-            "most of any image as `segdata stats` has it, at most 100]"
-        },
-    )
+    num_hosts: int = _option(1, "Number of hosts, with --coordinator HOST:PORT.", 1)
+    host_index: int = _option(0, "This host's place among them, from 0.")
 
-    scale: tuple[float, float] = field(
-        default=(1.0, 1.0),
-        metadata={"help": "Lowest and highest factor of a random size; shows a part."},
+    pictures_every: int = _option(
+        5, "Epochs between pictures of predictions; 0: none.", 0
     )
-    flip: float = field(
-        default=0.5, metadata={"help": "Probability of mirroring left and right."}
+    score_every: int = _instances(
+        5,
+        "Epochs between scores (AP) on the validation split; 0: none, and the best "
+        "epoch is that of the lowest loss.",
+        0,
     )
-    brightness: float = field(
-        default=0.0, metadata={"help": "Largest change, of the full scale."}
-    )
-    contrast: float = field(
-        default=0.0, metadata={"help": "Largest change, as a factor above 1."}
-    )
-    saturation: float = field(
-        default=0.0, metadata={"help": "Largest change, as a factor above 1."}
-    )
-    hue: float = field(default=0.0, metadata={"help": "Largest turn, 0 to 0.5."})
-
-    loss: LossKind = field(default="cross-entropy", metadata={"help": "Loss."})
-    class_weights: ClassWeights = field(
-        default="none",
-        metadata={
-            "help": "Weights of classes in cross-entropy, from the manifest's counts."
-        },
-    )
-    class_weight_power: float = field(
-        default=1.0, metadata={"help": "Power of class weights, 0 to 1."}
-    )
-    class_weight_limit: float = field(
-        default=10.0, metadata={"help": "Largest class weight."}
-    )
-    auxiliary_weight: float = field(
-        default=0.4, metadata={"help": "Weight of PSPNet's auxiliary loss."}
-    )
-
-    optimizer: OptimizerName = field(default="adam", metadata={"help": "Optimiser."})
-    learning_rate: float = field(
-        default=1e-3, metadata={"help": "Highest learning rate."}
-    )
-    schedule: Schedule = field(
-        default="poly", metadata={"help": "How the learning rate falls."}
-    )
-    drop_at: tuple[float, ...] = field(
-        default=(),
-        metadata={"help": "Epochs after which `steps` divides the rate by 10."},
-    )
-    warmup_epochs: float = field(
-        default=0.0, metadata={"help": "Epochs in which it rises from 0."}
-    )
-    momentum: float = field(default=0.9, metadata={"help": "Momentum of sgd."})
-    weight_decay: float = field(
-        default=0.0, metadata={"help": "Decoupled weight decay of kernels."}
-    )
-    clip_norm: float | None = field(
-        default=None, metadata={"help": "Largest norm of all gradients together."}
-    )
-
-    epochs: int = field(default=30, metadata={"help": "Epochs."})
-    batch_size: int = field(
-        default=8, metadata={"help": "Images per step, over all devices and hosts."}
-    )
-    steps_per_epoch: int | None = field(
-        default=None,
-        metadata={
-            "help": "Steps between validations and checkpoints. [default: a pass]"
-        },
-    )
-    seed: int = field(
-        default=0,
-        metadata={"help": "Seed of weights, dropout, order and augmentation."},
-    )
-    patience: int = field(
-        default=0,
-        metadata={"help": "Stop after so many epochs without improvement; 0: never."},
-    )
-
-    precision: Precision = field(
-        default="float32", metadata={"help": "Type that layers compute in."}
-    )
-    jit_compile: Switch = field(
-        default="auto", metadata={"help": "Compile steps by XLA; JAX always does."}
-    )
-    steps_per_execution: int = field(
-        default=1, metadata={"help": "Steps per call of the device."}
-    )
-    distribute: Distribute = field(
-        default="auto",
-        metadata={
-            "help": "auto: all devices on JAX, one on TensorFlow, which has the rest."
-        },
-    )
-    tpu: str | None = field(
-        default=None, metadata={"help": "Name or address of a TPU (TensorFlow)."}
-    )
-    coordinator: str | None = field(
-        default=None,
-        metadata={
-            "help": "HOST:PORT of the first of several hosts; auto on a TPU pod (JAX)."
-        },
-    )
-    num_hosts: int = field(
-        default=1, metadata={"help": "Number of hosts, with --coordinator HOST:PORT."}
-    )
-    host_index: int = field(
-        default=0, metadata={"help": "This host's place among them, from 0."}
-    )
-
-    pictures_every: int = field(
-        default=5, metadata={"help": "Epochs between pictures of predictions; 0: none."}
-    )
-    score_every: int = field(
-        default=5,
-        metadata={
-            "help": "Mask R-CNN: epochs between scores (AP) on the validation split; "
-            "0: none, and the best epoch is that of the smallest loss."
-        },
-    )
-    tensorboard: bool = field(
-        default=False, metadata={"help": "Write logs for TensorBoard."}
-    )
+    tensorboard: bool = _option(False, "Write logs for TensorBoard.")
 
     def __post_init__(self) -> None:
         check_model(self.model)
         self._check_task()
-        self._check_schedule()
-        for name in ("image_size", "eval_image_size"):
-            size = getattr(self, name)
-            if size is not None and (len(size) != 2 or min(size) < MIN_SIZE):
-                raise OptionError(
-                    f"{name} is {size}: expected (height, width), both at least "
-                    f"{MIN_SIZE}."
-                )
-        for name in ("epochs", "batch_size", "steps_per_execution", "num_hosts"):
-            _check(name, getattr(self, name), 1, None)
-        for name in ("pictures_every", "patience", "weight_decay", "auxiliary_weight"):
-            _check(name, getattr(self, name), 0, None)
-        for name in ("class_weight_power", "momentum", "batch_norm_momentum"):
-            _check(name, getattr(self, name), 0, 1)
-        self.augmentation()
-        _check("class_weight_limit", self.class_weight_limit, 1, None)
+        for item in fields(self):
+            low, high = item.metadata.get("low"), item.metadata.get("high")
+            if low is not None and getattr(self, item.name) is not None:
+                _check(item.name, getattr(self, item.name), low, high)
+        if (self.schedule == "steps") != bool(self.drop_at):
+            raise OptionError(
+                f"drop_at is {list(self.drop_at)} with schedule {self.schedule!r}: "
+                "expected epochs with 'steps', and only there."
+            )
+        for epoch in self.drop_at:
+            _check("drop_at", epoch, 0, self.epochs)
         _check("warmup_epochs", self.warmup_epochs, 0, self.epochs)
         _check("host_index", self.host_index, 0, self.num_hosts - 1)
-        if self.steps_per_epoch is not None:
-            _check("steps_per_epoch", self.steps_per_epoch, 1, None)
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("image_size", "eval_image_size"):
+            _check_size(name, getattr(self, name))
+        for name in ("learning_rate", "clip_norm", "roi_canonical"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise OptionError(f"{name} is {value}: expected more than 0.")
+        self.augmentation()
+        self._check_devices()
+
+    def _check_devices(self) -> None:
         if self.num_hosts > 1 and self.coordinator in (None, "auto"):
             raise OptionError(
                 f"num_hosts is {self.num_hosts}: expected the first host's address as "
@@ -303,45 +228,22 @@ class TrainOptions:
                 "TPU's name with 'tpu', and only there."
             )
 
+    def _check_task(self) -> None:
+        """Refuses options that mean nothing to the model."""
+        others = MODELS if self.task == "instances" else INSTANCE_MODELS
+        for item in fields(self):
+            value = getattr(self, item.name)
+            foreign = item.metadata.get("task") not in (None, self.task)
+            if foreign and value != item.default:
+                raise OptionError(
+                    f"{item.name} is {value!r} with model {self.model!r}: it is an "
+                    f"option of {', '.join(others)}. Leave it out."
+                )
+
     @property
     def task(self) -> Task:
         """Whether the model labels pixels or finds objects."""
         return task_of(self.model)
-
-    def _check_task(self) -> None:
-        """Refuses options that mean nothing to the model."""
-        foreign, models = INSTANCE_OPTIONS, tuple(INSTANCE_MODELS)
-        if self.task == "instances":
-            foreign, models = SEMANTIC_OPTIONS, tuple(MODELS)
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name in foreign and value != item.default:
-                raise OptionError(
-                    f"{item.name} is {value!r} with model {self.model!r}: it is an "
-                    f"option of {', '.join(models)}. Leave it out."
-                )
-        if self.task == "semantic":
-            return
-        for name in ("candidates", "proposals", "rpn_samples", "roi_samples"):
-            _check(name, getattr(self, name), 2, None)
-        for name in ("box_width", "mask_width", "detections"):
-            _check(name, getattr(self, name), 1, None)
-        if not self.roi_canonical > 0:
-            raise OptionError(
-                f"roi_canonical is {self.roi_canonical}: expected more than 0 pixels."
-            )
-        _check("score_every", self.score_every, 0, None)
-        if self.max_objects is not None:
-            _check("max_objects", self.max_objects, 1, None)
-
-    def _check_schedule(self) -> None:
-        if (self.schedule == "steps") != bool(self.drop_at):
-            raise OptionError(
-                f"drop_at is {list(self.drop_at)} with schedule {self.schedule!r}: "
-                "expected epochs with 'steps', and only there."
-            )
-        for epoch in self.drop_at:
-            _check("drop_at", epoch, 0, self.epochs)
 
     def augmentation(self) -> Augmentation:
         """What is random about the images to learn from.
@@ -378,3 +280,15 @@ def _check(name: str, value: float, low: float, high: float | None) -> None:
         raise OptionError(f"{name} is {value}: expected at least {low}.")
     if high is not None and not low <= value <= high:
         raise OptionError(f"{name} is {value}: expected {low} to {high}.")
+
+
+def _check_size(name: str, size: Any) -> None:
+    if size is None:
+        return
+    is_pair = isinstance(size, tuple | list) and len(size) == 2
+    if not is_pair or not all(isinstance(side, int) for side in size):
+        raise OptionError(f"{name} is {size!r}: expected (height, width) in pixels.")
+    if min(size) < MIN_SIZE:
+        raise OptionError(
+            f"{name} is {size}: expected (height, width), both at least {MIN_SIZE}."
+        )

@@ -22,6 +22,7 @@ from segdata.trainers.run.checkpoint import (
     STATE_NAME,
     Checkpoint,
     History,
+    StopOnNaN,
     restore_state,
 )
 from segdata.trainers.run.data import TrainingData, open_data
@@ -104,16 +105,16 @@ def _train(
     done = len(history.rows)
     stopped = options.patience and history.epochs_since_best >= options.patience
     if done >= options.epochs or stopped:
-        logger.info("%s is finished already", directory.path)
+        logger.info("%s is finished already, after %d epochs", directory.path, done)
         return history
     _say(options, data, placement, model, steps)
     validation = None
     if data.val_split:
         validation = task.validation_stream(options, data, placement, outputs)
-    other, measuring = None, task.measuring(options, data, placement)
+    other, stream = None, None
     if data.eval_image_size != data.image_size:
         other = _model_to_measure(options, data, placement)
-        measuring, validation = [Validation(other, validation)], None
+        stream, validation = validation, None
     num_images = (options.epochs - done) * steps * options.batch_size
     with display(num_images, "training") as advance:
         model.fit(
@@ -125,7 +126,9 @@ def _train(
             shuffle=False,
             verbose=0,
             callbacks=[
-                *measuring,
+                Validation(task.filling(options, data), other, stream),
+                StopOnNaN(),
+                *task.measuring(options, data, placement),
                 Progress(advance, options.batch_size),
                 _checkpoint(options, directory, history, placement),
                 *_pictures(options, data, directory, placement, other),
@@ -170,6 +173,14 @@ def _goal(options: TrainOptions, data: TrainingData, placement: Placement) -> st
     return "val_mean_iou" if data.val_split else "loss"
 
 
+def _filling(options: TrainOptions, data: TrainingData) -> float:
+    """Images in the batches of a validation, over those that are there."""
+    if data.val_split is None:
+        return 1.0
+    num_records = data.manifest.splits[data.val_split].num_records
+    return -(-num_records // options.batch_size) * options.batch_size / num_records
+
+
 def _compile(
     model: Any,
     options: TrainOptions,
@@ -179,7 +190,7 @@ def _compile(
 ) -> None:
     num_classes = data.classes.num_classes
     loss = SegmentationLoss(num_classes, options.loss, data.class_weights)
-    metrics = segmentation_metrics(num_classes)
+    metrics = segmentation_metrics(num_classes, data.pixel_classes.void_id)
     by_output: dict[str, Any] = {"loss": loss, "metrics": metrics}
     if isinstance(model.output, dict):
         by_output = {
@@ -218,6 +229,12 @@ def _checkpoint(
         logger.info(
             "epoch %d of %d: %s  %.0f s", epoch + 1, options.epochs, shown, seconds
         )
+        if history.goal in row and history.tells_nothing:
+            logger.info(
+                "%s has been 0 in every epoch so far: the best one is chosen by its "
+                "loss",
+                history.goal,
+            )
 
     return Checkpoint(
         directory,
@@ -284,6 +301,8 @@ class _Task:
     training_stream: Callable[..., Any]
     validation_stream: Callable[..., Any]
     goal: Callable[[TrainOptions, TrainingData, Placement], str]
+    filling: Callable[[TrainOptions, TrainingData], float]
+    """Factor on Keras's validation losses, for images that fill up the last batch."""
     measuring: Callable[[TrainOptions, TrainingData, Placement], list[Any]]
     """Callbacks that add to an epoch's metrics, before it is kept."""
     pictures: type[Pictures]
@@ -297,6 +316,7 @@ TASKS = {
         training_stream=training_stream,
         validation_stream=validation_stream,
         goal=_goal,
+        filling=_filling,
         measuring=lambda options, data, placement: [],
         pictures=Pictures,
     ),
@@ -307,6 +327,7 @@ TASKS = {
         training_stream=instances.training_stream,
         validation_stream=instances.validation_stream,
         goal=instances.goal,
+        filling=lambda options, data: 1.0,  # the model weighs images itself
         measuring=instances.measuring,
         pictures=instances.InstancePictures,
     ),

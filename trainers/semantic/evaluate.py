@@ -11,6 +11,8 @@ from segdata.errors import CorruptionError, OptionError
 from segdata.progress import display
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
+from segdata.shards.manifest import read_manifest
+from segdata.trainers.run.data import validation_split
 from segdata.trainers.run.directory import Run, RunDirectory
 from segdata.trainers.semantic.predictor import (
     Averaging,
@@ -42,6 +44,17 @@ class EvaluateOptions:
         if self.batch_size < 1:
             raise OptionError(f"batch_size is {self.batch_size}: expected at least 1.")
 
+    def file_name(self, split: str) -> str:
+        """What to call the results of a split: each way to score has a name."""
+        parts = [split]
+        if self.data:
+            parts.append(f"of-{os.path.basename(os.path.abspath(self.data))}")
+        if self.weights != "best":
+            parts.append(self.weights)
+        if self.averaging != Averaging():
+            parts.append("averaged")
+        return "-".join(parts)
+
 
 def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Scores:
     """Scores a run.
@@ -59,12 +72,13 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
     """
     directory = RunDirectory(run_dir)
     run = directory.load()
-    split = options.split or run.options.val_split
+    split = options.split or validated(run, options.data)
     source = open_split(run, split, options.data)
     predictor = load_predictor(
         directory, run, options.weights, options.batch_size, options.averaging
     )
-    confusion = Confusion(num_classes=run.pixel_classes.num_classes)
+    classes = run.pixel_classes
+    confusion = Confusion(num_classes=classes.num_classes, left_out=classes.left_out_id)
     with display(len(source), "evaluating") as advance:
         for records in batches(source, options.batch_size):
             count(confusion, predictor, run, records)
@@ -77,6 +91,22 @@ def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Score
         "averaging": asdict(options.averaging),
         **summarize(confusion, run.pixel_classes.names, run.pixel_classes.void_id),
     }
+
+
+def validated(run: Run, data: str | None) -> str:
+    """The split that a run validates on.
+
+    Raises:
+      OptionError: If there is none.
+    """
+    manifest = read_manifest(data or run.dataset["directory"])
+    split = validation_split(manifest, run.options)
+    if split is None:
+        raise OptionError(
+            "the run has no validation split: pass --split, one of "
+            f"{', '.join(manifest.splits)}."
+        )
+    return split
 
 
 def open_split(run: Run, split: str, data: str | None) -> RecordSource:
@@ -123,12 +153,12 @@ def count(
             raise CorruptionError(
                 f"record {record.key!r} has no label map: expected one in each record."
             )
-        confusion.add(run.pixel_classes.valid_labels(labels), found)
+        confusion.add(labels, found)
 
 
 def table(scores: Mapping[str, Any]) -> str:
     """The scores as text: a line per class, then the means."""
-    total = sum(item["label_pixels"] for item in scores["classes"]) or 1
+    total = scores["label_pixels"] or 1
     names = [
         item["name"] + (" (void)" if "void" in item else "")
         for item in scores["classes"]

@@ -7,23 +7,46 @@ from typing import Any
 import keras
 
 from segdata.trainers.semantic.losses import IGNORED
+from segdata.trainers.semantic.scores import mean_iou
 
 Tensor = Any
 
 
-def segmentation_metrics(num_classes: int) -> list[Any]:
+def segmentation_metrics(num_classes: int, void_id: int | None = None) -> list[Any]:
     """Mean IoU and pixel accuracy over logits.
 
     Both add up counts, so that they are right over batches of any size, over padding
-    and over several devices. Mean IoU is over classes that occur, as label or as
-    prediction.
+    and over several devices.
+
+    Args:
+      num_classes: Channels of the logits.
+      void_id: The channel that is the dataset's class to ignore, if one is.
     """
     return [
-        keras.metrics.MeanIoU(
-            num_classes, name="mean_iou", ignore_class=IGNORED, sparse_y_pred=False
-        ),
+        MeanIoU(num_classes, void_id, name="mean_iou"),
         PixelAccuracy(name="pixel_accuracy"),
     ]
+
+
+@keras.saving.register_keras_serializable("segdata")
+class MeanIoU(keras.metrics.MeanIoU):
+    """Keras's count of pixels, and of them the mean that `segdata evaluate` prints."""
+
+    def __init__(
+        self, num_classes: int, void_id: int | None = None, **options: Any
+    ) -> None:
+        given = {"ignore_class": IGNORED, "sparse_y_pred": False, **options}
+        super().__init__(num_classes, **given)
+        self.void_id = void_id
+
+    def result(self) -> Tensor:
+        """See `scores.mean_iou`."""
+        counts = keras.ops.cast(self.total_cm, "float32")
+        return mean_iou(counts, self.void_id, keras.ops)
+
+    def get_config(self) -> dict[str, Any]:
+        """What to build it from again."""
+        return {**super().get_config(), "void_id": self.void_id}
 
 
 @keras.saving.register_keras_serializable("segdata")

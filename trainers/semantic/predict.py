@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from segdata.trainers.semantic.predictor import (
     load_predictor,
 )
 
+logger = logging.getLogger(__name__)
 UInt8Array = NDArray[np.uint8]
 ExportFormat = Literal["keras", "saved-model", "onnx"]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -64,10 +66,7 @@ class PredictOptions:
         if self.batch_size < 1:
             raise OptionError(f"batch_size is {self.batch_size}: expected at least 1.")
         if bool(self.images) == (self.split is not None):
-            raise OptionError(
-                "nothing or too much to predict: expected images, or a split of the "
-                "run's dataset."
-            )
+            raise OptionError("give images, or --split, or --export (one of them).")
         if self.labels and self.split:
             raise OptionError("labels are for images: a split has its own.")
 
@@ -192,6 +191,8 @@ def given_images(run: Run, options: PredictOptions) -> tuple[Iterator[Given], in
     classes = run.classes if isinstance(run.classes, Classes) else None
     if options.split is None:
         paths = find_images(options.images)
+        if options.labels is not None:
+            _check_labels(Path(options.labels), list(paths))
         return _from_files(paths, classes, options.labels), len(paths)
     source = open_split(run, options.split, options.data)
 
@@ -205,6 +206,28 @@ def given_images(run: Run, options: PredictOptions) -> tuple[Iterator[Given], in
             )
 
     return records(), len(source)
+
+
+def _check_labels(folder: Path, names: Sequence[str]) -> None:
+    """Says which images have no labels.
+
+    Raises:
+      OptionError: If none has.
+    """
+    missing = [name for name in names if not (folder / f"{name}.png").is_file()]
+    if len(missing) == len(names):
+        raise OptionError(
+            f"no labels for any image in {folder}: expected index PNGs named as the "
+            f"images, such as {folder / names[0]}.png."
+        )
+    if missing:
+        logger.warning(
+            "no labels in %s for %d of %d images (%s): they get no scores",
+            folder,
+            len(missing),
+            len(names),
+            ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else ""),
+        )
 
 
 def find_images(given: Sequence[str]) -> dict[str, Path]:

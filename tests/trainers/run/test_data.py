@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from segdata.errors import OptionError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.shards.manifest import read_manifest
-from segdata.trainers.run.data import Classes, open_data
+from segdata.trainers.run.data import Classes, open_data, validation_split
 from segdata.trainers.run.options import TrainOptions
-from segdata.trainers.semantic.losses import median_frequency_weights
+from segdata.trainers.semantic.class_weights import median_frequency_weights
 
 
 def classes(*ids: int, ignore_id: int | None = None, **changes: Any) -> Classes:
@@ -72,7 +73,32 @@ def test_size_is_the_stored_one_or_as_asked_for(camvid_build: Path) -> None:
     found = open_data(options(camvid_build, image_size=(32, 64)))
     assert found.image_size == (32, 64)
     assert (found.num_records, found.val_split) == (40, "val")
-    assert open_data(options(camvid_build, val_split="none")).val_split is None
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Val", "validation"])
+def test_split_of_a_usual_name_is_validated_on(
+    name: str, camvid_build: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(camvid_build)
+    splits = {"train": manifest.splits["train"], name: manifest.splits["val"]}
+    renamed = replace(manifest, splits=splits)
+    assert validation_split(renamed, options(camvid_build)) == name
+    assert validation_split(renamed, options(camvid_build, train_split=name)) is None
+    assert validation_split(renamed, options(camvid_build, val_split="train"))
+    with pytest.raises(
+        OptionError,
+        match=rf"split 'validd' is not in this dataset: it has train, {name}",
+    ):
+        validation_split(renamed, options(camvid_build, val_split="validd"))
+
+
+def test_run_without_validation_says_so(
+    camvid_build: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert open_data(options(camvid_build, val_split="none")).val_split is None
+    assert "no validation (the splits are train, val)" in caplog.text
+    assert "best epoch is the one of lowest training loss" in caplog.text
 
 
 def test_images_of_different_sizes_need_a_size(

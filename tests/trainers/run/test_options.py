@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ def options(**changes: Any) -> TrainOptions:
     [
         ({"model": "unet3"}, "model 'unet3' is unknown"),
         ({"image_size": (16, 64)}, r"image_size is \(16, 64\)"),
+        ({"image_size": 64}, r"image_size is 64: expected \(height, width\)"),
         ({"eval_image_size": (64, 31)}, r"eval_image_size is \(64, 31\): expected"),
         ({"epochs": 0}, "epochs is 0: expected at least 1"),
         ({"batch_size": -1}, "batch_size is -1"),
@@ -85,7 +88,9 @@ def test_unknown_preset_lists_those_there_are() -> None:
         preset("voc")
 
 
-def parsed(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
+def parsed(
+    *arguments: str, monkeypatch: pytest.MonkeyPatch, earlier: Any = None
+) -> TrainOptions:
     """What the command makes of its arguments."""
     seen: list[TrainOptions] = []
 
@@ -93,6 +98,7 @@ def parsed(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
         raise click.Abort
 
     made = train.train_options
+    monkeypatch.setattr(train.RunDirectory, "earlier", lambda self: earlier)
 
     def keep(*given: Any) -> TrainOptions:
         seen.append(made(*given))
@@ -138,6 +144,20 @@ def test_every_option_reaches_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
         learning_rate=0.5,
         epochs=7,
     )
+
+
+def test_run_that_goes_on_keeps_what_is_not_stated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = options(model="fcn-8", learning_rate=0.5, image_size=(64, 96), epochs=7)
+    run = SimpleNamespace(options=before, backend="jax")
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    found = parsed(
+        "fcn-8", "records", "--epochs", "30", monkeypatch=monkeypatch, earlier=run
+    )
+    assert found == replace(before, epochs=30)
+    with pytest.raises(AssertionError):  # the command ends before there are options
+        parsed("unet", "records", monkeypatch=monkeypatch, earlier=run)
 
 
 def test_epochs_of_drops_are_given_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import training_runs
 from PIL import Image
 from training_runs import assert_same_state, kill_after_an_epoch, start
 
-from segdata.errors import CorruptionError, OptionError, OutputError
-from segdata.trainers.run.checkpoint import STATE_NAME, History
+from segdata.errors import CorruptionError, OptionError, OutputError, TrainingError
+from segdata.trainers.run.checkpoint import STATE_NAME, History, check_losses
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.train import train
 
@@ -126,6 +127,77 @@ def test_run_with_other_options_is_refused(
         train(changed, str(undisturbed))
 
 
+def changed_run(run: Path, undisturbed: Path, **changes: Any) -> Path:
+    """A copy of a run whose `run.json` tells of other data."""
+    shutil.copytree(undisturbed, run)
+    data = json.loads((run / "run.json").read_text())
+    data["dataset"].update(changes)
+    (run / "run.json").write_text(json.dumps(data))
+    return run
+
+
+def test_run_on_a_dataset_that_was_built_anew_is_refused(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    for name in ("fingerprint", "source_sha256"):
+        run = changed_run(tmp_path / name, undisturbed, **{name: "another"})
+        with pytest.raises(OptionError, match="other images, annotations or options"):
+            train(options(camvid_build), str(run))
+
+
+def test_finished_run_goes_on_for_more_epochs_where_the_schedule_allows(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        OptionError,
+        match=r"of 3 epochs, .* 'poly' .*--initial-weights .*last.wei.* --epochs 2",
+    ):
+        train(options(camvid_build, epochs=5), str(undisturbed))
+    steady = {"schedule": "constant", "steps_per_epoch": 1}
+    short = train(options(camvid_build, epochs=1, **steady), str(tmp_path / "run"))
+    longer = options(camvid_build, epochs=2, **steady)
+    found = train(longer, str(tmp_path / "run"))
+    assert found.rows[:1] == short.rows
+    train(longer, str(tmp_path / "whole"))
+    assert_same_state(tmp_path / "run", tmp_path / "whole")
+    assert json.loads((tmp_path / "run/run.json").read_text())["options"]["epochs"] == 2
+
+
+def test_loss_that_is_no_number_ends_the_run(
+    camvid_build: Path, tmp_path: Path
+) -> None:
+    bad = options(camvid_build, learning_rate=1e30, steps_per_epoch=3, batch_norm=False)
+    with pytest.raises(
+        TrainingError, match=r"loss is (nan|inf) in epoch 1: .* nothing"
+    ):
+        train(bad, str(tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    with pytest.raises(
+        TrainingError, match=r"is nan in epoch 3: .* of epoch 2 are kept"
+    ):
+        check_losses(2, {"loss": 0.5, "val_loss": float("nan")})
+
+
+def test_validation_loss_is_a_mean_over_images_that_are_there(
+    camvid_build: Path, tmp_path: Path
+) -> None:
+    # 12 images: batches of 12 are full, of 8 the last one is half empty.
+    still = {"learning_rate": 1e-30, "batch_norm": False, "epochs": 1, "dropout": 0.0}
+    losses = []
+    for size, other in ((12, None), (8, None), (8, (48, 64))):
+        given = options(
+            camvid_build,
+            batch_size=size,
+            steps_per_epoch=1,
+            image_size=other or SMALL["image_size"],
+            eval_image_size=SMALL["image_size"],
+            **still,
+        )
+        [row] = train(given, str(tmp_path / f"{size}-{other}")).rows
+        losses.append(row["val_loss"])
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+
+
 def test_directory_with_other_files_is_refused(
     camvid_build: Path, tmp_path: Path
 ) -> None:
@@ -217,9 +289,29 @@ def test_best_epoch_is_the_first_of_the_highest(
     assert (history.best, history.epochs_since_best) == (best, since)
 
 
-def test_best_epoch_by_loss_is_the_lowest() -> None:
-    history = History(goal="loss", rows=[{"loss": x} for x in (3.0, 1.0, 2.0)])
-    assert history.best == 1
+@pytest.mark.parametrize("bad", [float("nan"), None])
+def test_best_epoch_by_loss_is_the_lowest_that_is_a_number(bad: Any) -> None:
+    history = History(goal="loss", rows=[{"loss": x} for x in (bad, 3.0, 1.0, 2.0)])
+    assert history.best == 2
+
+
+def test_loss_decides_between_equal_scores() -> None:
+    losses = [10.4, 5.0, 2.5, 9.0]
+    scores = [{"val_mask_AP": 0.0}, {}, {"val_mask_AP": 0.0}, {"val_mask_AP": 0.0}]
+    rows = [{"val_loss": x, **y} for x, y in zip(losses, scores, strict=True)]
+    history = History(goal="val_mask_AP", rows=rows)
+    assert history.best == 2
+    assert history.tells_nothing
+    rows[3]["val_mask_AP"] = 0.1
+    assert (history.best, history.tells_nothing) == (3, False)
+
+
+def test_patience_counts_scored_epochs_only() -> None:
+    rows: list[dict[str, float]] = [{"val_mask_AP": 0.5}, {}, {}, {"val_mask_AP": 0.1}]
+    history = History(goal="val_mask_AP", rows=rows[:3])
+    assert history.epochs_since_best == 0
+    history.rows = [*rows, {}]
+    assert history.epochs_since_best == 1
 
 
 def test_split_or_size_that_is_missing_is_refused(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 import segdata
 from segdata.commands.evaluate import evaluate as command
 from segdata.errors import CorruptionError, OptionError, OutputError
+from segdata.shards.manifest import read_manifest
 from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.semantic.confusion import confusion_picture
 from segdata.trainers.semantic.evaluate import EvaluateOptions, evaluate, table
@@ -71,9 +73,11 @@ def test_scores_at_the_models_size_are_those_of_validation(
     [row] = train(options, str(tmp_path / "run")).rows
     scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last"))
     assert scores["pixel_accuracy"] == pytest.approx(row["val_pixel_accuracy"])
-    # Keras counts a class that is only predicted too, and void is never predicted here
-    # or is: then its mean has one more class.
-    assert row["val_mean_iou"] <= scores["mean_iou"] + 1e-5
+    assert row["val_mean_iou"] == pytest.approx(scores["mean_iou"], rel=1e-6)
+    # As where no pixel is labelled void: a prediction of it is a miss, and no class.
+    void = scores["classes"][11]
+    assert void["iou"] is None
+    assert void["label_pixels"] > 0
 
 
 def test_run_is_measured_and_scored_at_the_size_asked_for(
@@ -119,6 +123,7 @@ def test_table_has_a_line_for_each_class_and_the_means() -> None:
         "mean_iou": 0.375,
         "mean_dice": 0.53,
         "pixel_accuracy": 0.75,
+        "label_pixels": 4,
         "without_void": {"mean_iou": 0.5, "mean_dice": 0.66, "pixel_accuracy": 1.0},
     }
     assert table(scores).splitlines() == [
@@ -133,14 +138,34 @@ def test_table_has_a_line_for_each_class_and_the_means() -> None:
     ]
 
 
-def test_command_writes_table_json_and_picture(trained: Path) -> None:
+def test_command_writes_table_json_and_picture(
+    trained: Path, camvid_build: Path
+) -> None:
     result = CliRunner().invoke(command, [str(trained), "--split", "train"])
     assert result.exit_code == 0, result.output
-    assert "building" in result.output
+    # Shares of all pixels, as `segdata info` has them: void too, though left out.
+    counts = read_manifest(camvid_build).splits["train"].counts.class_pixels
+    share = f"{counts['11'] / counts.total():.2%}"
+    assert re.search(rf"void \(void\) +- +- +{share}\n", result.output, re.IGNORECASE)
     data = json.loads((trained / "evaluation-train.json").read_text())
     assert data["num_records"] == 40
     with Image.open(trained / "evaluation-train.png") as picture:
         assert picture.width == picture.height > 500
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "val"),
+        ({"weights": "last"}, "val-last"),
+        ({"averaging": Averaging(flip=True)}, "val-averaged"),
+        ({"data": "some/records", "weights": "last"}, "val-of-records-last"),
+    ],
+)
+def test_each_way_to_score_has_a_file_of_its_own(
+    changes: dict[str, Any], name: str
+) -> None:
+    assert EvaluateOptions(**changes).file_name("val") == name
 
 
 def test_confusion_picture_is_dark_where_all_pixels_go() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from segdata.errors import OptionError
+from segdata.trainers.semantic.class_weights import median_frequency_weights
 from segdata.trainers.semantic.losses import (
     DICE_SMOOTHING,
     LOSSES,
     SegmentationLoss,
-    median_frequency_weights,
 )
 from segdata.trainers.semantic.metrics import segmentation_metrics
 from segdata.trainers.semantic.scores import Confusion, mean_score

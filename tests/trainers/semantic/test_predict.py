@@ -73,8 +73,24 @@ def test_images_get_label_maps_of_their_own_sizes_and_overlays(
             assert (colors[ids == class_id] == palette[class_id]).all()
 
 
-def test_known_labels_give_triples_with_scores(
+def test_labels_of_no_image_are_refused(
     trained: Path, camvid_source: Path, tmp_path: Path
+) -> None:
+    first = sorted((camvid_source / "val").iterdir())[0]
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        given = options(tmp_path / "out", first, labels=str(folder))
+        with pytest.raises(
+            OptionError, match=f"any image in .*, such as .*{first.stem}"
+        ):
+            predict(trained, given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_known_labels_give_triples_with_scores(
+    trained: Path,
+    camvid_source: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     images, labels = camvid_source / "val", tmp_path / "labels"
     labels.mkdir()
@@ -82,7 +98,9 @@ def test_known_labels_give_triples_with_scores(
     annotated = camvid_source / "valannot" / first.name
     (labels / first.name).write_bytes(annotated.read_bytes())
     given = options(tmp_path / "out", first, second, labels=str(labels))
-    assert predict(trained, given) == 2
+    with caplog.at_level("WARNING"):
+        assert predict(trained, given) == 2
+    assert f"for 1 of 2 images ({second.stem}): they get no scores" in caplog.text
     triples = sorted((tmp_path / "out").glob("*-triple.png"))
     assert [path.name for path in triples] == [f"{first.stem}-triple.png"]
     with Image.open(triples[0]) as picture:
@@ -141,8 +159,8 @@ def test_images_that_are_missing_or_collide_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "nothing or too much to predict"),
-        ({"images": ("a.png",), "split": "val"}, "nothing or too much"),
+        ({}, r"give images, or --split, or --export \(one of them\)"),
+        ({"images": ("a.png",), "split": "val"}, "give images, or --split"),
         ({"split": "val", "labels": "folder"}, "a split has its own"),
         ({"images": ("a.png",), "batch_size": 0}, "batch_size is 0"),
     ],

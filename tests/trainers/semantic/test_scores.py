@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segdata.errors import OptionError
+from segdata.trainers.semantic.metrics import MeanIoU
 from segdata.trainers.semantic.scores import SMOOTHING, Confusion, mean_score, summarize
 
 NAMES = ("sky", "road", "pole", "void")
@@ -53,6 +54,22 @@ def test_scores_are_those_of_areas(labels: np.ndarray, predicted: np.ndarray) ->
         assert score.dice == pytest.approx(2 * score.iou / (1 + score.iou), abs=1e-4)
 
 
+@given(
+    hnp.arrays(np.uint8, (2, 40), elements=st.sampled_from([0, 1, 2, 255])),
+    hnp.arrays(np.uint8, (2, 40), elements=st.integers(0, 3)),
+)
+@settings(max_examples=20, deadline=None)
+def test_training_and_evaluation_have_one_mean_iou(
+    labels: np.ndarray, predicted: np.ndarray
+) -> None:
+    labels[0, 0] = 0  # something is labelled
+    metric = MeanIoU(4, void_id=3, name="mean_iou")
+    for one, other in zip(labels, predicted, strict=True):
+        metric.update_state(one[None], np.eye(4, dtype=np.float32)[other][None])
+    found = summarize(counted((labels, predicted)), NAMES, void_id=3)
+    assert float(metric.result()) == pytest.approx(found["mean_iou"], abs=1e-6)
+
+
 @given(id_maps)
 def test_perfect_prediction_scores_one(labels: np.ndarray) -> None:
     found = summarize(counted((labels, labels)), NAMES, void_id=3)
@@ -91,6 +108,15 @@ def test_void_that_was_left_out_is_in_no_mean_though_it_was_predicted() -> None:
     found = summarize(counted((array(255, 0, 0), array(3, 0, 3))), NAMES, void_id=3)
     assert found["classes"][3]["iou"] is None
     assert found["mean_iou"] == pytest.approx(1 / 2, abs=1e-4)
+    assert "without_void" not in found
+
+
+def test_void_that_was_left_out_is_counted_as_pixels_only() -> None:
+    confusion = Confusion(num_classes=4, left_out=3)
+    confusion.add(array(3, 255, 0, 0), array(3, 0, 0, 3))
+    found = summarize(confusion, NAMES, void_id=3)
+    assert [item["label_pixels"] for item in found["classes"]] == [2, 0, 0, 1]
+    assert (found["label_pixels"], found["pixel_accuracy"]) == (4, 0.5)
     assert "without_void" not in found
 
 
