@@ -95,18 +95,16 @@ def _train(
 
     history = History(goal=task.goal(options, data, placement))
     model.optimizer.build(model.trainable_variables)
-    if restore_state(directory.file(STATE_NAME), model, history):
-        logger.info(
-            "resuming %s after epoch %d of %d",
-            directory.path,
-            len(history.rows),
-            options.epochs,
-        )
+    restore_state(directory.file(STATE_NAME), model, history)
     done = len(history.rows)
     stopped = options.patience and history.epochs_since_best >= options.patience
     if done >= options.epochs or stopped:
         logger.info("%s is finished already, after %d epochs", directory.path, done)
         return history
+    if done:
+        logger.info(
+            "resuming %s after epoch %d of %d", directory.path, done, options.epochs
+        )
     _say(options, data, placement, model, steps)
     validation = None
     if data.val_split:
