@@ -27,6 +27,7 @@ from segdata.dataset import Dataset
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, write_image, write_once
 from segdata.exports.coco.ids import CocoIds
+from segdata.exports.coco.info import file_info
 from segdata.exports.coco.panoptic import (
     ROW_FIELD,
     are_panoptic,
@@ -88,6 +89,7 @@ class _Split:
     report: ExportReport
     is_panoptic: bool
     _captions: list[dict[str, Any]] = field(default_factory=list)
+    _image_ids: set[int | str] = field(default_factory=set)
 
     def write(self, dest: Path, on_records: Callable[[int], None]) -> None:
         """Writes images and JSON, a record at a time."""
@@ -108,16 +110,16 @@ class _Split:
                 self._count_losses(record)
                 on_records(1)
             tables: dict[str, Any] = {
-                "info": {"description": self.dataset.manifest.name},
-                "licenses": [],
+                **file_info(self.dataset.manifest, self.name, self._image_ids),
                 "images": images,
                 "annotations": annotations,
                 "categories": self._categories(),
             }
             _write(dest / f"annotations/{self._stem}.json", tables)
             if self._captions:
+                names = ("info", "licenses", "images")
+                tables = {name: tables[name] for name in names}
                 tables["annotations"] = self._captions
-                del tables["categories"]
                 _write(dest / f"annotations/captions_{self.name}.json", tables)
 
     @property
@@ -128,9 +130,11 @@ class _Split:
         fields = dict(record.source)
         if self.is_panoptic:
             fields.pop(ROW_FIELD, None)  # it is the annotation's
+        image_id = self.ids.image_id(record)
+        self._image_ids.add(image_id)
         return {
             **fields,
-            "id": self.ids.image_id(record),
+            "id": image_id,
             "file_name": file_name,
             "height": record.height,
             "width": record.width,

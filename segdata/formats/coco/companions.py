@@ -19,8 +19,11 @@ from segdata.formats.coco.json import (
     rows_by_image,
     sort_rows,
 )
-from segdata.formats.coco.tables import Row, parse_rows, read_tables
+from segdata.formats.coco.tables import JsonTables, Row, parse_rows, read_tables
 from segdata.storage.paths import Location
+
+_REPEATED = ("info", "licenses", "images")
+"""What these files repeat of the one that lists the images."""
 
 
 def read_keypoints_file(
@@ -34,9 +37,10 @@ def read_keypoints_file(
     Raises:
       SourceError: If it is not JSON or not COCO-style.
     """
-    tables = read_tables(path, ("annotations", "categories")).tables
-    rows = rows_by_image(tables["annotations"], file.images, path)
-    return rows, parse_rows(tables["categories"], path)
+    found = read_tables(path, ("annotations", "categories"), _REPEATED)
+    rows = rows_by_image(found.tables["annotations"], file.images, path)
+    rows = replace(rows, warnings=(*rows.warnings, *_left_out(found)))
+    return rows, parse_rows(found.tables["categories"], path)
 
 
 def join_keypoints(
@@ -76,8 +80,8 @@ def read_captions_file(path: Location, images: Mapping[Id, Row]) -> RowsByImage:
     Raises:
       SourceError: If it is not JSON or not COCO-style.
     """
-    rows = read_tables(path, ("annotations",)).tables["annotations"]
-    found = rows_by_image(rows, images, path)
+    file = read_tables(path, ("annotations",), (*_REPEATED, "categories"))
+    found = rows_by_image(file.tables["annotations"], images, path)
     kept: dict[Id, Sequence[Row]] = {}
     problems = []
     for image_id, of_image in found.rows.items():
@@ -97,8 +101,18 @@ def read_captions_file(path: Location, images: Mapping[Id, Row]) -> RowsByImage:
             if not ok
         ]
     return replace(
-        found, rows=kept, problems=(*found.problems, *sorted(problems, key=str))
+        found,
+        rows=kept,
+        problems=(*found.problems, *sorted(problems, key=str)),
+        warnings=(*found.warnings, *_left_out(file)),
     )
+
+
+def _left_out(file: JsonTables) -> tuple[str, ...]:
+    """A warning of keys that are not COCO's."""
+    names = [n for n in file.others if n not in (*_REPEATED, "categories")]
+    named = ", ".join(map(repr, names))
+    return (f"{file.path.name}: left out: {named}",) if names else ()
 
 
 def _id(row: Mapping[str, Any]) -> Id | None:

@@ -26,7 +26,7 @@ from segdata.formats.coco.companions import read_captions_file, read_keypoints_f
 from segdata.formats.coco.json import CocoFile, RowsByImage, read_coco
 from segdata.formats.coco.layout import Kind
 from segdata.formats.coco.panoptic import check_panoptic, png_names
-from segdata.formats.coco.part import CocoPart
+from segdata.formats.coco.part import CocoPart, shared_keys
 from segdata.label_map import LabelMap
 from segdata.storage.paths import Location
 
@@ -105,6 +105,7 @@ class Coco:
             source_id for c in classes if c.keypoints for source_id in c.source_ids
         )
         splits = layout.split_names(paths)
+        shared = shared_keys([path for part in parts for path in part.paths])
         return Scan(
             label_map=(
                 painted_label_map(classes, has_void=is_panoptic)
@@ -115,7 +116,7 @@ class Coco:
                 annotation
                 for part, split in zip(parts, splits, strict=True)
                 for annotation in part.annotations(
-                    with_keypoints, split, is_painted=self.semantic
+                    with_keypoints, split, shared, is_painted=self.semantic
                 )
             ),
             layout=", ".join(part.title for part in parts),

@@ -70,7 +70,7 @@ class CocoFile:
     categories: Sequence[Mapping[str, Any]]
     """Its categories, unchecked."""
     info: Mapping[str, Any]
-    """What it says of itself: `info` and `licenses`."""
+    """What else stands in it: `info`, `licenses`, and keys that are not COCO's."""
     warnings: tuple[str, ...]
     """What a person should know, one line each."""
 
@@ -117,7 +117,7 @@ def read_coco(path: Location) -> CocoFile:
             )
         images[image_id] = row
         file_names.append(image["file_name"])
-    info, warnings = _checked_info(found.fields, path)
+    info, warnings = _checked_info(found.others, path)
     return CocoFile(
         path=path,
         images=images,
@@ -222,16 +222,26 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, bytes]:
 
 
 def _checked_info(
-    fields: Mapping[str, Any], path: Location
+    others: Mapping[str, Row], path: Location
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """What the manifest can hold of it."""
-    try:
-        text = canonical_json(fields, path.name)
-    except AnnotationError:
-        text = b""
-    if 0 < len(text) <= _MAX_INFO_BYTES:
-        return orjson.loads(text), ()
-    return {}, (
-        f"{path.name}: its 'info' and 'licenses' are left out of the manifest: they "
-        f"are larger than {_MAX_INFO_BYTES} bytes, or nested too deep",
+    """What the manifest can hold of it, and a warning that names the rest."""
+    kept: dict[str, Any] = {}
+    left_out = []
+    room = _MAX_INFO_BYTES
+    for name, row in others.items():
+        value = parse_row(row, path)
+        try:
+            text = canonical_json({name: value}, path.name)
+        except AnnotationError:  # such as nested too deep
+            text = b""
+        if 0 < len(text) <= room:
+            room -= len(text)
+            kept |= orjson.loads(text)
+        else:
+            left_out.append(name)
+    if not left_out:
+        return kept, ()
+    return kept, (
+        f"{path.name}: left out of the manifest: {', '.join(map(repr, left_out))}: "
+        f"more than {_MAX_INFO_BYTES} bytes in all, or nested too deep",
     )

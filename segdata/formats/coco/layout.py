@@ -149,7 +149,7 @@ def below(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder and not leads_away(name) else name
 
 
-def plain_stem(path: Location) -> str:
+def plain_stem(path: Location | PurePosixPath) -> str:
     """`instances_train2017.json` -> `train2017`."""
     stem = _OTHER_FILES.sub("", path.stem, count=1)
     return stem.removeprefix("instances").strip("_")
@@ -163,7 +163,7 @@ def file_titles(paths: Sequence[Location]) -> list[str]:
     return [f"{path.parent.name}/{path.name}" for path in paths]
 
 
-def split_names(paths: Sequence[Location]) -> list[str | None]:
+def split_names(paths: Sequence[Location | PurePosixPath]) -> list[str | None]:
     """A split for each file: its name without `instances` and the year.
 
     Files of one name are told apart by their folders.

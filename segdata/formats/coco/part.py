@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segdata.annotations import Annotation
+from segdata.annotations import Annotation, record_key
 from segdata.errors import AnnotationError
 from segdata.formats.coco.companions import join_keypoints
 from segdata.formats.coco.json import CocoFile, RowsByImage
@@ -72,14 +73,25 @@ class CocoPart:
         every = (self.file.annotations, self.keypoints, self.captions)
         return [rows for rows in every if rows is not None]
 
+    @property
+    def paths(self) -> Iterator[str]:
+        """Paths of the images below the source."""
+        return (below(self.folder, name) for name in self.file.file_names)
+
     def annotations(
-        self, keypoint_classes: frozenset[Any], split: str | None, *, is_painted: bool
+        self,
+        keypoint_classes: frozenset[Any],
+        split: str | None,
+        shared_keys: Collection[str],
+        *,
+        is_painted: bool,
     ) -> Iterator[Annotation]:
         """One annotation dict per image.
 
         Args:
           keypoint_classes: Ids of the categories that have keypoints.
           split: The split that they are in.
+          shared_keys: From `shared_keys`: their images have their ending in their key.
           is_painted: Whether their label maps are to be painted from the objects.
 
         Raises:
@@ -93,6 +105,8 @@ class CocoPart:
             }
             if split is not None:
                 data["split"] = split
+            if shared_keys and record_key(data) in shared_keys:
+                data["key"] = data["image"]
             for side in ("height", "width"):
                 if image.get(side):
                     data[side] = image[side]
@@ -108,6 +122,16 @@ class CocoPart:
             if is_painted:
                 data["paint_label_map"] = True
             yield data
+
+
+def shared_keys(paths: Sequence[str]) -> frozenset[str]:
+    """Keys that images would share that differ by their ending only."""
+    stems = Counter(path.rpartition(".")[0] or path for path in paths)
+    if len(stems) == len(paths):  # nearly always, and quick to tell
+        return frozenset()
+    doubled = {path for path in paths if stems[path.rpartition(".")[0] or path] > 1}
+    keys = Counter(record_key({"image": path}) for path in doubled)
+    return frozenset(key for key, count in keys.items() if count > 1)
 
 
 def _add_captions(data: Annotation, rows: Sequence[Mapping[str, Any]]) -> None:

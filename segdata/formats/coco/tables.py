@@ -49,19 +49,19 @@ class JsonTables:
     """Where it was read."""
     tables: Mapping[str, list[Row]]
     """Key -> rows, in the file's order."""
-    fields: Mapping[str, Any]
-    """Other keys that were asked for and are there, parsed."""
+    others: Mapping[str, Row]
+    """What else stands there, in the file's order, not parsed."""
 
 
 def read_tables(
-    path: Location, tables: Sequence[str], fields: Sequence[str] = ()
+    path: Location, tables: Sequence[str], usual: Sequence[str]
 ) -> JsonTables:
     """Reads a JSON object and cuts its tables into rows.
 
     Args:
       path: The file.
       tables: Keys that must hold lists.
-      fields: Other keys to keep.
+      usual: Keys that most files have beside them: other ones cost a second look.
 
     Raises:
       SourceError: If it cannot be read, is not JSON, or lacks a table.
@@ -73,7 +73,7 @@ def read_tables(
     if text.startswith(codecs.BOM_UTF8):  # Windows' editors write it
         text = text[len(codecs.BOM_UTF8) :]
     try:
-        found = _cut(text, path, tables, fields)
+        found, others = _cut(text, path, tables, usual)
     except SourceError:
         if b"NaN" not in text and b"Infinity" not in text:
             raise
@@ -81,15 +81,11 @@ def read_tables(
         # annotation's name. Python's `json` reads them, but also what no record and no
         # plan can hold: half surrogate pairs and integers of any length.
         text = _TEXT_OR_NOT_FINITE.sub(_as_text, text)
-        found = _cut(text, path, tables, fields)
+        found, others = _cut(text, path, tables, usual)
     return JsonTables(
         path=path,
         tables={name: getattr(found, name) for name in tables},
-        fields={
-            name: parse_row(raw, path)
-            for name in fields
-            if (raw := getattr(found, name)) is not None
-        },
+        others=others,
     )
 
 
@@ -148,19 +144,23 @@ def no_table(path: Location, name: str) -> SourceError:
 
 
 def _cut(
-    text: bytes, path: Location, tables: Sequence[str], fields: Sequence[str]
-) -> msgspec.Struct:
+    text: bytes, path: Location, tables: Sequence[str], usual: Sequence[str]
+) -> tuple[msgspec.Struct, Mapping[str, Row]]:
     members: list[tuple[str, Any, None]] = [
         *((name, list[Row], None) for name in tables),
-        *((name, Row, None) for name in fields),
+        *((name, Row, None) for name in usual),
     ]
     kind = msgspec.defstruct("File", members)
+    only_known = msgspec.defstruct("File", members, forbid_unknown_fields=True)
     try:
         try:
+            found = msgspec.json.decode(text, type=only_known)
+            rows = [(name, getattr(found, name)) for name in usual]
+            others = {name: row for name, row in rows if row is not None}
+        except (msgspec.ValidationError, UnicodeDecodeError):  # of an unknown key
+            every = _members(msgspec.json.decode(text, type=Row), path, tables)
+            others = {name: row for name, row in every.items() if name not in tables}
             found = msgspec.json.decode(text, type=kind)
-        except msgspec.ValidationError:
-            misfit = _first_misfit(msgspec.json.decode(text, type=Row), tables)
-            raise no_table(path, misfit) from None
     except msgspec.DecodeError as error:
         what = str(error).removeprefix("JSON is malformed: ")
         raise SourceError(f"{path} is not JSON: {what}.") from error
@@ -172,17 +172,23 @@ def _cut(
     for name in tables:
         if getattr(found, name) is None:
             raise no_table(path, name)
-    return found
+    return found, others
 
 
-def _first_misfit(value: Row, tables: Sequence[str]) -> str:
-    """The first table that is no list; the first of all where the value has none."""
+def _members(value: Row, path: Location, tables: Sequence[str]) -> dict[str, Row]:
+    """What stands under each key; tables are lists.
+
+    Raises:
+      SourceError: If there is no object, or a table is none.
+    """
     try:
         members = msgspec.json.decode(value, type=dict[str, Row])
     except msgspec.ValidationError:
-        return tables[0]
-    first = {name: bytes(memoryview(raw)[:1]) for name, raw in members.items()}
-    return next((name for name in tables if first.get(name) != b"["), tables[0])
+        raise no_table(path, tables[0]) from None
+    for name in tables:
+        if name in members and bytes(memoryview(members[name])[:1]) != b"[":
+            raise no_table(path, name)
+    return members
 
 
 def _as_text(match: re.Match[bytes]) -> bytes:

@@ -53,6 +53,39 @@ def test_real_records_come_back_to_the_byte(
     assert serialized(again) == records
 
 
+def test_lists_that_are_not_cocos_come_back(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write_coco_sample(source, seed=3, num_train=4, num_val=2)
+    scenes, licenses = {}, [{"id": 1, "name": "CC BY 4.0", "url": "x"}]
+    for split in ("train", "val"):
+        path = source / f"annotations/instances_{split}2017.json"
+        tables = orjson.loads(path.read_bytes())
+        ids = sorted(image["id"] for image in tables["images"])
+        scenes[split] = [{"image_id": i, "background_ids": [i % 7]} for i in ids]
+        tables |= {
+            "licenses": licenses,
+            "scene_annotations": scenes[split],
+            "scene_categories": [{"id": 0, "name": "clean"}],
+        }
+        path.write_bytes(orjson.dumps(tables))
+    build("coco", source, tmp_path / "out")
+    exported(tmp_path / "out", tmp_path / "dest", "coco")
+    for split, rows in scenes.items():
+        told = orjson.loads(
+            (tmp_path / f"dest/annotations/instances_{split}.json").read_bytes()
+        )
+        assert told["licenses"] == licenses
+        assert told["scene_annotations"] == rows
+        assert told["scene_categories"] == [{"id": 0, "name": "clean"}]
+    build("coco", source, tmp_path / "drawn", "--split", "a=train:0.5,b=train:0.5")
+    exported(tmp_path / "drawn", tmp_path / "part", "coco")
+    told = orjson.loads((tmp_path / "part/annotations/instances_a.json").read_bytes())
+    left = {image["id"] for image in told["images"]}
+    both = [*scenes["train"], *scenes["val"]]
+    assert told["scene_annotations"] == [r for r in both if r["image_id"] in left]
+    assert 0 < len(left) < 4
+
+
 @pytest.mark.parametrize("options", [(), ("--polygons",)])
 def test_drawn_coco_comes_back_to_the_byte(
     coco_build: Path, tmp_path: Path, options: tuple[str, ...]
