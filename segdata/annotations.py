@@ -320,6 +320,12 @@ def _check_keys(
         kind, expected = kinds[name]
         is_stray_flag = isinstance(value, bool) and name not in _FLAGS
         if not isinstance(value, kind) or is_stray_flag:
+            if isinstance(value, str) and value.lstrip("-") in ("NaN", "Infinity"):
+                # Texts since the JSON was read: JSON has no such numbers.
+                raise AnnotationError(
+                    f"annotation key {name!r} of {where} is {value}: expected "
+                    f"{expected}."
+                )
             raise AnnotationError(
                 f"annotation key {name!r} of {where} is a {type(value).__name__}: "
                 f"expected {expected}, got {short_repr(value)}."

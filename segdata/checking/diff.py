@@ -68,6 +68,15 @@ class BuildDifference:
         """Whether the builds are equal."""
         return not (self.settings or self.classes or self.records)
 
+    @property
+    def has_equal_records(self) -> bool:
+        """Whether each split has the same records, in whatever shards."""
+        places = ((item.before, item.after, item.features) for item in self.records)
+        return all(
+            before and after and before.split == after.split and not features
+            for before, after, features in places
+        )
+
     def of_kind(self, kind: str) -> list[RecordDifference]:
         """The records that were `added`, `removed`, `changed` or `moved`."""
         tests: dict[str, Callable[[RecordDifference], object]] = {
@@ -83,6 +92,7 @@ class BuildDifference:
         kinds = ("added", "removed", "changed", "moved")
         return {
             "equal": self.is_empty,
+            "records_equal": self.has_equal_records,
             "settings": {k: list(v) for k, v in self.settings.items()},
             "classes": {k: list(v) for k, v in self.classes.items()},
             "counts": {kind: len(self.of_kind(kind)) for kind in kinds},

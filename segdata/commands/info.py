@@ -68,7 +68,9 @@ def print_summary(result: Manifest, out: Location) -> None:
     if voided:
         click.echo(f"pixels of unknown labels counted as void: {voided}")
     if result.leakage:
-        group = " = ".join(result.leakage[0])
+        first = result.leakage[0]
+        more = f" and {len(first) - 3} more" if first[3:] else ""
+        group = " = ".join(first[:3]) + more
         click.echo(
             f"leakage: {len(result.leakage)} images stand in several splits, e.g. "
             f"{group}"

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
 from segdata.checking.inspect import FileSummary, KeySummary, read_values, summarize
-from segdata.commands.location import LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.errors import CorruptionError, OptionError
 from segdata.shards.scan import ScannedRecord, compression_of, scan_records
-from segdata.storage.paths import Location
+from segdata.storage.paths import Location, locate
 
 _MAX_SHOWN = 20
 
 
 @click.command()
-@click.argument("shard", type=LocationType())
-@click.argument("index", type=click.IntRange(min=0), required=False)
+@click.argument("given", metavar="SHARD... [INDEX]", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every record.")
-def inspect(shard: Location, index: int | None, as_json: bool) -> None:
-    """Tell what a TFRecord file holds, ours or not: keys, kinds, lengths, values.
+def inspect(given: tuple[str, ...], as_json: bool) -> None:
+    """Tell what TFRecord files hold, ours or not: keys, kinds, lengths, values.
 
-    With INDEX, one record: its values in short. A damaged record is named, and reading
-    goes on after it; then the exit code is 1.
+    With INDEX, one record of one file: its values in short. A damaged record is named,
+    and reading goes on after it; then the exit code is 1.
     """
+    has_index = (
+        len(given) > 1 and given[-1].isdecimal() and not Path(given[-1]).exists()
+    )
+    shards = given[:-1] if has_index else given
+    if has_index and len(shards) > 1:
+        raise OptionError(
+            f"record {given[-1]} of {len(shards)} files is asked for: expected one "
+            "file before INDEX."
+        )
+    for number, shard in enumerate(shards):
+        if number and not as_json:
+            click.echo()
+        _inspect(locate(shard), int(given[-1]) if has_index else None, as_json)
+
+
+def _inspect(shard: Location, index: int | None, as_json: bool) -> None:
     if shard.is_dir():
         raise OptionError(
             f"{shard} is a folder: expected a TFRecord file, e.g. one of its shards. "
             "`segdata info` tells what a whole build holds."
         )
     if index is None:
-        damages = _show_file(shard, as_json)
+        damages, num_records = _show_file(shard, as_json)
+        if damages and not num_records:
+            raise CorruptionError(
+                f"{shard} is no TFRecord file, or damaged from its beginning: expected "
+                "records, got none that is intact.",
+                reason="no-tfrecord",
+            )
     else:
         damages = _show_record(shard, index, as_json)
     if damages:
@@ -47,12 +68,15 @@ def inspect(shard: Location, index: int | None, as_json: bool) -> None:
         )
 
 
-def _show_file(shard: Location, as_json: bool) -> list[ScannedRecord]:
+def _show_file(shard: Location, as_json: bool) -> tuple[list[ScannedRecord], int]:
+    """Prints a file; returns its damages, and how many records are intact."""
     compression = compression_of(shard)
     summary = summarize(scan_records(shard))
     if as_json:
         _print_json(_file_json(shard, compression, summary))
-        return summary.damages
+        return summary.damages, summary.num_records
+    if summary.damages and not summary.num_records:
+        return summary.damages, 0
     kinds = ", ".join(f"{count} {kind}" for kind, count in summary.messages.items())
     intact = "all CRCs are right" if not summary.damages else "DAMAGED"
     packed = "" if compression == "none" else f", {compression}-compressed"
@@ -73,7 +97,7 @@ def _show_file(shard: Location, as_json: bool) -> list[ScannedRecord]:
         click.echo(f"  ... and {more} more: --json lists all")
     for damage in summary.damages[:_MAX_SHOWN]:
         click.echo(f"damaged: record {damage.index}: {damage.damage}")
-    return summary.damages
+    return summary.damages, summary.num_records
 
 
 def _show_record(shard: Location, index: int, as_json: bool) -> list[ScannedRecord]:

@@ -98,9 +98,16 @@ def _of_classes(
     label_map = source.manifest.label_map
     for name in names:
         if name not in label_map:
-            close = difflib.get_close_matches(name, label_map, n=3) or list(label_map)
+            close = difflib.get_close_matches(name, label_map, n=3)
+            known = list(label_map)
+            more = f" and {len(known) - 12} more" if known[12:] else ""
             raise OptionError(
-                f"there is no class {name!r}: did you mean {', '.join(close[:12])}?"
+                f"there is no class {name!r}: "
+                + (
+                    f"did you mean {', '.join(close)}?"
+                    if close
+                    else f"expected one of {', '.join(known[:12])}{more}."
+                )
             )
     pixel_ids = [c.id for c in label_map.semantic_classes if c.name in names]
     for position in positions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from segdata.images import normalize
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 
+_MAX_LISTED = 20
 _MAX_NAMED = 3  # unknown values spelled out in one message
 
 # Pillow stretches grey samples of 2 and 4 bits to 0..255: by these factors.
@@ -205,9 +206,19 @@ def _unknown_values(
     if encoding == "color":
         known = f"one of the {len(label_map.semantic_by_source_color)} class colours"
     else:
-        known = f"one of {sorted(label_map.semantic_by_source_id, key=str)}"
+        known = _listed(label_map.semantic_by_source_id)
     return AnnotationError(
         f"label image {name!r} has unknown {named}{more}: expected {known}. Correct "
         "the label, choose another class set, or send unknown values to void.",
         reason=f"unknown-label-{encoding}",
     )
+
+
+def _listed(values: Collection[int | str]) -> str:
+    """Values of classes in short: `0 to 11`, or the first of them."""
+    numbers = sorted(value for value in values if isinstance(value, int))
+    if numbers == list(range(len(values))) and len(numbers) > 2:
+        return f"0 to {numbers[-1]}"
+    shown = [*numbers, *sorted(value for value in values if isinstance(value, str))]
+    more = f" and {len(shown) - _MAX_LISTED} more" if shown[_MAX_LISTED:] else ""
+    return f"one of {shown[:_MAX_LISTED]}{more}"

@@ -150,7 +150,7 @@ def rows_by_image(
         if type(image_id) in (int, str) and image_id in images:
             by_image.setdefault(image_id, []).append(row)
         else:
-            problems.append(_unknown_image(row, len(images), path))
+            problems.append(_unknown_image(row, images, path))
         if isinstance(annotation_id, int | str):
             if annotation_id in seen:
                 doubled.append(annotation_id)
@@ -202,12 +202,25 @@ def _parsed_object(row: Row, path: Location, table: str) -> dict[str, Any]:
     return parsed
 
 
-def _unknown_image(row: Row, num_images: int, path: Location) -> AnnotationError:
+def _unknown_image(
+    row: Row, images: Mapping[Id, Row], path: Location
+) -> AnnotationError:
     parsed = parse_row(row, path)
+    called, image_id = (
+        f"annotation {short_repr(parsed.get('id'))}",
+        parsed.get("image_id"),
+    )
+    if "id" not in parsed:
+        text = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
+        called = f"an annotation without id, {short_repr(text)},"
+    expected = f"one of {len(images)} ids"
+    if type(image_id) is int and str(image_id) in images:
+        expected = f"{str(image_id)!r}, as text, which is the image's id"
+    elif type(image_id) is str and image_id.isdecimal() and int(image_id) in images:
+        expected = f"{int(image_id)}, as a number, which is the image's id"
     return AnnotationError(
-        f"{path.name}: annotation {short_repr(parsed.get('id'))} is of the unknown "
-        f"image {short_repr(parsed.get('image_id'))}: expected one of {num_images} "
-        "ids.",
+        f"{path.name}: {called} is of the unknown image {short_repr(image_id)}: "
+        f"expected {expected}.",
         reason="unknown-image",
     )
 

@@ -164,6 +164,8 @@ def _cut(
     except msgspec.DecodeError as error:
         what = str(error).removeprefix("JSON is malformed: ")
         raise SourceError(f"{path} is not JSON: {what}.") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not JSON: a key is not UTF-8.") from error
     except RecursionError as error:
         raise SourceError(
             f"{path} is not JSON that can be read: it is nested too deep, by hundreds "

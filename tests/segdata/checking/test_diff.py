@@ -16,6 +16,7 @@ from segdata.building.splits import SplitChoice
 from segdata.checking import diff
 from segdata.checking.diff import BuildDifference, compare_builds
 from segdata.cli import cli
+from segdata.commands.diff import _short_pair
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.formats.camvid.format import CamVid
 from segdata.records import schema
@@ -196,6 +197,45 @@ def test_command_shows_as_many_records_as_asked_for(
     assert "records moved: 8" in lines
     assert lines[-1] == "  ... and 6 more"
     assert sum(line.startswith("  > ") for line in lines) == 2
+
+
+def test_verdict_comes_first_and_limit_goes_for_settings_too(
+    tiny_build: Path, source: Path, tmp_path: Path, build_plainly: Build
+) -> None:
+    build_plainly(source, tmp_path / "b", num_shards=3)
+    result = run(tiny_build, tmp_path / "b", "--limit=1")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(
+        f"{tiny_build} and {tmp_path / 'b'} differ (records equal);"
+    )
+    assert "records moved: 8, settings: 3" in lines[0]
+    assert lines[1:4] == [
+        "settings that differ: 3",
+        "  options.num_shards: 2 -> 3",
+        "  ... and 2 more",
+    ]
+    assert result.exit_code == 1
+    records = run(tiny_build, tmp_path / "b", "--records")
+    assert (records.exit_code, "settings that" in records.stdout) == (0, False)
+
+
+def test_records_of_another_split_or_content_are_not_equal(
+    tiny_build: Path, source: Path, tmp_path: Path, build_plainly: Build
+) -> None:
+    Image.fromarray(np.full((24, 32), 3, np.uint8)).save(source / LABEL)
+    build_plainly(source, tmp_path / "b", num_shards=2)
+    result = run(tiny_build, tmp_path / "b", "--records")
+    assert result.exit_code == 1
+    assert "differ; records changed: 1" in result.stdout
+    assert "(records equal)" not in result.stdout
+
+
+def test_long_values_are_cut_to_where_they_differ() -> None:
+    warnings = tuple(f"{'w' * 200}{end}{'z' * 90}" for end in "ab")
+    first, second = _short_pair(*warnings)
+    assert first == f"...{'w' * 20}a{'z' * 39}..."
+    assert second == f"...{'w' * 20}b{'z' * 39}..."
+    assert _short_pair("1", "2") == ("1", "2")
 
 
 def test_command_ends_with_2_where_a_build_cannot_be_read(

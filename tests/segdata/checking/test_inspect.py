@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from segdata.checking.inspect import read_values, summarize
 from segdata.cli import cli
@@ -194,6 +195,24 @@ def test_wrong_use_is_told(tmp_path: Path, name: str, index: str, words: str) ->
     result = run(tmp_path / name, *([index] if index else []))
     assert isinstance(result.exception, OptionError)
     assert words in str(result.exception)
+
+
+def test_several_files_are_shown_one_after_the_other(tmp_path: Path) -> None:
+    names = [write(tmp_path / name, [example(n=[1])]) for name in "ab"]
+    result = run(*names)
+    assert result.exit_code == 0
+    assert "a: 1 Example" in result.stdout
+    assert "\nb: 1 Example" in result.stdout
+    with_index = run(*names, 0).exception
+    assert "record 0 of 2 files is asked for: expected one file" in str(with_index)
+
+
+def test_file_of_another_kind_is_no_damaged_shard(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "grid.png")
+    result = run(tmp_path / "grid.png")
+    assert isinstance(result.exception, CorruptionError)
+    assert "is no TFRecord file, or damaged from its beginning" in str(result.exception)
+    assert result.stdout == ""
 
 
 def test_real_shards_of_coco(real_build: Callable[[str], Path]) -> None:

@@ -84,6 +84,8 @@ def test_unknown_class_suggests_near_ones(tiny_build: Path, tmp_path: Path) -> N
     error = show(tiny_build, tmp_path, "--class=raod").exception
     assert isinstance(error, OptionError)
     assert "no class 'raod': did you mean road" in str(error)
+    error = show(tiny_build, tmp_path, "--class=zzz").exception
+    assert "no class 'zzz': expected one of sky, building, pole" in str(error)
 
 
 def test_class_that_nothing_shows_is_told(

@@ -231,7 +231,7 @@ def test_unknown_values_are_named_with_file_and_pixels_most_first():
     source = np.repeat(np.array([[7, 8, 4, 5, 6, 1]], np.uint8), [3, 9, 2, 1, 1, 4], 1)
     message = (
         r"label image 'l\.png' has unknown value 8 in 9 pixels, value 7 in 3 pixels, "
-        r"value 4 in 2 pixels and 2 more: expected one of \[0, 1, 2, 3\]"
+        r"value 4 in 2 pixels and 2 more: expected 0 to 3\. "
     )
     with pytest.raises(AnnotationError, match=message) as caught:
         read(encode(source))
@@ -332,3 +332,12 @@ def test_every_real_camvid_val_label_survives(shared_data: Path):
         assert (runs.height, runs.width) == (360, 480)
         assert (runs.values[1:] != runs.values[:-1]).all()
     assert len(paths) == 101
+
+
+def test_many_source_values_are_shortened() -> None:
+    values = [10 * index for index in range(100)]
+    label_map = LabelMap.from_dict({f"c{value}": value for value in values[:26]})
+    with pytest.raises(
+        AnnotationError, match=r"one of \[0, 10, 20, .* 190\] and 6 more"
+    ):
+        read(encode(Image.fromarray(np.full((2, 2), 7, np.uint8))), label_map=label_map)

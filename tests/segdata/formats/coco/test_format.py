@@ -1525,3 +1525,74 @@ def test_image_of_bad_and_of_costly_masks_is_refused_too(root: Path) -> None:
     (reject,) = rejects(root)
     assert re.search(r"outlines of the image's polygons are longer", reject["message"])
     assert list(records(root)) == ["images/b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "expected"),
+    [
+        (1, "1", "unknown image '1': expected 1, as a number, which is the image's id"),
+        ("1", 1, "unknown image 1: expected '1', as text, which is the image's id"),
+        (1, 7, "unknown image 7: expected one of 2 ids"),
+    ],
+)
+def test_id_of_another_type_is_told(
+    root: Path, given: Any, asked: Any, expected: str
+) -> None:
+    images = [image_row(given), image_row(2, "b.png")]
+    write(root, table(images=images, annotations=[object_row(11, asked)]))
+    with pytest.raises(AnnotationError, match=re.escape(expected)):
+        build(root)
+
+
+def test_annotation_without_ids_is_told_by_what_it_holds(root: Path) -> None:
+    row = {"category_id": 5, "bbox": [1, 2, 3, 4]}
+    write(root, table(annotations=[object_row(), row]))
+    build(root, "skip")
+    [reject] = rejects(root)
+    assert (
+        'without id, \'{"bbox":[1,2,3,4],"category_id":5}\', is of' in reject["message"]
+    )
+
+
+def test_images_that_differ_by_their_ending_are_two_records(root: Path) -> None:
+    images = [image_row(1, "a.png"), image_row(2, "b.png"), image_row(3, "a.bmp")]
+    write(root, table(images=images, annotations=[object_row(11, 3)]))
+    save_image(root / "images/a.bmp")
+    build(root)
+    found = records(root)
+    assert sorted(found) == ["images/a.bmp", "images/a.png", "images/b"]
+    assert {key: len(record.objects) for key, record in found.items()} == {
+        "images/a.bmp": 1,
+        "images/a.png": 0,
+        "images/b": 0,
+    }
+    assert found["images/a.bmp"].image_id == "3"
+
+
+def test_one_file_under_two_ids_is_still_refused(root: Path) -> None:
+    write(root, table(images=[image_row(1), image_row(2)]))
+    with pytest.raises(SourceError, match="two images have the key 'images/a'"):
+        build(root)
+
+
+def test_number_that_is_none_is_told_as_such(root: Path) -> None:
+    write(root, table(annotations=[object_row(area=float("nan"))]))
+    message = "'area' of annotation 10 is NaN: expected a number"
+    with pytest.raises(AnnotationError, match=message):
+        build(root)
+
+
+def test_keys_that_are_not_cocos_are_kept_or_named(root: Path) -> None:
+    scenes = [{"image_id": 1, "background_ids": [3]}]
+    write(root, table(scene_annotations=scenes, other=["x" * (1 << 20)]))
+    put = root / "annotations/captions_train2017.json"
+    put.write_text(json.dumps({"annotations": [], "images": [], "styles": [1]}))
+    manifest = build(root)
+    assert manifest.source_info == {
+        "instances_train2017.json": {"scene_annotations": scenes}
+    }
+    assert sorted(manifest.warnings) == [
+        "captions_train2017.json: left out: 'styles'",
+        "instances_train2017.json: left out of the manifest: 'other': more than "
+        "1048576 bytes in all, or nested too deep",
+    ]
