@@ -57,6 +57,8 @@ def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
     for what, count in sorted(report.losses.items()):
         if count:
             click.echo(f"not in it: {what}: {count}")
+    for note in report.notes:
+        click.echo(f"note: {note}")
     if report.build_command:
         name, _, rest = report.build_command.partition(" ")
         click.echo(

@@ -29,6 +29,8 @@ class ExportReport:
     """Objects."""
     losses: Counter[str] = field(default_factory=Counter)
     """What the target has no place for, in words -> how many."""
+    notes: list[str] = field(default_factory=list)
+    """What was chosen that nobody said, one line each."""
     build_command: str = ""
     """Options of `segdata build` that read the export back; empty if none does."""
 

@@ -55,7 +55,7 @@ class YoloExport:
                 write_once(dest, str(label_name), lines.encode(), record.key)
                 report.num_records += 1
                 on_records(1)
-        (dest / "data.yaml").write_text(_data_yaml(dataset), "utf-8")
+        (dest / "data.yaml").write_text(_data_yaml(dataset, report), "utf-8")
         return report
 
 
@@ -139,12 +139,15 @@ def _nearest(
     return best
 
 
-def _data_yaml(dataset: Dataset) -> str:
-    """JSON's texts are YAML's."""
+def _data_yaml(dataset: Dataset, report: ExportReport) -> str:
+    """The dataset's YAML; JSON's texts are YAML's.
+
+    It has no `path`: Ultralytics takes the YAML's own folder then, wherever it is run.
+    """
     splits = list(dataset.splits)
-    train = "train" if "train" in splits else splits[0]
-    val = next((name for name in ("val", "valid", "test") if name in splits), train)
-    lines = ["path: .\n", f"train: {json.dumps(f'images/{train}')}\n"]
+    train = _chosen("train", ("train", "trainval", "training"), splits, report)
+    val = _chosen("val", ("val", "valid", "validation", "test"), splits, report)
+    lines = [f"train: {json.dumps(f'images/{train}')}\n"]
     lines.append(f"val: {json.dumps(f'images/{val}')}\n")
     if "test" in splits:
         lines.append("test: images/test\n")
@@ -152,3 +155,16 @@ def _data_yaml(dataset: Dataset) -> str:
     for index, item in enumerate(dataset.classes.object_classes):
         lines.append(f"  {index}: {json.dumps(item.name, ensure_ascii=False)}\n")
     return "".join(lines)
+
+
+def _chosen(
+    wanted: str, usual: Sequence[str], splits: Sequence[str], report: ExportReport
+) -> str:
+    """The split that YOLO takes for one; says so where it has another name."""
+    found = next((name for name in usual if name in splits), splits[0])
+    if found != wanted:
+        report.notes.append(
+            f"data.yaml: no split is called {wanted!r}: images/{found} stands there; "
+            "correct it, or build with --split"
+        )
+    return found

@@ -215,7 +215,21 @@ def test_yolo_outlines_are_nearly_the_masks(
     assert np.quantile(overlaps, 0.05) > 0.98
     names = (dest / "data.yaml").read_text()
     assert '  0: "person"\n' in names
-    assert 'train: "images/train"\n' in names
+    assert names.startswith('train: "images/train"\nval: "images/train"\nnames:\n')
+    assert "no split is called 'val': images/train stands there" in printed
+    assert "is called 'train'" not in printed
+
+
+def test_yolo_says_which_split_it_takes_for_train(
+    real_build: Callable[[str], Path], tmp_path: Path
+) -> None:
+    printed = exported(real_build("pets"), tmp_path / "dest", "yolo")
+    yaml = (tmp_path / "dest/data.yaml").read_text()
+    assert yaml.startswith(
+        'train: "images/trainval"\nval: "images/test"\ntest: images/test\n'
+    )
+    assert "no split is called 'train': images/trainval stands there" in printed
+    assert "no split is called 'val': images/test stands there" in printed
 
 
 def test_png_indices_colours_and_class_file(camvid_build: Path, tmp_path: Path) -> None:
