@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segdata.samples.canvas import save_png
 from segdata.samples.street import draw_street_scene
 
 _LISTED_ROOT = "/SegNet/CamVid"  # does not exist on disk, as in the real dataset
 _FRAME_STEP = 30  # the real dataset labels every thirtieth frame of its videos
-_PNG_EFFORT = 2  # sensor noise hardly compresses: more effort takes time, not space
 
 
 def write_camvid_sample(
@@ -49,6 +49,5 @@ def _write_frame(
     name = f"seq{split_number + 1:02d}_{index * _FRAME_STEP:06d}.png"
     folders = (split, f"{split}annot")
     for folder, pixels in zip(folders, (image, label), strict=True):
-        path = directory / folder / name
-        Image.fromarray(pixels).save(path, format="PNG", compress_level=_PNG_EFFORT)
+        save_png(Image.fromarray(pixels), directory / folder / name)
     return " ".join(f"{_LISTED_ROOT}/{folder}/{name}" for folder in folders) + "\n"

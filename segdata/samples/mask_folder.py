@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from segdata.label_map import distinct_colors
+from segdata.samples.canvas import Rng, save_jpeg, save_png
 from segdata.samples.shape_scene import Feature, draw_shape_scene
 from segdata.samples.shapes import SHAPES
 
-_QUALITY = 90
 _FEATURES = (Feature.SHAPES, Feature.RING, Feature.CUT, Feature.NOTHING)
 """What the images of a split have in turn."""
 _COLORS = ((0, 0, 0), *distinct_colors(len(SHAPES)))
@@ -49,18 +49,14 @@ def write_mask_folder_sample(
             _write_pair(directory, f"{split}/scene_{index:04d}", rng, index)
 
 
-def _write_pair(
-    directory: Path, name: str, rng: np.random.Generator, index: int
-) -> None:
-    scene = draw_shape_scene(rng, _FEATURES[index % len(_FEATURES)])
-    image = Image.fromarray(scene.image)
-    image.save(directory / "images" / f"{name}.jpg", format="JPEG", quality=_QUALITY)
-    label = np.zeros(scene.image.shape[:2], np.uint8)
+def _write_pair(directory: Path, name: str, rng: Rng, index: int) -> None:
+    picture, scene = draw_shape_scene(rng, _FEATURES[index % len(_FEATURES)])
+    save_jpeg(Image.fromarray(picture), directory / "images" / f"{name}.jpg")
+    label = np.zeros((scene.height, scene.width), np.uint8)
     for figure, visible in zip(scene.figures, scene.masks, strict=True):
         label[visible] = figure.shape.id
     palette = np.zeros((256, 3), np.uint8)
-    for shape, color in zip(SHAPES, _COLORS[1:], strict=True):
-        palette[shape.id] = color
-    mask = Image.fromarray(label, mode="P")
+    palette[[shape.id for shape in SHAPES]] = _COLORS[1:]
+    mask = Image.fromarray(label)
     mask.putpalette(palette.tobytes())
-    mask.save(directory / "masks" / f"{name}.png", format="PNG")
+    save_png(mask, directory / "masks" / f"{name}.png")

@@ -7,12 +7,31 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFilter
 
-from segdata.samples.pet_scene import BACKGROUND, PetScene, draw_pet_scene
-from segdata.samples.pet_shapes import BREEDS, Breed
+from segdata.samples.canvas import (
+    BLACK,
+    WHITE,
+    Canvas,
+    Rng,
+    box,
+    ellipse,
+    mix,
+    palette,
+    pick,
+    save_jpeg,
+    save_png,
+)
+from segdata.samples.pet import BREEDS, Breed, draw_pet
 
-_QUALITY = 90
+Head = tuple[int, int, int, int]
+"""`xmin, ymin, xmax, ymax` as VOC counts: from 1, both ends inside."""
+
+_PET, _BACKGROUND, _OUTLINE = 1, 2, 3  # of trimaps
+_BAND = 5  # pixels across which the outline runs; odd
+_WALLS = palette("96b2b0 cebca0 a8a6c0 b8c8a0")
+_FLOORS = palette("8e7460 788470 9e948c")
 
 
 class _Kind(Enum):
@@ -78,50 +97,82 @@ def write_pets_sample(
 def _write_record(
     directory: Path,
     name: str,
-    rng: np.random.Generator,
+    rng: Rng,
     breed: Breed,
     kind: _Kind,
     *,
     has_xml: bool,
 ) -> None:
-    scene = draw_pet_scene(rng, breed, num_pets=2 if kind is _Kind.TWO else 1)
-    _write_image(directory / "images" / f"{name}.jpg", scene, kind)
-    trimap = scene.trimap
+    picture, trimap, heads = _draw(rng, breed, 2 if kind is _Kind.TWO else 1)
+    _write_image(directory / "images" / f"{name}.jpg", Image.fromarray(picture), kind)
     if kind is _Kind.EMPTY:
-        trimap = np.full_like(trimap, BACKGROUND)
+        trimap[:] = _BACKGROUND
     path = directory / "annotations/trimaps" / f"{name}.png"
-    Image.fromarray(trimap).save(path, format="PNG")
+    save_png(Image.fromarray(trimap), path)
     if has_xml and kind is not _Kind.NO_XML:
         path = directory / "annotations/xmls" / f"{name}.xml"
-        path.write_bytes(_xml(name, scene, breed).encode())
+        path.write_bytes(_xml(name, trimap.shape, heads, breed).encode())
 
 
-def _write_image(path: Path, scene: PetScene, kind: _Kind) -> None:
-    image = Image.fromarray(scene.image)
+def _draw(
+    rng: Rng, breed: Breed, num_pets: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Head]]:
+    """Draws pets in a room; returns image, trimap and boxes of the heads."""
+    height, width = rng.integers(180, 341, 2).tolist()
+    if num_pets == 2:
+        width = max(width, height * 3 // 2)
+    wall, floor = pick(rng, _WALLS), pick(rng, _FLOORS)
+    canvas = Canvas(height, width, mix(wall, WHITE, 0.3), wall, _BACKGROUND)
+    edge = float(rng.uniform(0.55, 0.75)) * height
+    canvas.fill(box(0, edge, width, height), floor)
+    canvas.fill(box(0, edge - 5, width, edge), mix(wall, WHITE, 0.6))
+    heads, room = [], width / num_pets
+    for number in range(num_pets):
+        scale = float(rng.uniform(0.3, 0.37)) * min(height * 1.15, room)
+        x = (number + float(rng.uniform(0.46, 0.54))) * room
+        y = height * float(rng.uniform(0.54, 0.62))
+        rug = ellipse(x, y + 0.6 * scale, 0.95 * scale, 0.12 * scale)
+        canvas.fill(rug, mix(floor, BLACK, 0.25))
+        points = np.array(draw_pet(canvas, rng, breed, (x, y), scale, _PET))
+        low = np.maximum(np.floor(points.min(0)), 0).astype(int) + 1
+        high = np.minimum(np.ceil(points.max(0)), (width, height)).astype(int)
+        heads.append((*low.tolist(), *high.tolist()))
+    return canvas.picture(), _make_trimap(canvas.labels()), heads
+
+
+def _make_trimap(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Makes the border between pet and background a band of its own."""
+    drawn = Image.fromarray(labels)  # the pet is less than the background
+    inner = np.asarray(drawn.filter(ImageFilter.MaxFilter(_BAND)))
+    outer = np.asarray(drawn.filter(ImageFilter.MinFilter(_BAND)))
+    return np.where(inner == outer, labels, np.uint8(_OUTLINE))
+
+
+def _write_image(path: Path, image: Image.Image, kind: _Kind) -> None:
     if kind is _Kind.GIF:
         image.quantize(64, dither=Image.Dither.NONE).save(path, format="GIF")
     elif kind is _Kind.PNG:
-        image.save(path, format="PNG")
+        save_png(image, path)
     elif kind is _Kind.RGBA:
         image.putalpha(230)
-        image.save(path, format="PNG")
+        save_png(image, path)
     elif kind is _Kind.EXIF:
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 0
-        image.save(path, format="JPEG", quality=_QUALITY, exif=exif)
+        save_jpeg(image, path, exif)
     else:
-        image.save(path, format="JPEG", quality=_QUALITY)
+        save_jpeg(image, path)
 
 
-def _xml(name: str, scene: PetScene, breed: Breed) -> str:
-    height, width = scene.trimap.shape
+def _xml(name: str, size: tuple[int, ...], heads: list[Head], breed: Breed) -> str:
+    height, width = size
     species = "cat" if breed.species == 1 else "dog"
     objects = "".join(
         f"<object><name>{species}</name><pose>Frontal</pose><truncated>0</truncated>"
         f"<occluded>0</occluded><bndbox><xmin>{xmin}</xmin><ymin>{ymin}</ymin>"
         f"<xmax>{xmax}</xmax><ymax>{ymax}</ymax></bndbox><difficult>0</difficult>"
         "</object>"
-        for xmin, ymin, xmax, ymax in scene.heads
+        for xmin, ymin, xmax, ymax in heads
     )
     return (
         f"<annotation><folder>segdata</folder><filename>{name}.jpg</filename>"

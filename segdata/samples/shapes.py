@@ -1,14 +1,16 @@
-"""The shapes of the COCO sample: their classes and outlines, placed and rasterised."""
+"""The shapes of the COCO sample: classes and outlines, placed, cut and rasterised."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segdata.masks.polygons import polygon_counts
+from segdata.samples.canvas import Point, Rng
 
 Points = NDArray[np.float64]
 """`[points, 2]`: x and y in pixels; 0 is the left or upper border of the image."""
@@ -16,44 +18,72 @@ Mask = NDArray[np.bool_]
 """`[height, width]`, true on the object."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ShapeClass:
+class ShapeClass(NamedTuple):
     """One category of the dataset."""
 
     id: int
-    """Category id in the JSON."""
+    """Category id in the JSON: with gaps, and above 1, as COCO's are."""
     name: str
     """Name of the category."""
     supercategory: str
     """What its outline is like."""
     outline: Points
     """Around the origin, within a radius of 1."""
-    hole: Points | None = None
-    """What is cut out of the middle, if anything."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Figure:
-    """A shape, or a crowd of them, placed in an image."""
+    """A shape, parts of one, or a crowd of them, placed in an image."""
 
     shape: ShapeClass
     """Its category."""
-    fills: tuple[Points, ...]
-    """Outlines of its parts."""
-    holes: tuple[Points, ...] = ()
-    """What is cut out of them."""
+    polygons: tuple[Points, ...]
+    """Outlines of its parts, with two decimals: what is drawn is what is written."""
     is_crowd: bool = False
     """Whether it is many shapes, too small to annotate one by one."""
 
     @property
     def area(self) -> float:
         """Pixels, also those outside the image."""
-        return sum(map(_enclosed, self.fills)) - sum(map(_enclosed, self.holes))
+        return sum(map(_enclosed, self.polygons))
+
+    def inside(self, height: int, width: int) -> list[Points]:
+        """What of its outlines lies within an image."""
+        parts = list(self.polygons)
+        for normal, limit in (
+            ((-1, 0), 0),
+            ((1, 0), width),
+            ((0, -1), 0),
+            ((0, 1), height),
+        ):
+            parts = [clip(points, np.array(normal), limit) for points in parts]
+        return [points for points in parts if len(points) > 2]
 
     def mask(self, height: int, width: int) -> Mask:
         """Its pixels in an image, as if nothing covered it."""
-        mask = _rasterise(self.fills, height, width)
-        return mask & ~_rasterise(self.holes, height, width) if self.holes else mask
+        flat = [points.ravel().tolist() for points in self.inside(height, width)]
+        counts = polygon_counts(flat, height, width) if flat else [height * width]
+        is_object = np.arange(len(counts)) % 2 == 1
+        # COCO's runs go down the columns.
+        return np.repeat(is_object, counts).reshape(width, height).T
+
+
+def clip(points: Points, normal: NDArray[np.float64], limit: float) -> Points:
+    """The part of a polygon where `point @ normal <= limit`."""
+    kept: list[Points] = []
+    room = limit - points @ normal
+    after = zip(np.roll(points, -1, axis=0), np.roll(room, -1), strict=True)
+    for here, left, (there, right) in zip(points, room, after, strict=True):
+        if left >= 0:
+            kept.append(here)
+        if left * right < 0:
+            kept.append(here + (there - here) * (left / (left - right)))
+    return np.array(kept, np.float64).reshape(-1, 2).round(2)
+
+
+def _enclosed(points: Points) -> float:
+    x, y = points.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def _star(tips: int, inner: float) -> Points:
@@ -62,15 +92,10 @@ def _star(tips: int, inner: float) -> Points:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
 
 
-def _round(radius: float = 1.0) -> Points:
-    return _star(24, 1.0) * radius
-
-
-def _cross(half: float) -> Points:
-    arm = np.array([[half, -half], [half, -1], [-half, -1]])
-    turn = np.array([[0, -1], [1, 0]])
-    arms = [arm @ np.linalg.matrix_power(turn, number) for number in range(4)]
-    return np.concatenate(arms) / math.hypot(1, half)
+def _ring(inner: float) -> Points:
+    """There around the outer edge, back around the inner one."""
+    outer = _star(12, 1.0)[[*range(24), 0]]
+    return np.concatenate([outer, outer[::-1] * inner])
 
 
 def _heart() -> Points:
@@ -80,35 +105,34 @@ def _heart() -> Points:
     return np.stack([x, y], axis=1) / float(np.hypot(x, y).max())
 
 
+def _cross(half: float) -> Points:
+    arm = np.array([[half, -half], [half, -1], [-half, -1]])
+    turns = (np.array([[c, -s], [s, c]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1)))
+    return np.concatenate([arm @ turn for turn in turns]) / math.hypot(1, half)
+
+
 def _bar(half: float) -> Points:
-    box = np.array([[-1, -half], [1, -half], [1, half], [-1, half]])
-    return box / math.hypot(1, half)
+    return np.array([[-1, -half], [1, -half], [1, half], [-1, half]]) / math.hypot(
+        1, half
+    )
 
 
-# The ids have gaps and begin above 1, as COCO's do.
-CIRCLE = ShapeClass(id=3, name="circle", supercategory="round", outline=_round())
-SQUARE = ShapeClass(id=7, name="square", supercategory="straight", outline=_bar(1.0))
-TRIANGLE = ShapeClass(
-    id=8, name="triangle", supercategory="straight", outline=_star(3, 0.5)[::2]
+SHAPES = (
+    ShapeClass(3, "circle", "round", _star(12, 1.0)),
+    ShapeClass(7, "square", "straight", _bar(1.0)),
+    ShapeClass(8, "triangle", "straight", _star(3, 0.5)[::2]),
+    ShapeClass(12, "star", "notched", _star(5, 0.42)),
+    ShapeClass(20, "ring", "round", _ring(0.55)),
+    ShapeClass(44, "cross", "notched", _cross(0.36)),
+    ShapeClass(62, "heart", "notched", _heart()),
+    ShapeClass(90, "bar", "straight", _bar(0.17)),
 )
-STAR = ShapeClass(id=12, name="star", supercategory="notched", outline=_star(5, 0.42))
-RING = ShapeClass(
-    id=20, name="ring", supercategory="round", outline=_round(), hole=_round(0.55)
-)
-CROSS = ShapeClass(id=44, name="cross", supercategory="notched", outline=_cross(0.36))
-HEART = ShapeClass(id=62, name="heart", supercategory="notched", outline=_heart())
-BAR = ShapeClass(id=90, name="bar", supercategory="straight", outline=_bar(0.17))
-
-SHAPES = (CIRCLE, SQUARE, TRIANGLE, STAR, RING, CROSS, HEART, BAR)
 """All categories, by id."""
+CIRCLE, SQUARE, TRIANGLE, STAR, RING, CROSS, HEART, BAR = SHAPES
 
 
 def place(
-    shape: ShapeClass,
-    center: tuple[float, float],
-    radius: float,
-    angle: float,
-    squeeze: float = 1.0,
+    shape: ShapeClass, center: Point, radius: float, angle: float, squeeze: float = 1.0
 ) -> Figure:
     """Puts a shape into an image.
 
@@ -118,52 +142,25 @@ def place(
       radius: Distance of its farthest point from the centre, in pixels.
       angle: Clockwise turn in radians.
       squeeze: Height as a share of what it is by nature, before the turn.
-
-    Returns:
-      The figure. Its points have two decimals, as in COCO's JSON, so that the polygon
-      that is written is the polygon that was drawn.
     """
     cos, sin = math.cos(angle), math.sin(angle)
     matrix = np.array([[cos, sin], [-sin * squeeze, cos * squeeze]]) * radius
-
-    def placed(points: Points) -> Points:
-        result: Points = np.round(points @ matrix + np.array(center), 2)
-        return result
-
-    holes = () if shape.hole is None else (placed(shape.hole),)
-    return Figure(shape=shape, fills=(placed(shape.outline),), holes=holes)
+    outline: Points = np.round(shape.outline @ matrix + np.array(center), 2)
+    return Figure(shape, (outline,))
 
 
-def scatter(
-    rng: np.random.Generator,
-    shape: ShapeClass,
-    center: tuple[float, float],
-    radius: float,
-) -> Figure:
-    """Makes a crowd: 18 to 40 tiny shapes, thick in the middle, thin at the edge.
+def cut(figure: Figure, center: Point, angle: float, gap: float) -> Figure:
+    """Cuts a convex figure in two along a line, with a gap of so many pixels."""
+    normal = np.array([-math.sin(angle), math.cos(angle)])
+    middle, [outline] = float(np.array(center) @ normal), figure.polygons
+    upper = clip(outline, normal, middle - gap / 2)
+    return Figure(figure.shape, (upper, clip(outline, -normal, -middle - gap / 2)))
 
-    Args:
-      rng: Source of their places and sizes.
-      shape: What each of them is; one without a hole.
-      center: x and y of the crowd's middle.
-      radius: Spread of the crowd in pixels.
-    """
-    fills: list[Points] = []
+
+def scatter(rng: Rng, shape: ShapeClass, center: Point, radius: float) -> Figure:
+    """Makes a crowd: 18 to 40 tiny shapes, thick in the middle, thin at the edge."""
+    dots: list[Points] = []
     for _ in range(int(rng.integers(18, 41))):
         x, y = np.array(center) + np.clip(rng.normal(0, 0.45, 2), -1, 1) * radius
-        size = float(rng.uniform(2.2, 3.6))
-        fills += place(shape, (float(x), float(y)), size, 0.0).fills
-    return Figure(shape=shape, fills=tuple(fills), is_crowd=True)
-
-
-def _enclosed(points: Points) -> float:
-    x, y = points.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def _rasterise(polygons: tuple[Points, ...], height: int, width: int) -> Mask:
-    flat = [points.reshape(-1).tolist() for points in polygons]
-    counts = polygon_counts(flat, height, width)
-    is_object = np.arange(len(counts)) % 2 == 1
-    # COCO's runs go down the columns.
-    return np.repeat(is_object, counts).reshape(width, height).T
+        dots += place(shape, (x, y), float(rng.uniform(2.2, 3.6)), 0.0).polygons
+    return Figure(shape, tuple(dots), is_crowd=True)

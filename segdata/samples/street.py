@@ -1,209 +1,309 @@
-"""Draws street scenes as a car's camera sees them, with an exact label map.
+"""Draws a street as a car's camera sees it: a small world in metres, far things first.
 
-A scene is a small world in metres: a street with two sides, things that stand along it
-and traffic on it. All of it is drawn back to front through a pinhole camera, every
-shape into the image and the label map at once.
+A place is x to the right of the road's middle, y above the ground, z ahead. `_ROWS` at
+the end tells what stands where.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.samples.street_canvas import SUPERSAMPLING, VOID, Camera, Canvas
-from segdata.samples.street_finish import finish
-from segdata.samples.street_light import draw_light, draw_sky
-from segdata.samples.street_models import choose_model
-from segdata.samples.street_objects import (
-    draw_bin,
-    draw_bollard,
-    draw_lamp,
-    draw_pole,
-    draw_sign,
-    draw_traffic_light,
-    draw_tree,
+from segdata.samples.canvas import (
+    BLACK,
+    WHITE,
+    Canvas,
+    Color,
+    Points,
+    Rng,
+    box,
+    ellipse,
+    mix,
+    palette,
+    pick,
 )
-from segdata.samples.street_people import draw_cyclist, draw_pedestrian
-from segdata.samples.street_plan import (
-    CENTRE,
-    Drawing,
-    Plan,
-    Side,
-    draw_backdrop,
-    draw_ground,
-    draw_marks,
-    draw_plan,
-    plots,
-)
-from segdata.samples.street_vehicles import draw_vehicle
+
+SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE = range(6)
+SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST, VOID = range(6, 12)
+
+_CURB, _FRONT, _FAR = 5.2, 9.0, 130.0
+"""From the road's middle to the pavements and the houses, and to the road's end."""
+_SKIES = palette("548ed4 8ca0b4 5c548c 4680be")
+_HAZES = palette("d2e4f0 dce0e0 fabe96 f6e4c8")
+_LIGHTS = (1.0, 0.9, 0.75, 0.95)
+_WALLS = palette("b06048 d6b278 e2d6c4 966c5c a8aca8")
+_ROOFS = palette("7a4438 5c5860 8c563e")
+_CARS = palette("c4302c 30589c e4e4e2 3e4046 e0a830")
+_COATS = palette("bc3e46 344a80 ecc45c 548c84 d8d6ce")
+_LEAVES = palette("548240 3a6838 7e8e3a")
+_FENCES = palette("967450 6e8070 84848a")
+_BINS = palette("ce342e 3e5c4c 464a50")
+_STONE, _ASPHALT, _KERB = palette("b0aa9e 606066 cecac2")
+_DARK, _STEEL, _GLASS, _LIT = palette("26282e 6e7276 54687a fcdc92")
+_RED, _AMBER, _GREEN, _BLUE = palette("ce342e f4b242 4eb068 3460ac")
+_SKIN, _JEANS, _TRUNK, _SHADE = palette("deb08e 3e4256 604a3a 18342c")
+
+Place = tuple[float, float, float]
+Part = tuple[Sequence[tuple[float, ...]], Color, int | None]
+"""Outline, x and y and perhaps z from where a thing stands; its colour; its label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """A pinhole camera above the road, and the light."""
+
+    canvas: Canvas
+    focal: float
+    center: float
+    horizon: float
+    across: float
+    eye: float
+    haze: Color
+    light: float
+
+    def fill(
+        self, places: Iterable[Place], color: Color, label: int | None = None
+    ) -> None:
+        """Paints a polygon in space; what is far fades into the haze."""
+        scaled = [(self.focal / z, x - self.across, self.eye - y) for x, y, z in places]
+        points = [(self.center + s * x, self.horizon + s * y) for s, x, y in scaled]
+        depth = self.focal * len(scaled) / sum(scale for scale, _, _ in scaled)
+        lit = mix(BLACK, color, self.light)
+        self.canvas.fill(points, mix(lit, self.haze, depth / (depth + 100)), label)
+
+    def wall(
+        self, x: float, outline: Points, color: Color, label: int | None = None
+    ) -> None:
+        """Paints an outline of z and y that runs along the street."""
+        self.fill(((x, y, z) for z, y in outline), color, label)
+
+    def flat(self, outline: Points, color: Color, label: int | None = None) -> None:
+        """Paints an outline of x and z on the ground."""
+        self.fill(((x, 0.0, z) for x, z in outline), color, label)
+
+    def stand(self, x: float, z: float, parts: Iterable[Part]) -> None:
+        """Paints a thing at a place."""
+        for points, color, label in parts:
+            places = ((x + p[0], p[1], z + sum(p[2:])) for p in points)
+            self.fill(places, color, label)
 
 
 def draw_street_scene(
-    rng: np.random.Generator, height: int = 360, width: int = 480
+    rng: Rng, height: int = 360, width: int = 480
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draws one street scene.
+    """Draws one street.
 
     Args:
       rng: Source of everything that varies: the same state gives the same scene.
-      height: Rows of the image, at least 16.
-      width: Columns of the image, at least 16.
+      height: Rows of the image.
+      width: Columns of the image.
 
     Returns:
       Image, uint8 `[height, width, 3]`, RGB, and label map, uint8 `[height, width]`,
       with the class ids of CamVid: 0 sky, 1 building, 2 pole, 3 road, 4 pavement,
       5 tree, 6 sign_symbol, 7 fence, 8 car, 9 pedestrian, 10 bicyclist, 11 void.
     """
-    light = draw_light(rng)
-    camera = _place_camera(rng, height, width)
-    row = camera.horizon / SUPERSAMPLING
-    canvas = Canvas(camera, light, draw_sky(rng, light, height, width, row))
-    plan = draw_plan(rng)
-    draw_backdrop(canvas, rng)
-    draw_ground(canvas, plan)
-    draw_marks(canvas, rng, plan)
-    for side in (plan.left, plan.right):
-        _paint(plots(canvas, rng, side))
-    _paint(_traffic(canvas, rng, plan) + _walkers(canvas, rng, plan))
-    if rng.random() < 0.4:
-        _draw_bonnet(canvas, rng)
-    return finish(canvas, rng)
-
-
-def _place_camera(rng: np.random.Generator, height: int, width: int) -> Camera:
-    columns, rows = width * SUPERSAMPLING, height * SUPERSAMPLING
-    return Camera(
-        width=columns,
-        height=rows,
-        focal=float(rng.uniform(0.85, 1.05)) * columns,
-        center=float(rng.uniform(0.4, 0.6)) * columns,
-        horizon=float(rng.uniform(0.42, 0.54)) * rows,
-        eye=float(rng.uniform(1.3, 1.6)),
-        bend=float(np.clip(rng.normal(0, 0.0004), -0.0008, 0.0008)),
+    weather, horizon = int(rng.integers(len(_SKIES))), float(rng.uniform(0.42, 0.52))
+    upper, haze = _SKIES[weather], _HAZES[weather]
+    view = _View(
+        canvas=Canvas(height, width, upper, mix(upper, haze, 1 / horizon), SKY),
+        focal=float(rng.uniform(0.8, 1.0)) * width,
+        center=float(rng.uniform(0.4, 0.6)) * width,
+        horizon=horizon * height,
+        across=float(rng.uniform(1.4, 2.6)),
+        eye=float(rng.uniform(1.5, 1.8)),
+        haze=haze,
+        light=_LIGHTS[weather],
     )
+    _draw_backdrop(view, rng)
+    for side in (-1, 1):
+        _draw_houses(view, rng, side * _FRONT)
+    things = []
+    for side, (make, first, least, most, low, high) in product((-1, 1), _ROWS):
+        z = first * float(rng.uniform(1, 1.7))
+        while z < 80:
+            x = side * float(rng.uniform(low, high))
+            things.append((z, x, make))
+            z += float(rng.uniform(least, most))
+    for z, x, make in sorted(things, key=lambda thing: -thing[0]):
+        view.stand(x, z, make(rng, x))
+    return view.canvas.picture(), view.canvas.labels()
 
 
-def _paint(drawings: list[Drawing]) -> None:
-    for _, draw in sorted(drawings, key=lambda drawing: -drawing[0]):
-        draw()
+def _draw_backdrop(view: _View, rng: Rng) -> None:
+    """Clouds, pavements, the road with its marks, and trees where it ends."""
+    for x, y, size in rng.uniform((-80, 25, 6), (80, 70, 12), (4, 3)).tolist():
+        for puff in (
+            ellipse(x, y, size, size / 3),
+            ellipse(x, y + 2, size / 2, size / 3),
+        ):
+            view.stand(0, _FAR, [(puff, WHITE, SKY)])
+    view.flat(box(-400, 1000, 400, 60), _STONE, PAVEMENT)
+    for x in range(-80, 80, 6):
+        crown = ellipse(0, 1.5, 8, float(rng.uniform(4, 9)))
+        view.stand(x, _FAR, [(crown, pick(rng, _LEAVES), TREE)])
+    # In bands, so that each fades as far as it is away.
+    for far, near in pairwise(_FAR * 0.8**step for step in range(24)):
+        view.flat(box(-60, far, 60, near), _STONE, PAVEMENT)
+        view.flat(box(-_CURB, far, _CURB, near), _ASPHALT, ROAD)
+        for side in (-_CURB, _CURB):
+            view.flat(box(side, far, 1.04 * side, near), _KERB)
+            view.flat(box(0.92 * side, far, 0.94 * side, near), _AMBER)
+    for z in range(int(rng.integers(1, 5)), 80, 6):
+        view.flat(box(-0.08, z + 2.5, 0.08, z), WHITE)
+    if rng.random() < 0.3:
+        z = int(rng.integers(9, 22))
+        for x in range(-4, 5):
+            view.flat(box(x - 0.25, z + 3, x + 0.25, z), WHITE)
 
 
-def _traffic(canvas: Canvas, rng: np.random.Generator, plan: Plan) -> list[Drawing]:
-    """Places parked cars, cars ahead, oncoming cars and cyclists on the road."""
-    items: list[Drawing] = []
-    for side in (plan.left, plan.right):
-        if side.parked:
-            items += _parked(canvas, rng, side)
-    lanes = ((0.0, False, 0.5), (2 * plan.centre, True, 0.6))
-    for x, oncoming, chance in lanes:
-        z = float(rng.uniform(6.5, 30))
-        while z < 100 and rng.random() < chance:
-            model = choose_model(rng, bus=0.1)
-            at = x + float(rng.normal(0, 0.12))
-            draw = partial(draw_vehicle, canvas, rng, model, at, z, oncoming=oncoming)
-            items.append((z, draw))
-            z += model.length + float(rng.uniform(4, 30))
-    return items + _cyclists(canvas, rng, plan)
+def _draw_houses(view: _View, rng: Rng, x: float) -> None:
+    """Houses along one side, and gardens between them; far ones first."""
+    far, number = _FAR + float(rng.uniform(0, 9)), int(rng.integers(4))
+    while far > 9:
+        near = max(far - float(rng.uniform(7, 15)), 1.5)
+        draw = _draw_garden if number % 4 == 0 else _draw_house
+        draw(view, rng, x, near, far)
+        far, number = near, number + 1
 
 
-def _parked(canvas: Canvas, rng: np.random.Generator, side: Side) -> list[Drawing]:
-    items: list[Drawing] = []
-    z = float(rng.uniform(2.5, 9))
-    while z < 90:
-        model = choose_model(rng)
-        if rng.random() < 0.72 and side.is_free(z - 2, z + model.length + 2):
-            x = side.sign * (side.curb - 0.2 - model.width / 2)
-            oncoming = (side.sign > 0) != (rng.random() < 0.2)
-            draw = partial(draw_vehicle, canvas, rng, model, x, z, oncoming=oncoming)
-            items.append((z, draw))
-        z += model.length + float(rng.uniform(0.8, 2.5))
-    return items
+def _draw_garden(view: _View, rng: Rng, x: float, near: float, far: float) -> None:
+    for z in (far - 2, near + 2):
+        view.stand(x * float(rng.uniform(1.15, 1.4)), z, _tree(rng, x))
+    color = pick(rng, _FENCES)
+    view.wall(x, box(near, 0, far, 1.7), color, FENCE)
+    for z in np.arange(far - 0.4, near, -0.8).tolist():
+        view.wall(x, box(z, 0.1, z + 0.12, 1.6), mix(color, BLACK, 0.25))
 
 
-def _cyclists(canvas: Canvas, rng: np.random.Generator, plan: Plan) -> list[Drawing]:
-    items: list[Drawing] = []
-    for _ in range(int(rng.poisson(0.7))):
-        z = 6.0 + 30.0 * float(rng.random()) ** 1.5
-        crossing = bool(rng.random() < 0.3)
-        # Between the lane and what is parked at the curb, or across the street.
-        x = -plan.centre + float(rng.uniform(-0.1, 0.3))
-        if crossing:
-            x = float(rng.uniform(-plan.centre, 3 * plan.centre))
-        draw = partial(draw_cyclist, canvas, rng, x, z, crossing=crossing)
-        items.append((z, draw))
-    return items
+def _draw_house(view: _View, rng: Rng, x: float, near: float, far: float) -> None:
+    ridge, storeys, color = 1.45 * x, int(rng.integers(2, 5)), pick(rng, _WALLS)
+    top = 3.0 * storeys + 0.4
+    peak = top + 3
+    roof = [(x, top, near), (x, top, far), (ridge, peak, far), (ridge, peak, near)]
+    view.fill(roof, pick(rng, _ROOFS), BUILDING)
+    gable = [(x, 0), (x, top), (ridge, peak), (1.9 * x, top), (1.9 * x, 0)]
+    view.stand(0, near, [(gable, mix(color, BLACK, 0.25), BUILDING)])
+    view.wall(x, box(near, 0, far, top), mix(color, BLACK, 0.1 * (x > 0)), BUILDING)
+    view.wall(x, box(near, top - 0.3, far, top), mix(color, WHITE, 0.5))
+    if near > 60:
+        return  # windows would be smaller than a pixel
+    for z in np.arange(far - 1.9, near + 0.6, -2.4).tolist():
+        for floor in range(storeys):
+            is_lit = rng.random() < (0.1 if view.light > 0.8 else 0.5)
+            window = box(z, 3 * floor + 0.9, z + 1.1, 3 * floor + 2.4)
+            view.wall(x, window, _LIT if is_lit else _GLASS)
 
 
-def _walkers(canvas: Canvas, rng: np.random.Generator, plan: Plan) -> list[Drawing]:
-    """Places people, trees and street furniture on the pavements."""
-    items: list[Drawing] = []
-    lamp_side = plan.left if rng.random() < 0.5 else plan.right
-    for side in (plan.left, plan.right):
-        items += _furniture(canvas, rng, side, lamps=side is lamp_side)
-        for _ in range(int(rng.poisson(2.6 if side.kind == CENTRE else 1.2))):
-            z = 6.0 + 40.0 * float(rng.random()) ** 1.4
-            x = side.sign * float(rng.uniform(side.curb + 0.5, side.front - 0.5))
-            items.append((z, partial(draw_pedestrian, canvas, rng, x, z)))
-    if rng.random() < 0.22:
-        z = float(rng.uniform(8, 24))
-        x = float(rng.uniform(-plan.centre, 3 * plan.centre))
-        items.append((z, partial(draw_pedestrian, canvas, rng, x, z)))
-    return items
+def _car(rng: Rng, x: float) -> Iterator[Part]:
+    """A car, a van or a bus, from behind or, on the other side, from before."""
+    sizes = ((0.88, 1.4, 4.0), (0.88, 1.5, 3.6), (0.98, 2.2, 5.0), (1.1, 2.9, 8.0))
+    half, top, length = sizes[int(rng.choice(4, p=(0.5, 0.3, 0.15, 0.05)))]
+    color, waist = pick(rng, _CARS), 0.6 * top
+    dark = mix(color, BLACK, 0.3)
+    for side in (half, -half) if x > 0 else (-half, half):  # what is hidden first
+        for outline, paint in (
+            (box(0, 0.25, length, waist), dark),
+            (box(0.1, waist, 0.85 * length, top), dark),
+            (box(0.4, waist, 0.75 * length, 0.92 * top), _GLASS),
+            (ellipse(0.85 * length, 0.32, 0.32, 0.32), _DARK),
+            (ellipse(0.7, 0.32, 0.32, 0.32), _DARK),
+        ):
+            yield [(side, y, z) for z, y in outline], paint, CAR
+    tyres = (0.05 - half, 0.35 - half), (half - 0.35, half - 0.05)
+    for left, right in tyres:
+        yield box(left, 0, right, 0.4), _DARK, CAR
+    yield box(-half, 0.25, half, waist), color, CAR
+    roof = [(-half, waist), (-0.82 * half, top), (0.82 * half, top), (half, waist)]
+    yield roof, color, CAR
+    yield [(0.85 * a, waist + 0.85 * (b - waist)) for a, b in roof], _GLASS, None
+    for left, right in tyres:
+        lamp = box(left, waist - 0.22, right, waist - 0.05)
+        yield lamp, _RED if x > 0 else _LIT, None
+    yield box(-0.26, 0.34, 0.26, 0.48), WHITE, None
 
 
-def _furniture(
-    canvas: Canvas, rng: np.random.Generator, side: Side, *, lamps: bool
-) -> list[Drawing]:
-    items: list[Drawing] = []
-    edge = side.sign * (side.curb + 0.45)
-    trees = bool(rng.random() < 0.35)
-    step, z = float(rng.uniform(11, 17)), float(rng.uniform(5, 12))
-    while z < 110:
-        if not side.is_free(z, z):
-            z += 3.0
-            continue
-        if lamps:
-            arm = -side.sign * 1.6
-            items.append((z, partial(draw_lamp, canvas, rng, edge, z, arm)))
-        elif rng.random() < 0.2:
-            items.append((z, partial(draw_pole, canvas, rng, edge, z)))
-        if trees and side.is_free(z + step / 2, z + step / 2) and z > 8:
-            size, at = float(rng.uniform(5, 8.5)), z + step / 2
-            items.append((at, partial(draw_tree, canvas, rng, edge, at, size)))
-        z += step * (2 if lamps else 1)
-    # Signs stand behind the lamps, so that no lamp post hides them for good.
-    return items + _small_things(canvas, rng, side, edge + side.sign * 0.4)
+def _pedestrian(rng: Rng, x: float) -> Iterator[Part]:
+    coat, step = pick(rng, _COATS), float(rng.uniform(0.02, 0.2))
+    for side in (-1, 1):
+        leg = [(0.03, 0.85), (step - 0.08, 0), (0.06 + step, 0), (0.16, 0.85)]
+        yield [(side * a, b) for a, b in leg], _JEANS, PEDESTRIAN
+        arm = [(0.2, 1.42), (0.3, 0.8), (0.2, 0.78), (0.12, 1.3)]
+        yield [(side * a, b) for a, b in arm], mix(coat, BLACK, 0.2), PEDESTRIAN
+    yield [(-0.22, 1.45), (0.22, 1.45), (0.18, 0.75), (-0.18, 0.75)], coat, PEDESTRIAN
+    yield ellipse(0, 1.6, 0.12, 0.15), _SKIN, PEDESTRIAN
 
 
-def _small_things(
-    canvas: Canvas, rng: np.random.Generator, side: Side, edge: float
-) -> list[Drawing]:
-    items: list[Drawing] = []
-    for draw, mean in ((draw_sign, 1.0), (draw_traffic_light, 0.35), (draw_bin, 0.6)):
-        for _ in range(int(rng.poisson(mean))):
-            z = 7.0 + 38.0 * float(rng.random()) ** 1.3
-            if side.is_free(z, z):
-                items.append((z, partial(draw, canvas, rng, edge, z)))
-    if rng.random() < 0.15:
-        start = float(rng.uniform(6, 16))
-        for z in np.arange(start, start + 10, 2.0).tolist():
-            if side.is_free(z, z):
-                items.append((z, partial(draw_bollard, canvas, edge, z)))
-    return items
+def _bicyclist(rng: Rng, x: float) -> Iterator[Part]:
+    """Somebody on a bicycle that crosses the street."""
+    coat, ahead = pick(rng, _COATS), 1 if rng.random() < 0.5 else -1
+    for outline, color in (
+        (ellipse(-0.52, 0.34, 0.34, 0.34), _DARK),
+        (ellipse(-0.52, 0.34, 0.27, 0.27), _STEEL),
+        (ellipse(0.52, 0.34, 0.34, 0.34), _DARK),
+        (ellipse(0.52, 0.34, 0.27, 0.27), _STEEL),
+        ([(-0.5, 0.38), (-0.15, 0.85), (0.4, 0.85), (0.55, 0.34), (0, 0.3)], _RED),
+        ([(-0.2, 1), (0, 0.95), (0.22, 0.6), (0.06, 0.25), (-0.05, 0.3)], _JEANS),
+        ([(-0.28, 0.95), (-0.05, 0.95), (0.24, 1.45), (0, 1.52)], coat),
+        ([(0.1, 1.45), (0.2, 1.38), (0.52, 1), (0.44, 0.95)], mix(coat, BLACK, 0.2)),
+        (ellipse(0.2, 1.64, 0.13, 0.15), _SKIN),
+        ([(0.05, 1.66), (0.1, 1.82), (0.32, 1.8), (0.34, 1.68)], WHITE),
+    ):
+        yield [(ahead * a, b) for a, b in outline], color, BICYCLIST
 
 
-def _draw_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draws the camera's own car along the bottom edge, which CamVid leaves void."""
-    wide, high = canvas.camera.width, canvas.camera.height
-    rise, lean = float(rng.uniform(0.02, 0.07)), float(rng.uniform(-0.04, 0.04))
-    share = np.linspace(0, 1, 25)
-    arc = rise * (1 - (2 * share - 1) ** 4) + lean * (share - 0.5)
-    tops = high * (1 - arc)
-    rim = list(zip((wide * share).tolist(), tops.tolist(), strict=True))
-    paint = canvas.light.seen((34, 36, 40), 1.0)
-    shine = canvas.light.seen((92, 98, 106), 1.0)
-    corners = [(float(wide), float(high)), (0.0, float(high))]
-    canvas.flat([*rim, *corners], paint, VOID)
-    lower = [(x, y + 0.008 * high) for x, y in reversed(rim)]
-    canvas.flat([*rim, *lower], shine, None)
+def _lamp(rng: Rng, x: float) -> Iterator[Part]:
+    arm = -1.5 if x > 0 else 1.5
+    yield box(-0.09, 0, 0.09, 6.5), _STEEL, POLE
+    yield box(min(arm, 0), 6.4, max(arm, 0), 6.55), _STEEL, POLE
+    yield box(arm - 0.4, 6.3, arm + 0.4, 6.5), _LIT, POLE
+
+
+def _sign(rng: Rng, x: float) -> Iterator[Part]:
+    """A traffic sign or a traffic light on its pole."""
+    yield box(-0.05, 0, 0.05, 2.4), _STEEL, POLE
+    kind, lit = rng.integers(3, size=2).tolist()
+    if kind == 0:
+        yield box(-0.2, 2.0, 0.2, 3.1), _DARK, SIGN
+        for number, color in enumerate((_GREEN, _AMBER, _RED)):
+            seen = color if number == lit else mix(color, _DARK, 0.7)
+            yield ellipse(0, 2.2 + 0.34 * number, 0.13, 0.13), seen, None
+    elif kind == 1:
+        yield [(0, 3.0), (0.48, 2.2), (-0.48, 2.2)], _RED, SIGN
+        yield [(0, 2.8), (0.3, 2.3), (-0.3, 2.3)], WHITE, None
+    else:
+        yield ellipse(0, 2.6, 0.42, 0.42), _RED if lit else WHITE, SIGN
+        yield ellipse(0, 2.6, 0.32, 0.32), WHITE if lit else _BLUE, None
+
+
+def _tree(rng: Rng, x: float) -> Iterator[Part]:
+    tall, color = float(rng.uniform(4.5, 7)), pick(rng, _LEAVES)
+    yield box(-0.15, 0, 0.15, 0.6 * tall), _TRUNK, TREE
+    for number in range(4):
+        dx, dy = (rng.uniform(-0.14, 0.14, 2) * tall).tolist()
+        size = (0.26 - 0.03 * number) * tall
+        crown = ellipse(dx, 0.72 * tall + dy, size, 0.9 * size)
+        yield crown, mix(_SHADE, color, 0.7 + 0.1 * number), TREE
+
+
+def _bin(rng: Rng, x: float) -> Iterator[Part]:
+    yield box(-0.32, 0, 0.32, 1.1), pick(rng, _BINS), VOID
+    yield box(-0.36, 1.0, 0.36, 1.2), _DARK, VOID
+
+
+_ROWS = (
+    (_car, 11, 16, 50, 1.8, 1.8),
+    (_car, 9, 8, 30, _CURB - 1.1, _CURB - 1.1),
+    (_pedestrian, 6, 3, 18, _CURB + 0.9, _FRONT - 1.0),
+    (_bicyclist, 9, 30, 80, 0.3, 2.8),
+    (_lamp, 8, 18, 30, _CURB + 0.5, _CURB + 0.5),
+    (_sign, 7, 20, 60, _CURB + 0.8, _CURB + 0.8),
+    (_tree, 14, 16, 60, _CURB + 0.6, _CURB + 0.6),
+    (_bin, 5, 14, 50, _CURB + 1.2, _CURB + 1.8),
+)
+"""What stands along each side: how near the first may be, the least and the greatest
+way to the next, and between which x."""

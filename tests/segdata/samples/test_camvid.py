@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from segdata.commands.sample import sample
+from segdata.formats.camvid import classes as camvid_classes
 from segdata.formats.camvid.format import CamVid
 from segdata.samples.camvid import write_camvid_sample
+from segdata.samples.street import (
+    BUILDING,
+    FENCE,
+    PAVEMENT,
+    ROAD,
+    SKY,
+    VOID,
+    draw_street_scene,
+)
 
 LINE = re.compile(r"(/\S+/train)/(\w+\.png) (/\S+/trainannot)/(\w+\.png)")
 
@@ -97,60 +102,6 @@ def test_images_are_rgb_and_labels_are_class_indices(small):
                 assert np.asarray(label).max() <= 11
 
 
-def test_same_seed_writes_the_same_bytes(small, tmp_path):
-    assert files(write(tmp_path)) == files(small)
-
-
-def test_another_process_writes_the_same_bytes(small, tmp_path):
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from segdata.samples.camvid import write_camvid_sample as write\n"
-        "write(Path(sys.argv[1]), seed=0, num_train=2, num_val=1)\n"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        check=True,
-        timeout=60,
-        env=os.environ | {"PYTHONHASHSEED": "4711"},
-    )
-    assert files(tmp_path) == files(small)
-
-
-def test_other_seed_draws_other_images_under_the_same_names(small, tmp_path):
-    first, second = files(small), files(write(tmp_path, seed=1))
-    assert first.keys() == second.keys()
-    same = sorted(name for name in first if first[name] == second[name])
-    assert same == ["train.txt", "val.txt"]
-
-
-def test_larger_sample_starts_with_the_smaller_one(small, tmp_path):
-    first, second = files(small), files(write(tmp_path, num_train=4, num_val=3))
-    for name, data in first.items():
-        assert (
-            second[name].startswith(data)
-            if name.endswith(".txt")
-            else (second[name] == data)
-        )
-    assert len(second) == 2 * (4 + 3) + 2
-
-
-def test_number_of_training_images_does_not_change_the_validation_images(
-    small, tmp_path
-):
-    first, second = files(small), files(write(tmp_path, num_train=0))
-    assert second["val/seq02_000000.png"] == first["val/seq02_000000.png"]
-    assert second["valannot/seq02_000000.png"] == first["valannot/seq02_000000.png"]
-    assert second["train.txt"] == b""
-
-
-def test_no_two_images_are_alike(tmp_path):
-    written = files(write(tmp_path, num_train=3, num_val=3))
-    for folder in ("train", "val"), ("trainannot", "valannot"):
-        data = [d for name, d in written.items() if name.split("/")[0] in folder]
-        assert len(data) == len(set(data)) == 6
-
-
 def test_format_finds_every_pair_without_a_warning(small):
     scan = CamVid().scan(small)
     annotations = list(scan.annotations)
@@ -162,10 +113,53 @@ def test_format_finds_every_pair_without_a_warning(small):
         assert (small / annotation["label_image"]["path"]).is_file()
 
 
-@pytest.mark.parametrize("option", ["--seed", "--train", "--val"])
-def test_negative_number_is_wrong_usage(option, tmp_path):
-    arguments = ["--train", "1", "--val", "1", option, "-1"]
-    result = CliRunner().invoke(sample, ["camvid", str(tmp_path / "out"), *arguments])
-    assert result.exit_code == 2
-    assert option in result.output
-    assert not (tmp_path / "out").exists()
+# --- Pictures.
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Images `[scenes, height, width, 3]` and label maps of small scenes."""
+    drawn = [
+        draw_street_scene(np.random.default_rng([0, scene]), 90, 120)
+        for scene in range(24)
+    ]
+    return tuple(np.stack(parts) for parts in zip(*drawn, strict=True))
+
+
+def test_class_ids_are_those_of_the_format(scenes):
+    classes = camvid_classes.grouped(
+        camvid_classes.COLORS, void_outside=False, unknown_to_void=False
+    ).semantic_classes
+    names = {c.id: c.name for c in classes}
+    assert np.unique(scenes[1]).tolist() == sorted(names)
+    assert [names[i] for i in (SKY, ROAD, FENCE, VOID)] == [
+        "sky",
+        "road",
+        "fence",
+        "void",
+    ]
+
+
+def test_every_scene_shows_nearly_every_class():
+    for scene in range(4):
+        label = draw_street_scene(np.random.default_rng([1, scene]))[1]
+        assert len(np.unique(label)) >= 10
+
+
+def test_classes_take_plausible_shares_of_the_picture(scenes):
+    shares = np.bincount(scenes[1].ravel(), minlength=VOID + 1) / scenes[1].size
+    assert shares[[SKY, BUILDING, ROAD]].min() > 0.1
+    assert shares[PAVEMENT] > 0.02
+    assert 0 < shares[VOID] < 0.02
+    assert shares.max() < 0.5
+
+
+def test_labels_lie_on_what_is_seen(scenes):
+    """Sky is bright and road is dark: a flipped label map would mix them."""
+    for image, label in zip(*scenes, strict=True):
+        bright = image.mean(axis=-1)
+        inside, moved = (
+            bright[where == SKY].mean() - bright[where == ROAD].mean()
+            for where in (label, label[::-1])
+        )
+        assert inside - moved > 20

@@ -37,18 +37,6 @@ def test_sample_has_images_and_masks_of_the_same_names(small):
     assert len(images) == 5
 
 
-def test_same_seed_gives_the_same_bytes_and_another_others(small, tmp_path):
-    assert files(write(tmp_path / "again")) == files(small)
-    other = files(write(tmp_path / "other", seed=1))
-    name = "images/train/scene_0000.jpg"
-    assert other[name] != files(small)[name]
-
-
-def test_larger_sample_begins_with_the_smaller_one(small, tmp_path):
-    larger = files(write(tmp_path, num_train=5, num_val=2))
-    assert larger.items() >= files(small).items()
-
-
 def test_palette_has_the_colours_of_the_class_file(small):
     rows = read_class_file(small / "classes.txt").rows
     with Image.open(small / "masks/train/scene_0000.png") as mask:

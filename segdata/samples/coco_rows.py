@@ -1,0 +1,141 @@
+"""Rows of COCO's JSON files for one drawn scene."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from segdata.samples.shape_scene import ShapeScene
+from segdata.samples.shapes import RING, STAR, Figure, Mask
+
+Row = dict[str, Any]
+
+GROUND_ID = 118
+"""Category of the stuff around the shapes, in panoptic images."""
+_IDS_PER_IMAGE = 100
+_COUNTS = ("no", "a", "two", "three", "four", "five", "six", "seven", "eight")
+
+
+class Tool(Enum):
+    """How an image was annotated."""
+
+    POLYGONS = "polygons, and compressed RLE for what has a hole or is covered"
+    RUNS = "uncompressed RLE, whatever the object"
+    BOXES = "polygons, but the first two objects have only a box"
+
+
+def object_rows(scene: ShapeScene, image_id: int, tool: Tool) -> list[Row]:
+    """Instances: the visible part of each figure, from the back to the front."""
+    rows: list[Row] = []
+    for number, (figure, mask) in enumerate(
+        zip(scene.figures, scene.masks, strict=True)
+    ):
+        row = {
+            "segmentation": _segmentation(figure, mask, tool),
+            **_extent(mask),
+            "iscrowd": int(figure.is_crowd),
+            "image_id": image_id,
+            "category_id": figure.shape.id,
+            "id": image_id * _IDS_PER_IMAGE + number,
+        }
+        if tool is Tool.BOXES and number < 2:
+            # All that can be known without a mask; some files lack the key.
+            row |= {"segmentation": [], "area": row["bbox"][2] * row["bbox"][3]}
+            if number == 0:
+                del row["segmentation"]
+        rows.append(row)
+    return rows
+
+
+def _segmentation(figure: Figure, mask: Mask, tool: Tool) -> Any:
+    """A mask, exactly, in one of COCO's forms."""
+    height, width = mask.shape
+    is_covered = (figure.mask(height, width) != mask).any()
+    if tool is not Tool.RUNS and not (
+        figure.is_crowd or figure.shape is RING or is_covered
+    ):
+        return [points.ravel().tolist() for points in figure.inside(height, width)]
+    pixels = mask.T.ravel()  # COCO's runs go down the columns
+    changes = np.flatnonzero(np.diff(pixels, prepend=False))
+    counts = np.diff(changes, prepend=0, append=pixels.size).tolist()
+    runs = {"counts": counts, "size": [height, width]}
+    if tool is Tool.RUNS or figure.is_crowd:
+        return runs
+    compressed = coco_mask.frPyObjects(runs, height, width)["counts"].decode("ascii")
+    return runs | {"counts": compressed}
+
+
+def _extent(mask: Mask) -> Row:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    box = [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
+    return {"area": int(mask.sum()), "bbox": box}
+
+
+def keypoint_rows(scene: ShapeScene, rows: list[Row]) -> Iterator[Row]:
+    """Tips of the stars: visible, covered, or not labelled where outside."""
+    for figure, mask, row in zip(scene.figures, scene.masks, rows, strict=True):
+        if figure.shape is not STAR:
+            continue
+        [outline] = figure.polygons
+        center = outline.mean(axis=0)
+        values: list[float] = []
+        for tip in outline[::2]:
+            if (tip < 0).any() or (tip >= (scene.width, scene.height)).any():
+                values += [0, 0, 0]
+                continue
+            # The very tip is less than a pixel wide: look a bit inside.
+            x, y = (tip * 0.8 + center * 0.2).astype(int)
+            values += [*tip.tolist(), 2 if mask[y, x] else 1]
+        count = sum(flag > 0 for flag in values[2::3])
+        yield {**row, "keypoints": values, "num_keypoints": count}
+
+
+def caption_rows(scene: ShapeScene, image_id: int) -> Iterator[Row]:
+    """Two captions of an image; none where nothing is in it."""
+    figures = scene.figures
+    if not figures:
+        return
+    counts = Counter(f.shape.name for f in figures if not f.is_crowd)
+    parts = [
+        f"{_COUNTS[n]} {name}{'' if n == 1 else 'es' if name.endswith('s') else 's'}"
+        for name, n in counts.items()
+    ]
+    if any(figure.is_crowd for figure in figures):
+        parts.append("a crowd of dots")
+    told = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    for number, text in enumerate(
+        (
+            f"A picture of {told}.",
+            f"{len(figures)} shapes, the foremost is a {figures[-1].shape.name}.",
+        )
+    ):
+        caption_id = image_id * _IDS_PER_IMAGE + number
+        yield {"image_id": image_id, "id": caption_id, "caption": text}
+
+
+def segments(
+    scene: ShapeScene, rows: list[Row], image_id: int
+) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Row]:
+    """Panoptic PNG and row; the first column of pixels is void."""
+    ground = image_id * _IDS_PER_IMAGE + _IDS_PER_IMAGE - 1
+    ids = np.full((scene.height, scene.width), ground, np.int64)
+    for mask, row in zip(scene.masks, rows, strict=True):
+        ids[mask] = row["id"]
+    ids[:, 0] = 0
+    keys = ("id", "category_id", "iscrowd")
+    infos = [{key: row[key] for key in keys} for row in rows]
+    infos.append({"id": ground, "category_id": GROUND_ID, "iscrowd": 0})
+    row = {
+        "image_id": image_id,
+        "file_name": f"{image_id:012d}.png",
+        "segments_info": [info | _extent(ids == info["id"]) for info in infos],
+    }
+    return np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=-1).astype(
+        np.uint8
+    ), row
