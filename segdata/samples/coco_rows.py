@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from segdata.masks.outlines import trace
 from segdata.samples.shape_scene import ShapeScene
-from segdata.samples.shapes import RING, STAR, Figure, Mask
+from segdata.samples.shapes import STAR, Figure, Mask
 
 Row = dict[str, Any]
 
@@ -24,7 +25,7 @@ _COUNTS = ("no", "a", "two", "three", "four", "five", "six", "seven", "eight")
 class Tool(Enum):
     """How an image was annotated."""
 
-    POLYGONS = "polygons, and compressed RLE for what has a hole or is covered"
+    POLYGONS = "polygons, and compressed RLE for what has a hole"
     RUNS = "uncompressed RLE, whatever the object"
     BOXES = "polygons, but the first two objects have only a box"
 
@@ -55,11 +56,14 @@ def object_rows(scene: ShapeScene, image_id: int, tool: Tool) -> list[Row]:
 def _segmentation(figure: Figure, mask: Mask, tool: Tool) -> Any:
     """A mask, exactly, in one of COCO's forms."""
     height, width = mask.shape
-    is_covered = (figure.mask(height, width) != mask).any()
-    if tool is not Tool.RUNS and not (
-        figure.is_crowd or figure.shape is RING or is_covered
-    ):
-        return [points.ravel().tolist() for points in figure.inside(height, width)]
+    if tool is not Tool.RUNS and not figure.is_crowd:
+        points = np.concatenate(figure.polygons)
+        is_inside = (points >= 0).all() and (points <= (width, height)).all()
+        parts, holes = trace(mask)
+        if is_inside and not holes and (figure.mask(height, width) == mask).all():
+            parts = list(figure.polygons)
+        if not holes:
+            return [points.ravel().tolist() for points in parts]
     pixels = mask.T.ravel()  # COCO's runs go down the columns
     changes = np.flatnonzero(np.diff(pixels, prepend=False))
     counts = np.diff(changes, prepend=0, append=pixels.size).tolist()
@@ -109,14 +113,11 @@ def caption_rows(scene: ShapeScene, image_id: int) -> Iterator[Row]:
     if any(figure.is_crowd for figure in figures):
         parts.append("a crowd of dots")
     told = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    for number, text in enumerate(
-        (
-            f"A picture of {told}.",
-            f"{len(figures)} shapes, the foremost is a {figures[-1].shape.name}.",
-        )
-    ):
-        caption_id = image_id * _IDS_PER_IMAGE + number
-        yield {"image_id": image_id, "id": caption_id, "caption": text}
+    first = {"caption": f"A picture of {told}."}
+    foremost = figures[-1].shape.name
+    second = {"caption": f"{len(figures)} shapes, the foremost is a {foremost}."}
+    for number, caption in enumerate((first, second)):
+        yield {"image_id": image_id, "id": image_id * _IDS_PER_IMAGE + number} | caption
 
 
 def segments(

@@ -19,7 +19,6 @@ from segdata.samples.shapes import (
     TRIANGLE,
     Figure,
     Mask,
-    cut,
     place,
     scatter,
 )
@@ -54,24 +53,23 @@ class ShapeScene:
     """From the back to the front."""
     masks: list[Mask] = field(default_factory=list)
     """The visible pixels of each; no two share one and none is empty."""
-    _least: list[float] = field(default_factory=list)
+    _needed: list[float] = field(default_factory=list)
     """Pixels of each that what comes later must leave visible."""
 
-    def add(self, figure: Figure) -> bool:
+    def add(self, figure: Figure, least: float = _LEAST_VISIBLE) -> bool:
         """Lays a figure on top, unless too little of it or of others were visible."""
         mask = figure.mask(self.height, self.width)
-        needed = _LEAST_VISIBLE * figure.area
         masks = [*(other & ~mask for other in self.masks), mask]
-        least = [*self._least, needed]
-        if any(m.sum() < pixels for m, pixels in zip(masks, least, strict=True)):
+        needed = [*self._needed, least * figure.area]
+        if any(m.sum() < pixels for m, pixels in zip(masks, needed, strict=True)):
             return False
         self.figures.append(figure)
-        self.masks, self._least = masks, least
+        self.masks, self._needed = masks, needed
         return True
 
     def keep_visible(self) -> None:
         """Forbids what comes later to cover anything that is visible now."""
-        self._least = [float(mask.sum()) for mask in self.masks]
+        self._needed = [float(mask.sum()) for mask in self.masks]
 
     def paint(self, rng: Rng) -> NDArray[np.uint8]:
         """The picture, `[height, width, 3]`, RGB: each figure of another colour."""
@@ -119,8 +117,7 @@ def _add_feature(scene: ShapeScene, rng: Rng, feature: Feature) -> None:
     )
     if feature is Feature.CUT:
         shape = _CONVEX[int(rng.integers(len(_CONVEX)))]
-        whole = place(shape, center, radius, _angle(rng))
-        scene.add(cut(whole, center, angle, 0.48 * radius))
+        scene.add(place(shape, center, radius, _angle(rng)), least=0.0)
         scene.add(place(BAR, center, 1.25 * radius, angle))
     elif feature is Feature.RING:
         scene.add(place(RING, center, radius, angle))

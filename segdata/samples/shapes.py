@@ -47,38 +47,13 @@ class Figure:
         """Pixels, also those outside the image."""
         return sum(map(_enclosed, self.polygons))
 
-    def inside(self, height: int, width: int) -> list[Points]:
-        """What of its outlines lies within an image."""
-        parts = list(self.polygons)
-        for normal, limit in (
-            ((-1, 0), 0),
-            ((1, 0), width),
-            ((0, -1), 0),
-            ((0, 1), height),
-        ):
-            parts = [clip(points, np.array(normal), limit) for points in parts]
-        return [points for points in parts if len(points) > 2]
-
     def mask(self, height: int, width: int) -> Mask:
         """Its pixels in an image, as if nothing covered it."""
-        flat = [points.ravel().tolist() for points in self.inside(height, width)]
-        counts = polygon_counts(flat, height, width) if flat else [height * width]
+        flat = [points.ravel().tolist() for points in self.polygons]
+        counts = polygon_counts(flat, height, width)
         is_object = np.arange(len(counts)) % 2 == 1
         # COCO's runs go down the columns.
         return np.repeat(is_object, counts).reshape(width, height).T
-
-
-def clip(points: Points, normal: NDArray[np.float64], limit: float) -> Points:
-    """The part of a polygon where `point @ normal <= limit`."""
-    kept: list[Points] = []
-    room = limit - points @ normal
-    after = zip(np.roll(points, -1, axis=0), np.roll(room, -1), strict=True)
-    for here, left, (there, right) in zip(points, room, after, strict=True):
-        if left >= 0:
-            kept.append(here)
-        if left * right < 0:
-            kept.append(here + (there - here) * (left / (left - right)))
-    return np.array(kept, np.float64).reshape(-1, 2).round(2)
 
 
 def _enclosed(points: Points) -> float:
@@ -147,14 +122,6 @@ def place(
     matrix = np.array([[cos, sin], [-sin * squeeze, cos * squeeze]]) * radius
     outline: Points = np.round(shape.outline @ matrix + np.array(center), 2)
     return Figure(shape, (outline,))
-
-
-def cut(figure: Figure, center: Point, angle: float, gap: float) -> Figure:
-    """Cuts a convex figure in two along a line, with a gap of so many pixels."""
-    normal = np.array([-math.sin(angle), math.cos(angle)])
-    middle, [outline] = float(np.array(center) @ normal), figure.polygons
-    upper = clip(outline, normal, middle - gap / 2)
-    return Figure(figure.shape, (upper, clip(outline, -normal, -middle - gap / 2)))
 
 
 def scatter(rng: Rng, shape: ShapeClass, center: Point, radius: float) -> Figure:
