@@ -17,17 +17,7 @@ _FRAME_STEP = 30  # the real dataset labels every thirtieth frame of its videos
 def write_camvid_sample(
     directory: Path, *, seed: int, num_train: int, num_val: int
 ) -> None:
-    """Draws street scenes and writes them as a dataset.
-
-    Image `k` of a split depends on the seed, the split and `k` alone: a larger sample
-    starts with the images of a smaller one.
-
-    Args:
-      directory: Folder to write to; it is created if it does not exist.
-      seed: At least 0; the same seed gives the same bytes.
-      num_train: Number of training images.
-      num_val: Number of validation images.
-    """
+    """Draws street scenes and writes them as a dataset."""
     for split_number, (split, count) in enumerate(
         (("train", num_train), ("val", num_val))
     ):

@@ -12,7 +12,6 @@ from segdata.samples.canvas import Rng, save_jpeg, save_png
 from segdata.samples.coco_rows import (
     GROUND_ID,
     Row,
-    Tool,
     caption_rows,
     keypoint_rows,
     object_rows,
@@ -25,16 +24,18 @@ _FIRST_ID, _ID_STEP = 139, 146
 """Image ids of COCO are no running numbers either; 139 is the first of its val2017."""
 _SUBFOLDER = "große bunte Bilder"  # "ß" has one spelling in Unicode, unlike "ü"
 _PLANS = (
-    (Feature.CUT, Tool.POLYGONS),
-    (Feature.RING, Tool.POLYGONS),
-    (Feature.CROWD, Tool.POLYGONS),
-    (Feature.SHAPES, Tool.POLYGONS),
-    (Feature.SHAPES, Tool.RUNS),
-    (Feature.SHAPES, Tool.BOXES),
-    (Feature.NOTHING, Tool.POLYGONS),
-    (Feature.SHAPES, Tool.POLYGONS),
+    (Feature.CUT, "polygons"),
+    (Feature.RING, "polygons"),
+    (Feature.CROWD, "polygons"),
+    (Feature.SHAPES, "polygons"),
+    (Feature.SHAPES, "runs"),
+    (Feature.SHAPES, "boxes"),
+    (Feature.NOTHING, "polygons"),
+    (Feature.SHAPES, "polygons"),
 )
-"""What the images of a split are in turn, so that eight have every kind."""
+"""What the images of a split are in turn, so that eight have every kind: the scene, and
+how it is annotated. With "polygons" what has a hole is compressed RLE; "runs" are
+uncompressed RLE; with "boxes" the first two objects have only a box."""
 _IN_SUBFOLDER = 3  # number in that turn
 
 _THINGS = [
@@ -66,15 +67,7 @@ def write_coco_sample(
 ) -> None:
     """Draws scenes of shapes and writes them as a dataset.
 
-    Image `k` of a split depends on the seed, the split and `k` alone: a larger sample
-    starts with the images of a smaller one. Any eight images of a split in a row have
-    every kind of annotation.
-
-    Args:
-      directory: Folder to write to; it is created if it does not exist.
-      seed: At least 0; the same seed gives the same bytes.
-      num_train: Number of training images.
-      num_val: Number of validation images.
+    Any eight images of a split in a row have every kind of annotation.
     """
     for split_number, (split, count) in enumerate(
         (("train2017", num_train), ("val2017", num_val))

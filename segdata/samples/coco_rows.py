@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -19,18 +17,9 @@ Row = dict[str, Any]
 GROUND_ID = 118
 """Category of the stuff around the shapes, in panoptic images."""
 _IDS_PER_IMAGE = 100
-_COUNTS = ("no", "a", "two", "three", "four", "five", "six", "seven", "eight")
 
 
-class Tool(Enum):
-    """How an image was annotated."""
-
-    POLYGONS = "polygons, and compressed RLE for what has a hole"
-    RUNS = "uncompressed RLE, whatever the object"
-    BOXES = "polygons, but the first two objects have only a box"
-
-
-def object_rows(scene: ShapeScene, image_id: int, tool: Tool) -> list[Row]:
+def object_rows(scene: ShapeScene, image_id: int, tool: str) -> list[Row]:
     """Instances: the visible part of each figure, from the back to the front."""
     rows: list[Row] = []
     for number, (figure, mask) in enumerate(
@@ -44,7 +33,7 @@ def object_rows(scene: ShapeScene, image_id: int, tool: Tool) -> list[Row]:
             "category_id": figure.shape.id,
             "id": image_id * _IDS_PER_IMAGE + number,
         }
-        if tool is Tool.BOXES and number < 2:
+        if tool == "boxes" and number < 2:
             # All that can be known without a mask; some files lack the key.
             row |= {"segmentation": [], "area": row["bbox"][2] * row["bbox"][3]}
             if number == 0:
@@ -53,22 +42,22 @@ def object_rows(scene: ShapeScene, image_id: int, tool: Tool) -> list[Row]:
     return rows
 
 
-def _segmentation(figure: Figure, mask: Mask, tool: Tool) -> Any:
+def _segmentation(figure: Figure, mask: Mask, tool: str) -> Any:
     """A mask, exactly, in one of COCO's forms."""
     height, width = mask.shape
-    if tool is not Tool.RUNS and not figure.is_crowd:
+    if tool != "runs" and not figure.is_crowd:
         points = np.concatenate(figure.polygons)
         is_inside = (points >= 0).all() and (points <= (width, height)).all()
         parts, holes = trace(mask)
-        if is_inside and not holes and (figure.mask(height, width) == mask).all():
-            parts = list(figure.polygons)
+        if not holes and is_inside and (figure.mask(height, width) == mask).all():
+            return [points.ravel().tolist() for points in figure.polygons]
         if not holes:
             return [points.ravel().tolist() for points in parts]
     pixels = mask.T.ravel()  # COCO's runs go down the columns
     changes = np.flatnonzero(np.diff(pixels, prepend=False))
     counts = np.diff(changes, prepend=0, append=pixels.size).tolist()
     runs = {"counts": counts, "size": [height, width]}
-    if tool is Tool.RUNS or figure.is_crowd:
+    if tool == "runs" or figure.is_crowd:
         return runs
     compressed = coco_mask.frPyObjects(runs, height, width)["counts"].decode("ascii")
     return runs | {"counts": compressed}
@@ -102,22 +91,12 @@ def keypoint_rows(scene: ShapeScene, rows: list[Row]) -> Iterator[Row]:
 
 def caption_rows(scene: ShapeScene, image_id: int) -> Iterator[Row]:
     """Two captions of an image; none where nothing is in it."""
-    figures = scene.figures
-    if not figures:
-        return
-    counts = Counter(f.shape.name for f in figures if not f.is_crowd)
-    parts = [
-        f"{_COUNTS[n]} {name}{'' if n == 1 else 'es' if name.endswith('s') else 's'}"
-        for name, n in counts.items()
-    ]
-    if any(figure.is_crowd for figure in figures):
-        parts.append("a crowd of dots")
-    told = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
-    first = {"caption": f"A picture of {told}."}
-    foremost = figures[-1].shape.name
-    second = {"caption": f"{len(figures)} shapes, the foremost is a {foremost}."}
-    for number, caption in enumerate((first, second)):
-        yield {"image_id": image_id, "id": image_id * _IDS_PER_IMAGE + number} | caption
+    names = [f"a {f.shape.name}" for f in scene.figures if not f.is_crowd]
+    names += ["a crowd of dots" for figure in scene.figures if figure.is_crowd]
+    told = (f"A picture of {', '.join(names)}.", f"{len(names)} shapes.")
+    for number, text in enumerate(told if names else ()):
+        caption_id = image_id * _IDS_PER_IMAGE + number
+        yield {"image_id": image_id, "id": caption_id, "caption": text}
 
 
 def segments(

@@ -24,12 +24,6 @@ def write_mask_folder_sample(
 
     The ids in the masks have gaps; the palette holds the class file's colours, so that
     `--labels index` and `--labels color` mean the same.
-
-    Args:
-      directory: Folder to write to; it is created if it does not exist.
-      seed: At least 0; the same seed gives the same bytes.
-      num_train: Number of training images.
-      num_val: Number of validation images.
     """
     directory.mkdir(parents=True, exist_ok=True)
     names = ("background", *(shape.name for shape in SHAPES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from segdata.samples.canvas import (
@@ -20,18 +19,21 @@ from segdata.samples.canvas import (
 
 
 class Breed(NamedTuple):
-    """One breed of the dataset."""
+    """One breed of the dataset.
+
+    Attributes:
+      name: As file names begin; a capital for cats, as in the real dataset.
+      class_id: Id in the lists: the real dataset's, with gaps.
+      species: 1 for cats, 2 for dogs.
+      breed_id: Number within the species.
+      colors: Of its coat and of its patches.
+    """
 
     name: str
-    """As file names begin; a capital for cats, as in the real dataset."""
     class_id: int
-    """Id in the lists: the real dataset's, with gaps."""
     species: int
-    """1 for cats, 2 for dogs."""
     breed_id: int
-    """Number within the species."""
     colors: tuple[Color, ...]
-    """Of its coat and of its patches."""
 
 
 BREEDS = (
@@ -40,6 +42,8 @@ BREEDS = (
     Breed("Bombay", 8, 1, 4, palette("3e3c48 2e2c36")),
 )
 """All breeds, by class id."""
+_TAIL = [(-0.5, 0), (-0.74, -0.14), (-0.88, -0.42), (-0.87, -0.72), (-0.8, -0.74)]
+_TAIL += [(-0.76, -0.42), (-0.64, -0.22), (-0.46, -0.16)]
 _DARK, _EYE, _EAR, _NOSE = palette("2c2628 decc5c e2a498 ce7874")
 
 
@@ -68,7 +72,8 @@ def draw_pet(
 
     coat, marks = breed.colors
     shade = mix(coat, BLACK, 0.2)
-    paint(_tail(breed, float(rng.uniform(0.4, 1.3))), shade)
+    rise = float(rng.uniform(0.8, 1.3)) * (1.0 if breed.species == 1 else 0.6)
+    paint([(x, y * rise) for x, y in _TAIL], shade)
     for x, color in ((-0.3, shade), (0.48, shade), (-0.5, coat), (0.32, coat)):
         paint([(x - 0.1, 0), (x + 0.1, 0), (x + 0.06, 0.56), (x - 0.06, 0.56)], color)
         paint(ellipse(x + 0.03, 0.56, 0.09, 0.05), color)
@@ -83,19 +88,6 @@ def draw_pet(
         dx, dy = rng.uniform(-0.08, 0.08, 2).tolist()
         paint(ellipse(x + dx, -0.08 + dy, 0.17, 0.12), marks, None)
     return [point for part in _head(breed) for point in paint(*part)]
-
-
-def _tail(breed: Breed, bend: float) -> Points:
-    """A band along a curve that rises behind the body; cats have the longer one."""
-    length = 0.66 if breed.species == 1 else 0.42
-    upper, lower = [], []
-    for t in (step / 12 for step in range(13)):
-        x = -0.54 - length * t * math.cos(bend * t)
-        y = -0.1 - length * t * (0.4 + math.sin(bend * t))
-        half = 0.06 - 0.03 * t
-        upper.append((x - half, y - half))
-        lower.append((x + half, y + half))
-    return upper + lower[::-1]
 
 
 def _head(breed: Breed) -> list[tuple[Points, Color]]:

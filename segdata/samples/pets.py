@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -34,21 +32,10 @@ _WALLS = palette("96b2b0 cebca0 a8a6c0 b8c8a0")
 _FLOORS = palette("8e7460 788470 9e948c")
 
 
-class _Kind(Enum):
-    """What is odd about an image."""
-
-    PLAIN = "nothing"
-    GIF = "a GIF named .jpg"
-    NO_XML = "no XML"
-    RGBA = "a PNG named .jpg, with an alpha channel"
-    EXIF = "EXIF orientation 0, which does not exist"
-    TWO = "two pets, so its XML has two objects"
-    EMPTY = "a trimap that is all background"
-    PNG = "a PNG named .jpg"
-
-
-_KINDS = tuple(_Kind)
-"""What the images of a split are in turn, so that eight have every oddity."""
+_KINDS = ("plain", "GIF", "no XML", "RGBA", "EXIF", "two pets", "no mask", "PNG")
+"""What the images of a split are in turn, so that eight have every oddity. All files
+are named .jpg, also GIFs and PNGs; EXIF orientation 0 does not exist; a trimap without
+a pet is all background."""
 _FIRST_UNLISTED = 990_001
 _HEADER = (
     "#Image CLASS-ID SPECIES BREED ID\n#ID: 1:37 Class ids\n#SPECIES: 1:Cat 2:Dog\n"
@@ -62,16 +49,9 @@ def write_pets_sample(
 ) -> None:
     """Draws pets and writes them as a dataset.
 
-    Image `k` of a split depends on the seed, the split and `k` alone: a larger sample
-    starts with the images of a smaller one. Any eight images of a split in a row have
+    Any eight images of a split in a row have
     every oddity of an image. Only the images of trainval have XMLs, as in the real
     dataset. Beside them lie an image that no list names, a `.mat` file and `._` files.
-
-    Args:
-      directory: Folder to write to; it is created if it does not exist.
-      seed: At least 0; the same seed gives the same bytes.
-      num_train: Number of images in trainval.
-      num_val: Number of images in test.
     """
     for folder in ("images", "annotations/trimaps", "annotations/xmls"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -86,32 +66,27 @@ def write_pets_sample(
             rng = np.random.default_rng([seed, split_number, index])
             kind = _KINDS[index % len(_KINDS)]
             _write_record(directory, name, rng, breed, kind, has_xml=not split_number)
-            ids = f"{breed.class_id} {breed.species} {breed.breed_id}"
-            listed.append(f"{name} {ids}\n")
-        _write_list(directory, split, listed)
+            listed.append(" ".join(map(str, (name, *breed[1:4]))) + "\n")
+        path = directory / f"annotations/{split}.txt"
+        path.write_bytes("".join(listed).encode())
         lines += listed
-    _write_list(directory, "list", [_HEADER, *sorted(lines)])
+    table = _HEADER + "".join(sorted(lines))
+    (directory / "annotations/list.txt").write_bytes(table.encode())
     _write_strays(directory, seed)
 
 
 def _write_record(
-    directory: Path,
-    name: str,
-    rng: Rng,
-    breed: Breed,
-    kind: _Kind,
-    *,
-    has_xml: bool,
+    directory: Path, name: str, rng: Rng, breed: Breed, kind: str, *, has_xml: bool
 ) -> None:
-    picture, trimap, heads = _draw(rng, breed, 2 if kind is _Kind.TWO else 1)
+    picture, trimap, heads = _draw(rng, breed, 2 if kind == "two pets" else 1)
     _write_image(directory / "images" / f"{name}.jpg", Image.fromarray(picture), kind)
-    if kind is _Kind.EMPTY:
+    if kind == "no mask":
         trimap[:] = _BACKGROUND
-    path = directory / "annotations/trimaps" / f"{name}.png"
-    save_png(Image.fromarray(trimap), path)
-    if has_xml and kind is not _Kind.NO_XML:
-        path = directory / "annotations/xmls" / f"{name}.xml"
-        path.write_bytes(_xml(name, trimap.shape, heads, breed).encode())
+    folder = directory / "annotations"
+    save_png(Image.fromarray(trimap), folder / "trimaps" / f"{name}.png")
+    if has_xml and kind != "no XML":
+        text = _xml(name, trimap.shape, heads, breed)
+        (folder / "xmls" / f"{name}.xml").write_bytes(text.encode())
 
 
 def _draw(
@@ -137,35 +112,25 @@ def _draw(
         low = np.maximum(np.floor(points.min(0)), 0).astype(int) + 1
         high = np.minimum(np.ceil(points.max(0)), (width, height)).astype(int)
         heads.append((*low.tolist(), *high.tolist()))
-    return canvas.picture(), _make_trimap(canvas.labels()), heads
+    labels = Image.fromarray(canvas.labels())  # the pet's is less than the background's
+    inner = np.asarray(labels.filter(ImageFilter.MaxFilter(_BAND)))
+    outer = np.asarray(labels.filter(ImageFilter.MinFilter(_BAND)))
+    return canvas.picture(), np.where(inner == outer, inner, np.uint8(_OUTLINE)), heads
 
 
-def _make_trimap(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Makes the border between pet and background a band of its own."""
-    drawn = Image.fromarray(labels)  # the pet is less than the background
-    inner = np.asarray(drawn.filter(ImageFilter.MaxFilter(_BAND)))
-    outer = np.asarray(drawn.filter(ImageFilter.MinFilter(_BAND)))
-    return np.where(inner == outer, labels, np.uint8(_OUTLINE))
-
-
-def _write_image(path: Path, image: Image.Image, kind: _Kind) -> None:
-    if kind is _Kind.GIF:
+def _write_image(path: Path, image: Image.Image, kind: str) -> None:
+    if kind == "GIF":
         image.quantize(64, dither=Image.Dither.NONE).save(path, format="GIF")
-    elif kind is _Kind.PNG:
-        save_png(image, path)
-    elif kind is _Kind.RGBA:
-        image.putalpha(230)
-        save_png(image, path)
-    elif kind is _Kind.EXIF:
-        exif = Image.Exif()
-        exif[ExifTags.Base.Orientation] = 0
-        save_jpeg(image, path, exif)
+    elif kind in ("PNG", "RGBA"):
+        save_png(image.convert(kind.replace("PNG", "RGB")), path)
     else:
-        save_jpeg(image, path)
+        exif = Image.Exif()
+        if kind == "EXIF":
+            exif[ExifTags.Base.Orientation] = 0
+        save_jpeg(image, path, exif)
 
 
 def _xml(name: str, size: tuple[int, ...], heads: list[Head], breed: Breed) -> str:
-    height, width = size
     species = "cat" if breed.species == 1 else "dog"
     objects = "".join(
         f"<object><name>{species}</name><pose>Frontal</pose><truncated>0</truncated>"
@@ -175,15 +140,10 @@ def _xml(name: str, size: tuple[int, ...], heads: list[Head], breed: Breed) -> s
         for xmin, ymin, xmax, ymax in heads
     )
     return (
-        f"<annotation><folder>segdata</folder><filename>{name}.jpg</filename>"
-        "<source><database>Pets, drawn by segdata</database></source>"
-        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+        f"<annotation><folder>segdata</folder><filename>{name}.jpg</filename><size>"
+        f"<width>{size[1]}</width><height>{size[0]}</height><depth>3</depth></size>"
         f"<segmented>0</segmented>{objects}</annotation>\n"
     )
-
-
-def _write_list(directory: Path, name: str, lines: Iterable[str]) -> None:
-    (directory / "annotations" / f"{name}.txt").write_bytes("".join(lines).encode())
 
 
 def _write_strays(directory: Path, seed: int) -> None:
@@ -191,7 +151,7 @@ def _write_strays(directory: Path, seed: int) -> None:
     breed = BREEDS[0]
     name = f"{breed.name}_{_FIRST_UNLISTED}"
     rng = np.random.default_rng([seed, 2])
-    _write_record(directory, name, rng, breed, _Kind.GIF, has_xml=False)
+    _write_record(directory, name, rng, breed, "GIF", has_xml=False)
     (directory / "images" / f"{name}.mat").write_bytes(_MATLAB_FILE)
     for folder, suffix in (("images", "jpg"), ("annotations/trimaps", "png")):
         (directory / folder / f"._{name}.{suffix}").write_bytes(_MAC_FILE)

@@ -9,26 +9,15 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.samples import shapes
 from segdata.samples.canvas import BLACK, WHITE, Canvas, Rng, mix, palette, pick
-from segdata.samples.shapes import (
-    BAR,
-    CIRCLE,
-    RING,
-    SHAPES,
-    SQUARE,
-    TRIANGLE,
-    Figure,
-    Mask,
-    place,
-    scatter,
-)
 
 _MIN_SIDE, _MAX_SIDE = 160, 320
 _MAX_OBJECTS = 8
 _MIN_RADIUS = 12.0  # below it stars and circles look alike
 _LEAST_VISIBLE = 0.55  # of a figure; with less left, people could not name it
 _ATTEMPTS = 40
-_CONVEX = (CIRCLE, SQUARE, TRIANGLE)
+_CONVEX = (shapes.CIRCLE, shapes.SQUARE, shapes.TRIANGLE)
 _GROUNDS = palette("e2d6c4 3a4054 c4d4d6 5c545c cec8de")
 _PAINTS = palette("d64844 f0a040 f6d25c 6eac58 409a9a 487cc4 8060b0 e07ca0")
 
@@ -49,14 +38,14 @@ class ShapeScene:
 
     height: int
     width: int
-    figures: list[Figure] = field(default_factory=list)
+    figures: list[shapes.Figure] = field(default_factory=list)
     """From the back to the front."""
-    masks: list[Mask] = field(default_factory=list)
+    masks: list[shapes.Mask] = field(default_factory=list)
     """The visible pixels of each; no two share one and none is empty."""
     _needed: list[float] = field(default_factory=list)
     """Pixels of each that what comes later must leave visible."""
 
-    def add(self, figure: Figure, least: float = _LEAST_VISIBLE) -> bool:
+    def add(self, figure: shapes.Figure, least: float = _LEAST_VISIBLE) -> bool:
         """Lays a figure on top, unless too little of it or of others were visible."""
         mask = figure.mask(self.height, self.width)
         masks = [*(other & ~mask for other in self.masks), mask]
@@ -117,26 +106,26 @@ def _add_feature(scene: ShapeScene, rng: Rng, feature: Feature) -> None:
     )
     if feature is Feature.CUT:
         shape = _CONVEX[int(rng.integers(len(_CONVEX)))]
-        scene.add(place(shape, center, radius, _angle(rng)), least=0.0)
-        scene.add(place(BAR, center, 1.25 * radius, angle))
+        scene.add(shapes.place(shape, center, radius, _angle(rng)), least=0.0)
+        scene.add(shapes.place(shapes.BAR, center, 1.25 * radius, angle))
     elif feature is Feature.RING:
-        scene.add(place(RING, center, radius, angle))
+        scene.add(shapes.place(shapes.RING, center, radius, angle))
     elif feature is Feature.CROWD:
-        scene.add(scatter(rng, CIRCLE, center, radius))
+        scene.add(shapes.scatter(rng, shapes.CIRCLE, center, radius))
     scene.keep_visible()
 
 
 def _add_somewhere(scene: ShapeScene, rng: Rng) -> bool:
     """Tries places until a shape fits; it may be partly outside the image."""
-    shape = SHAPES[int(rng.integers(len(SHAPES)))]
+    shape = shapes.SHAPES[int(rng.integers(len(shapes.SHAPES)))]
     largest = math.log(0.3 * min(scene.height, scene.width))
     for _ in range(_ATTEMPTS):
         radius = math.exp(rng.uniform(math.log(_MIN_RADIUS), largest))
         center = float(rng.uniform(0, scene.width)), float(rng.uniform(0, scene.height))
         # Bars are thin: short ones would be slivers.
-        size = 1.3 * radius + 6 if shape is BAR else radius
+        size = 1.3 * radius + 6 if shape is shapes.BAR else radius
         squeeze = float(rng.uniform(0.88, 1.0))
-        if scene.add(place(shape, center, size, _angle(rng), squeeze)):
+        if scene.add(shapes.place(shape, center, size, _angle(rng), squeeze)):
             return True
     return False
 

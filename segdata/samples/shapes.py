@@ -19,16 +19,12 @@ Mask = NDArray[np.bool_]
 
 
 class ShapeClass(NamedTuple):
-    """One category of the dataset."""
+    """One category; its outline is around the origin, within a radius of 1."""
 
     id: int
-    """Category id in the JSON: with gaps, and above 1, as COCO's are."""
     name: str
-    """Name of the category."""
     supercategory: str
-    """What its outline is like."""
     outline: Points
-    """Around the origin, within a radius of 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +98,7 @@ SHAPES = (
     ShapeClass(62, "heart", "notched", _heart()),
     ShapeClass(90, "bar", "straight", _bar(0.17)),
 )
-"""All categories, by id."""
+"""All categories, by id: the ids have gaps and begin above 1, as COCO's do."""
 CIRCLE, SQUARE, TRIANGLE, STAR, RING, CROSS, HEART, BAR = SHAPES
 
 

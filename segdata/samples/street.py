@@ -99,8 +99,8 @@ def draw_street_scene(
 
     Args:
       rng: Source of everything that varies: the same state gives the same scene.
-      height: Rows of the image.
-      width: Columns of the image.
+      height: Of the image, in pixels.
+      width: Of the image.
 
     Returns:
       Image, uint8 `[height, width, 3]`, RGB, and label map, uint8 `[height, width]`,
@@ -121,7 +121,7 @@ def draw_street_scene(
     )
     _draw_backdrop(view, rng)
     for side in (-1, 1):
-        _draw_houses(view, rng, side * _FRONT)
+        _draw_side(view, rng, side * _FRONT)
     things = []
     for side, (make, first, least, most, low, high) in product((-1, 1), _ROWS):
         z = first * float(rng.uniform(1, 1.7))
@@ -155,29 +155,23 @@ def _draw_backdrop(view: _View, rng: Rng) -> None:
             view.flat(box(0.92 * side, far, 0.94 * side, near), _AMBER)
     for z in range(int(rng.integers(1, 5)), 80, 6):
         view.flat(box(-0.08, z + 2.5, 0.08, z), WHITE)
-    if rng.random() < 0.3:
-        z = int(rng.integers(9, 22))
-        for x in range(-4, 5):
-            view.flat(box(x - 0.25, z + 3, x + 0.25, z), WHITE)
 
 
-def _draw_houses(view: _View, rng: Rng, x: float) -> None:
+def _draw_side(view: _View, rng: Rng, x: float) -> None:
     """Houses along one side, and gardens between them; far ones first."""
     far, number = _FAR + float(rng.uniform(0, 9)), int(rng.integers(4))
     while far > 9:
         near = max(far - float(rng.uniform(7, 15)), 1.5)
-        draw = _draw_garden if number % 4 == 0 else _draw_house
-        draw(view, rng, x, near, far)
+        if number % 4:
+            _draw_house(view, rng, x, near, far)
+        else:
+            view.stand(1.25 * x, far - 2, _tree(rng, x))
+            view.stand(1.35 * x, near + 2, _tree(rng, x))
+            color = pick(rng, _FENCES)
+            view.wall(x, box(near, 0, far, 1.7), color, FENCE)
+            for z in np.arange(far - 0.4, near, -0.8).tolist():
+                view.wall(x, box(z, 0.1, z + 0.12, 1.6), mix(color, BLACK, 0.25))
         far, number = near, number + 1
-
-
-def _draw_garden(view: _View, rng: Rng, x: float, near: float, far: float) -> None:
-    for z in (far - 2, near + 2):
-        view.stand(x * float(rng.uniform(1.15, 1.4)), z, _tree(rng, x))
-    color = pick(rng, _FENCES)
-    view.wall(x, box(near, 0, far, 1.7), color, FENCE)
-    for z in np.arange(far - 0.4, near, -0.8).tolist():
-        view.wall(x, box(z, 0.1, z + 0.12, 1.6), mix(color, BLACK, 0.25))
 
 
 def _draw_house(view: _View, rng: Rng, x: float, near: float, far: float) -> None:
@@ -214,16 +208,14 @@ def _car(rng: Rng, x: float) -> Iterator[Part]:
             (ellipse(0.7, 0.32, 0.32, 0.32), _DARK),
         ):
             yield [(side, y, z) for z, y in outline], paint, CAR
-    tyres = (0.05 - half, 0.35 - half), (half - 0.35, half - 0.05)
-    for left, right in tyres:
-        yield box(left, 0, right, 0.4), _DARK, CAR
+    yield box(0.05 - half, 0, half - 0.05, 0.4), _DARK, CAR
     yield box(-half, 0.25, half, waist), color, CAR
     roof = [(-half, waist), (-0.82 * half, top), (0.82 * half, top), (half, waist)]
     yield roof, color, CAR
     yield [(0.85 * a, waist + 0.85 * (b - waist)) for a, b in roof], _GLASS, None
-    for left, right in tyres:
-        lamp = box(left, waist - 0.22, right, waist - 0.05)
-        yield lamp, _RED if x > 0 else _LIT, None
+    for lamp in (0.2 - half, half - 0.2):
+        lens = box(lamp - 0.15, waist - 0.22, lamp + 0.15, waist - 0.05)
+        yield lens, _RED if x > 0 else _LIT, None
     yield box(-0.26, 0.34, 0.26, 0.48), WHITE, None
 
 
@@ -264,20 +256,23 @@ def _lamp(rng: Rng, x: float) -> Iterator[Part]:
 
 
 def _sign(rng: Rng, x: float) -> Iterator[Part]:
-    """A traffic sign or a traffic light on its pole."""
+    """A traffic light or a traffic sign on its pole."""
     yield box(-0.05, 0, 0.05, 2.4), _STEEL, POLE
-    kind, lit = rng.integers(3, size=2).tolist()
+    kind = int(rng.integers(4))
     if kind == 0:
         yield box(-0.2, 2.0, 0.2, 3.1), _DARK, SIGN
         for number, color in enumerate((_GREEN, _AMBER, _RED)):
-            seen = color if number == lit else mix(color, _DARK, 0.7)
-            yield ellipse(0, 2.2 + 0.34 * number, 0.13, 0.13), seen, None
+            yield ellipse(0, 2.2 + 0.34 * number, 0.13, 0.13), color, None
     elif kind == 1:
         yield [(0, 3.0), (0.48, 2.2), (-0.48, 2.2)], _RED, SIGN
         yield [(0, 2.8), (0.3, 2.3), (-0.3, 2.3)], WHITE, None
     else:
-        yield ellipse(0, 2.6, 0.42, 0.42), _RED if lit else WHITE, SIGN
-        yield ellipse(0, 2.6, 0.32, 0.32), WHITE if lit else _BLUE, None
+        yield ellipse(0, 2.6, 0.42, 0.42), _RED if kind == 2 else WHITE, SIGN
+        yield ellipse(0, 2.6, 0.32, 0.32), WHITE if kind == 2 else _BLUE, None
+
+
+def _bin(rng: Rng, x: float) -> Iterator[Part]:
+    yield box(-0.32, 0, 0.32, 1.2), pick(rng, _BINS), VOID
 
 
 def _tree(rng: Rng, x: float) -> Iterator[Part]:
@@ -288,11 +283,6 @@ def _tree(rng: Rng, x: float) -> Iterator[Part]:
         size = (0.26 - 0.03 * number) * tall
         crown = ellipse(dx, 0.72 * tall + dy, size, 0.9 * size)
         yield crown, mix(_SHADE, color, 0.7 + 0.1 * number), TREE
-
-
-def _bin(rng: Rng, x: float) -> Iterator[Part]:
-    yield box(-0.32, 0, 0.32, 1.1), pick(rng, _BINS), VOID
-    yield box(-0.36, 1.0, 0.36, 1.2), _DARK, VOID
 
 
 _ROWS = (
