@@ -57,6 +57,7 @@ setup(
         "apache-beam>=2.77,<3",
         "click>=8.1",
         "defusedxml>=0.7.1",
+        "fontpkg-noto-sans>=2.15",  # names on pictures
         "google-crc32c>=1.5",
         "jinja2>=3.1",
         "msgspec>=0.20",

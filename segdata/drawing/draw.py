@@ -7,12 +7,14 @@ the same picture.
 
 from __future__ import annotations
 
+import io
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from unicodedata import combining, normalize
+from importlib.resources import files
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -244,10 +246,7 @@ def text_strip(
     text: str, max_width: int, size: int, color: RGB, background: RGB = PAPER
 ) -> Image.Image:
     """One line of text on a strip of its size, shortened in the middle to fit."""
-    # Pillow's own font has hardly more than ASCII: letters lose their accents, and
-    # other signs become question marks, not the boxes of missing glyphs.
-    letters = (c for c in normalize("NFKD", text) if not combining(c))
-    plain = "".join(c if " " <= c <= "~" else "?" for c in letters)
+    plain = "".join(c if _is_drawable(c) else "?" for c in normalize("NFC", text))
     font = _font(size)
 
     def shortened(kept: int) -> str:
@@ -269,5 +268,16 @@ def text_strip(
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # A package's font, not the machine's: the same names look the same everywhere.
+    path = files("fontpkg_noto_sans") / "files" / "NotoSans[wdth,wght].ttf"
+    return ImageFont.truetype(io.BytesIO(path.read_bytes()), size)
+
+
+@cache
+def _is_drawable(letter: str) -> bool:
+    """Whether the font has a letter: Latin, Greek, Cyrillic and some more."""
+    if not letter.isprintable():
+        return False
+    font = _font(16)
+    return letter == " " or bytes(font.getmask(letter)) != bytes(font.getmask("\uffff"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 
 import numpy as np
 import pytest
@@ -462,3 +463,18 @@ def test_pictures_without_annotations_are_shown_alone():
     assert isinstance(page, Image.Image)
     assert 80 <= page.width < 160
     assert count_pixels(pixels_of(page), (100, 100, 100)) == 80 * 60
+
+
+@pytest.mark.parametrize("name", ["Straße", "café", "żółw", "дорога", "δρόμος"])
+def test_names_beyond_ascii_are_drawn_in_their_own_letters(name: str) -> None:
+    drawn = draw.text_strip(name, 400, 16, draw.INK)
+    for other in ("?" * len(name), "".join(c for c in name if c.isascii())):
+        assert drawn.tobytes() != draw.text_strip(other, 400, 16, draw.INK).tobytes()
+    apart = unicodedata.normalize("NFD", name)
+    assert drawn.tobytes() == draw.text_strip(apart, 400, 16, draw.INK).tobytes()
+
+
+@pytest.mark.parametrize("name", ["道", "\n", "\x1b", "\ud800"])
+def test_letters_that_the_font_lacks_are_question_marks(name: str) -> None:
+    drawn = draw.text_strip(name, 400, 16, draw.INK)
+    assert drawn.tobytes() == draw.text_strip("?", 400, 16, draw.INK).tobytes()
