@@ -116,6 +116,7 @@ setup(
             "types-defusedxml",
             "types-protobuf",
             "wheel",
+            "zlib-ng>=1.0",
         ],
     },
     entry_points={"console_scripts": ["segdata = segdata.cli:main"]},

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from segdata.images.png import encode_png
 from segdata.masks import arrays, rle
-from segdata.masks import png as png_encoder
+from segdata.masks.coco_export import compressed_rles
 
 
 class Photo:
@@ -31,7 +32,7 @@ class Photo:
     ) -> None:
         self.size = (image["height"], image["width"])
         self.runs = rle.rle_batch([a["segmentation"] for a in annotations], *self.size)
-        self.coco = [rle.to_coco(runs, *self.size) for runs in self.runs]
+        self.coco = compressed_rles(self.runs, *self.size)
         self.masks = arrays.decode_masks(self.runs, *self.size)
 
 
@@ -60,17 +61,17 @@ def check(photos: list[Photo], maps: list[NDArray[np.uint8]]) -> None:
     for photo in photos:
         expected = coco_mask.decode(photo.coco).transpose(2, 0, 1)
         np.testing.assert_array_equal(photo.masks, expected)
-        for png, mask in zip(
-            png_encoder.encode_masks(photo.runs, *photo.size), expected, strict=True
-        ):
+        for png, mask in zip(mask_pngs(photo), expected, strict=True):
             np.testing.assert_array_equal(Image.open(io.BytesIO(png)), mask)
     for pixels in maps:
-        found = Image.open(io.BytesIO(our_map_png(pixels)))
+        found = Image.open(io.BytesIO(encode_png(pixels)))
         np.testing.assert_array_equal(found, pixels)
 
 
-def our_map_png(pixels: NDArray[np.uint8]) -> bytes:
-    return png_encoder.encode_label_map(*rle.encode_label_map(pixels), *pixels.shape)
+def mask_pngs(photo: Photo) -> list[bytes]:
+    return [
+        encode_png(rle.decode(runs, *photo.size), is_mask=True) for runs in photo.runs
+    ]
 
 
 def tasks(
@@ -83,9 +84,7 @@ def tasks(
             "pycocotools": lambda: [coco_mask.decode(p.coco) for p in photos],
         },
         "masks to PNG": {
-            "segdata": lambda: [
-                png_encoder.encode_masks(p.runs, *p.size) for p in photos
-            ],
+            "segdata": lambda: [mask_pngs(p) for p in photos],
             "Pillow, level 1": lambda: [
                 [pillow_png(m, 1) for m in p.masks] for p in photos
             ],
@@ -94,7 +93,7 @@ def tasks(
             ],
         },
         "label maps to PNG": {
-            "segdata": lambda: [our_map_png(m) for m in maps],
+            "segdata": lambda: [encode_png(m) for m in maps],
             "Pillow, level 1": lambda: [pillow_png(m, 1) for m in maps],
             "Pillow, level 6": lambda: [pillow_png(m, 6) for m in maps],
         },

@@ -7,19 +7,18 @@ its palette colour the class's.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from segdata.dataset import Dataset
 from segdata.drawing.draw import colorize
 from segdata.errors import OptionError
 from segdata.exports.base import ExportReport, common_folder, write_image, write_once
+from segdata.images.png import encode_png
 from segdata.label_map import LabelMap
 from segdata.records.record import Record
 
@@ -162,11 +161,7 @@ def mask_png(
     ids = record.label_map()
     if ids is None:
         return None
-    image = Image.fromarray(values[ids])
-    image.putpalette(_palette(label_map))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+    return encode_png(values[ids], palette=_palette(label_map))
 
 
 def _class_file(label_map: LabelMap, values: NDArray[np.uint8]) -> str:

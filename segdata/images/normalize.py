@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from segdata.errors import ImageError
+from segdata.images.png import PNG_SIGNATURE, encode_png
 
 MAX_IMAGE_PIXELS = 1 << 27  # 11585 x 11585: a larger header is a bomb or a mistake
 JPEG_QUALITY = 95
@@ -40,7 +41,6 @@ _TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 _LOSSLESS_FORMATS = {"PNG", "BMP", "GIF", "TIFF", "PPM", "TGA", "WEBP"}
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EXTENSIONS = {
     "jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"},
     "png": {".png"},
@@ -89,7 +89,7 @@ def read_header(data: bytes, name: str) -> ImageHeader:
     Raises:
       ImageError: If it is no image, damaged, truncated or too large.
     """
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         header = _read_png(data, name)
     elif data.startswith(b"\xff\xd8\xff"):
         header = _read_jpeg(data, name)
@@ -169,7 +169,7 @@ def decode_label_image(data: bytes, name: str) -> Image.Image:
       ImageError: If its format may change values (JPEG, lossy WebP ...), or it is
         damaged or too large.
     """
-    if data.startswith(_PNG_SIGNATURE):
+    if data.startswith(PNG_SIGNATURE):
         # Pillow does not check the CRCs of pixel data, and a flipped bit that still
         # inflates is a wrong label.
         _read_png(data, name, what="label image")
@@ -339,18 +339,19 @@ def _reencode(
         image = image.transpose(_TRANSPOSITIONS[header.orientation])
     image = _to_8_bit(image)
     lossy = header.format == "jpeg"
-    buffer = io.BytesIO()
-    if lossy:
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    else:
-        image.save(buffer, "PNG")
     return NormalizedImage(
-        encoded=buffer.getvalue(),
+        encoded=_jpeg(image) if lossy else encode_png(np.asarray(image)),
         format="jpeg" if lossy else "png",
         height=image.height,
         width=image.width,
         changes=tuple(changes),
     )
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

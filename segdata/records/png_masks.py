@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from segdata.errors import AnnotationError, OptionError
 from segdata.images.label_images import LabelRuns
+from segdata.images.png import encode_png
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
-from segdata.masks import png as png_encoder
 from segdata.masks import rle
 from segdata.records import schema
 from segdata.records.objects import EncodedObject
@@ -93,7 +93,7 @@ def png_features(
     found: dict[Feature, Any] = {}
     if objects or label_map.object_classes:
         runs = [item.runs for item in objects]
-        found[schema.OBJECT_MASK] = png_encoder.encode_masks(runs, *size)
+        found[schema.OBJECT_MASK] = [_mask_png(r, size) for r in runs]
         found[schema.OBJECT_MASK_WEIGHT] = [float(len(r) > 0) for r in runs]
     label_png = None if label_runs is None else _label_png(label_runs, label_map)
     if label_map.is_panoptic:
@@ -111,7 +111,18 @@ def png_features(
 
 def _label_png(runs: LabelRuns, label_map: LabelMap) -> bytes:
     values = label_map.training_ids()[runs.values]
-    return png_encoder.encode_label_map(values, runs.lengths, runs.height, runs.width)
+    return _map_png(values, runs.lengths, (runs.height, runs.width))
+
+
+def _map_png(
+    values: NDArray[np.uint8], lengths: NDArray[np.int64], size: tuple[int, int]
+) -> bytes:
+    return encode_png(np.repeat(values, lengths).reshape(size))
+
+
+def _mask_png(runs: NDArray[np.int64], size: tuple[int, int]) -> bytes:
+    pixels = rle.decode(runs, *size) if len(runs) else np.zeros(size, np.uint8)
+    return encode_png(pixels, is_mask=True)
 
 
 class _Panoptic:
@@ -125,7 +136,7 @@ class _Panoptic:
         """The map of one id for each object, and 0 for nobody's pixels."""
         table: NDArray[np.uint8] = np.array([0, *ids], np.uint8)
         runs = rle.merge_label_runs(table[self._owners], self._lengths)
-        return png_encoder.encode_label_map(*runs, *self._size)
+        return _map_png(*runs, self._size)
 
 
 def _thing_numbers(objects: Sequence[EncodedObject]) -> list[int]:

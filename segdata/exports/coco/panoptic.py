@@ -6,16 +6,15 @@ A pixel's colour is the id of its segment: `R + 256 * G + 65536 * B`, 0 for none
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from segdata.exports.coco.ids import CocoIds
 from segdata.exports.coco.rows import object_row
+from segdata.images.png import encode_png
 from segdata.records.record import Record
 
 ROW_FIELD = "panoptic"
@@ -84,9 +83,7 @@ def segments_png(record: Record) -> bytes:
     pixels = np.repeat(values, lengths)
     # Little-endian: the bytes of an id are red, green, blue and 0.
     colors = pixels.view(np.uint8).reshape(record.height, record.width, 4)[:, :, :3]
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(colors)).save(file, "PNG")
-    return file.getvalue()
+    return encode_png(colors)
 
 
 def _spans(
