@@ -41,10 +41,7 @@ _TRANSPOSITIONS = {
     8: Image.Transpose.ROTATE_90,
 }
 _LOSSLESS_FORMATS = {"PNG", "BMP", "GIF", "TIFF", "PPM", "TGA", "WEBP"}
-_EXTENSIONS = {
-    "jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"},
-    "png": {".png"},
-}
+_EXTENSIONS = {"jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "png": {".png"}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -364,8 +361,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         image = image.convert("L")
     elif image.mode != "RGB":
         image = image.convert("RGB")
-    clean = Image.frombytes(image.mode, image.size, image.tobytes())
-    return clean  # without EXIF, colour profile or comments of the source
+    # Without EXIF, colour profile or comments of the source.
+    return Image.frombytes(image.mode, image.size, image.tobytes())
 
 
 def _open(data: bytes, name: str, *, what: str = "image") -> Image.Image:
