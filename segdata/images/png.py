@@ -42,7 +42,7 @@ def encode_png(
         lines[1:, 1:] -= rows[:-1]
     # The level decides nothing but that zlib-ng 2.0 writes what the others write.
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    data = deflate.compress(lines) + deflate.flush()
+    data = deflate.compress(lines.data) + deflate.flush()
     color = _PALETTE if palette else _RGB if pixels.ndim == 3 else _GRAY
     return b"".join(
         (
