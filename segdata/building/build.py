@@ -23,6 +23,7 @@ from segdata.building.options import (
 )
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
+from segdata.building.sources import without_folder
 from segdata.building.splits import SplitChoice
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats import format_class
@@ -143,6 +144,7 @@ def _prepare(
         raise _first_of(scan.problems)
     for warning in scan.warnings:
         logger.warning("%s", warning)
+    scan = _without_folder(scan, source)
     plan = make_plan(scan, source, chosen.name, options)
     logger.info(
         "%s: %d images in %d shards (%s)",
@@ -165,6 +167,19 @@ def _prepare(
         scan=scan,
         plan=plan,
         settings=output.settings_fingerprint(chosen.name, scan.label_map, options),
+    )
+
+
+def _without_folder(scan: Scan, source: Location) -> Scan:
+    """What the scan says, as the manifest may hold it."""
+    return replace(
+        scan,
+        layout=without_folder(scan.layout, source),
+        warnings=tuple(without_folder(text, source) for text in scan.warnings),
+        problems=tuple(
+            AnnotationError(without_folder(str(item), source), reason=item.reason)
+            for item in scan.problems
+        ),
     )
 
 

@@ -18,7 +18,12 @@ import orjson
 
 from segdata.building.plan import PlannedRecord, PlannedShard, parse_plan_line
 from segdata.building.prefetch import read_ahead
-from segdata.building.sources import read_files, source_digest, source_states
+from segdata.building.sources import (
+    read_files,
+    source_digest,
+    source_states,
+    without_folder,
+)
 from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.label_map import LabelMap
 from segdata.records.encode import Files, encode_record
@@ -214,7 +219,7 @@ class _Contents:
                 image=planned.data["image"],
                 reason=error.reason,
                 stage=stage,
-                message=str(error),
+                message=without_folder(str(error), self._job.source),
                 source_sha256=digest,
             )
             for error in errors

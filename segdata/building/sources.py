@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,19 @@ def source_states(
             raise files.missing(source, path, what=what)
         states.append(state or (0, 0))
     return states
+
+
+def without_folder(message: str, source: Address) -> str:
+    """A message as an output may hold it: paths of the source are below its folder.
+
+    The folder itself is this machine's own: the same source elsewhere gives the same
+    bytes, and no output tells where somebody's files lie.
+    """
+    folder = re.escape(str(source).rstrip("/"))
+    if folder in ("", r"\."):
+        return message
+    below = re.sub(rf"(?<![\w./-]){folder}/", "", message)
+    return re.sub(rf"(?<![\w./-]){folder}(?![\w/-])", "SOURCE", below)
 
 
 def read_files(
