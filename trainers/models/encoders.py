@@ -17,8 +17,9 @@ from typing import Any
 import keras
 
 from segdata.errors import MissingDependencyError, OptionError
-from segdata.trainers.models.layers import CaffePreprocessing, Tensor, conv_block
+from segdata.trainers.models.layers import CaffePreprocessing, conv_block
 from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.tensor import Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

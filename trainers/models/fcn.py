@@ -18,8 +18,9 @@ from typing import Any
 import keras
 
 from segdata.trainers.models.encoders import build_encoder
-from segdata.trainers.models.layers import Tensor, conv_block, dropout, logits, upsample
+from segdata.trainers.models.layers import conv_block, dropout, logits, upsample
 from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.tensor import Tensor
 
 FC_WIDTH = 4096
 """Channels of VGG-16's `fc6` and `fc7`; `ModelOptions.width` changes it."""

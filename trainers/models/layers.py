@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.trainers.models.options import ModelOptions, Upsampling
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 _register = keras.saving.register_keras_serializable("segdata")
 

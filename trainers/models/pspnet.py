@@ -16,13 +16,13 @@ import keras
 from segdata.trainers.models.encoders import build_encoder
 from segdata.trainers.models.layers import (
     Resample,
-    Tensor,
     conv_block,
     dropout,
     logits,
     upsample,
 )
 from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.tensor import Tensor
 
 BINS = (1, 2, 3, 6)
 WIDTH = 512

@@ -21,13 +21,13 @@ import keras
 
 from segdata.trainers.models.encoders import Encoder, build_encoder
 from segdata.trainers.models.layers import (
-    Tensor,
     Unpooling,
     conv_block,
     logits,
     upsample,
 )
 from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.tensor import Tensor
 
 _STAGES = ((16, 3, 512), (8, 3, 512), (4, 3, 256), (2, 2, 128), (1, 2, 64))
 """Stride, convolutions and channels of the decoder's stages on VGG-16."""

@@ -21,8 +21,9 @@ import keras
 
 from segdata.errors import OptionError
 from segdata.trainers.models.encoders import build_encoder
-from segdata.trainers.models.layers import Tensor, conv_block, crop_to, dropout, logits
+from segdata.trainers.models.layers import conv_block, crop_to, dropout, logits
 from segdata.trainers.models.options import ModelOptions
+from segdata.trainers.tensor import Tensor
 
 _DEPTH = 4  # halvings of the paper's
 SMALL_WIDTH, WIDTH = 24, 64

@@ -14,8 +14,8 @@ import keras
 
 from segdata.errors import OptionError
 from segdata.label_map import OUTSIDE_IGNORE_ID
+from segdata.trainers.tensor import Tensor
 
-Tensor = Any
 LossKind = Literal["cross-entropy", "dice", "both"]
 LOSSES: tuple[LossKind, ...] = ("cross-entropy", "dice", "both")
 

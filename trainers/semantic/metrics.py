@@ -8,8 +8,7 @@ import keras
 
 from segdata.trainers.semantic.losses import IGNORED
 from segdata.trainers.semantic.scores import mean_iou
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 def segmentation_metrics(num_classes: int, void_id: int | None = None) -> list[Any]:

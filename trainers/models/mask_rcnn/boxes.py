@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 from keras.utils import bounding_boxes
 
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 MAX_LOG_SCALE = math.log(1000 / 16)
 """Largest growth of a box, as in detectron2: an exponential must not overflow."""

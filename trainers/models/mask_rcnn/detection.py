@@ -6,7 +6,7 @@ each class, and the mask head sees only what is left.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
@@ -15,8 +15,7 @@ from segdata.trainers.models.mask_rcnn.gather import gather
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.rpn import Proposals
 from segdata.trainers.models.mask_rcnn.suppression import suppress
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 class Detections(NamedTuple):

@@ -10,8 +10,7 @@ from segdata.trainers.models.encoders import build_encoder
 from segdata.trainers.models.layers import upsample
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.options import ModelOptions
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 LEVELS = (2, 3, 4, 5, 6)
 """Of strides 4 to 64; only anchors use the last (section 4.1)."""

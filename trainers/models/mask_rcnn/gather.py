@@ -7,11 +7,9 @@ would have them exchange feature maps first.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 def gather(tables: Tensor, index: Tensor) -> Tensor:

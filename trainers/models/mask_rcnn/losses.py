@@ -7,8 +7,6 @@ more objects weigh more. Everything is float32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from segdata.trainers.models.mask_rcnn.boxes import encode
@@ -18,8 +16,7 @@ from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.rpn import BOX_WEIGHTS
 from segdata.trainers.models.mask_rcnn.sampling import sample
 from segdata.trainers.models.mask_rcnn.truth import Truth
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 SMOOTH = 1 / 9
 """Where the smooth L1 loss turns from a parabola to a line."""

@@ -7,14 +7,11 @@ binarised at one half as detectron2 does.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
 from segdata.trainers.models.mask_rcnn.gather import gather
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 THRESHOLD = 0.5 - 1e-4
 """Just below one half: halves, which edges often give, are on whatever the rounding."""

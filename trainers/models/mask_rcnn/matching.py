@@ -6,14 +6,13 @@ positive nor negative: nobody knows what is there.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
 from segdata.trainers.models.mask_rcnn.boxes import covered, iou
 from segdata.trainers.models.mask_rcnn.truth import Truth
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 ANCHOR_POSITIVE = 0.7
 """IoU with an object from which an anchor is positive."""

@@ -60,8 +60,8 @@ from segdata.trainers.models.mask_rcnn.rois import sample_rois
 from segdata.trainers.models.mask_rcnn.rpn import apply_head, build_rpn_head, propose
 from segdata.trainers.models.mask_rcnn.sampling import noise
 from segdata.trainers.models.mask_rcnn.truth import KEYS, Truth
+from segdata.trainers.tensor import Tensor
 
-Tensor = Any
 Batch = Mapping[str, Tensor]
 
 LOSSES = ("rpn_score", "rpn_box", "roi_class", "roi_box", "mask")

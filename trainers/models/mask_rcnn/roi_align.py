@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 import numpy as np
 
 from segdata.trainers.models.mask_rcnn.boxes import area
 from segdata.trainers.models.mask_rcnn.gather import gather
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 CANONICAL_LEVEL = 4
 """Where ROIs of the canonical size go; FPN, section 4.2."""

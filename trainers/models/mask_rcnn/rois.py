@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from segdata.trainers.models.mask_rcnn.gather import gather
@@ -12,8 +10,7 @@ from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.rpn import Proposals
 from segdata.trainers.models.mask_rcnn.sampling import Samples, noise, sample
 from segdata.trainers.models.mask_rcnn.truth import Truth
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 def sample_rois(

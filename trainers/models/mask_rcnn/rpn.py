@@ -15,8 +15,7 @@ from segdata.trainers.models.mask_rcnn.boxes import area, clip, decode
 from segdata.trainers.models.mask_rcnn.gather import gather
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.suppression import suppress
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 """Factors on what the RPN learns of boxes."""

@@ -6,12 +6,12 @@ and then their losses could not be compared.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 def noise(seed: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
 from segdata.trainers.models.mask_rcnn.boxes import iou
-
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 
 def suppress(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
-Tensor = Any
+from segdata.trainers.tensor import Tensor
 
 KEYS = ("boxes", "classes", "valid", "crowd", "has_mask", "masks")
 """What a batch must have for the model to learn from it."""

@@ -1,0 +1,5 @@
+"""The type of an array of whichever backend Keras runs on."""
+
+from typing import Any
+
+Tensor = Any
