@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 
 from segdata.images.png import encode_png
 from segdata.masks import arrays, rle
-from segdata.masks.coco_export import compressed_rles
+from segdata.masks.coco import compressed_rles
 
 
 class Photo:

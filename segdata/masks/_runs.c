@@ -1,9 +1,10 @@
 /* Polygons and column-major counts -> row-major runs -> protobuf, compiled.
 
-   `encode` does what `segdata.polygons` and `segdata.coco_rle` do with NumPy, which
-   costs by the call and not by the pixel, from the same sums in the same order: the
-   bytes are the same. What is odd or large is left to them, and so are all errors:
-   `encode` returns None then.
+   `encode` does what `segdata.masks.polygons` does with pycocotools and
+   `segdata.masks.coco` with NumPy, from the same sums in the same order: the bytes are
+   the same. pycocotools walks every pixel of an outline; here only the steps over the
+   middle of a column are computed. What is odd or large is left to them, and so are
+   all errors: `encode` returns None then.
 
    Compiled without contraction of a * b + c (setup.py): a fused operation rounds
    otherwise. */
@@ -16,7 +17,7 @@
 #include <string.h>
 
 #define SCALE 5                /* oversampling, as in pycocotools */
-#define FARTHEST (1 << 22)     /* segdata.mask_budget.MAX_POLYGON_WALK */
+#define FARTHEST (1 << 22)     /* segdata.masks.limits.MAX_POLYGON_WALK */
 #define MOST_WORK (1LL << 20)  /* of an image, in pixels of outlines and in ends */
 #define MOST_SIDE (1 << 16)    /* there is memory for each row and column */
 
@@ -576,7 +577,7 @@ PyDoc_STRVAR(encode_doc,
 "  width: Image width in pixels.\n\n"
 "Returns:\n"
 "  Bytes of int64, the runs of all objects; the number of runs of each; what\n"
-"  `segdata.mask_budget` takes: pixels of outlines, ends of polygons along columns,\n"
+"  `segdata.masks.limits` takes: pixels of outlines, ends of polygons along columns,\n"
 "  ends along rows. None where the input is malformed, not plain lists of numbers,\n"
 "  or large.");
 
@@ -591,7 +592,7 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "segdata._runs",
+    PyModuleDef_HEAD_INIT, "segdata.masks._runs",
     "Masks -> row-major runs -> protobuf, compiled; absent where nothing compiles it.", 0,
     methods,
     NULL, NULL, NULL, NULL,

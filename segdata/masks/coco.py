@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError, short_repr
 from segdata.masks.limits import MAX_BOUNDARIES, MaskBudget
 
 Int64Array = NDArray[np.int64]
 IntArray = NDArray[np.signedinteger[Any]]
-ColumnEnds = tuple[IntArray, IntArray, IntArray]
-"""Row, column and object of the ends of vertical runs, see `row_runs`."""
 
 _UNITED_AT_ONCE = 256
 _MAX_DIGITS = 7
@@ -183,52 +182,12 @@ def _transcode_pass(
     runs of columns `x - 1` and `x`, sorted together and taken in pairs, are the
     intervals of rows with a boundary at `x`.
     """
-    ends = column_ends(column_major, height, width)
-    runs = row_runs(ends, len(column_major), height, width, budget)
-    if runs is None:
-        return _transcode_halves(column_major, height, width, budget)
-    return runs
-
-
-def column_ends(
-    column_major: Sequence[Int64Array], height: int, width: int
-) -> ColumnEnds:
-    """Ends of the vertical runs of some objects, as `row_runs` takes them."""
+    size, num_objects = height * width, len(column_major)
     # Sorting, which costs the most, is several times faster in 32 bits.
-    is_small = len(column_major) * (width + 1) * (height + 2) < 2**31
-    starts, ends, owners = _foreground_intervals(
-        column_major, height * width, np.int32 if is_small else np.int64
-    )
-    return _vertical_run_ends(starts, ends, owners, height)
-
-
-def row_runs(
-    ends: ColumnEnds,
-    num_objects: int,
-    height: int,
-    width: int,
-    budget: MaskBudget,
-) -> list[Int64Array] | None:
-    """Row-major runs of each object from the ends of its vertical runs, as `transcode`.
-
-    Args:
-      ends: Row (0 to `height`), column and object of each end, `[ends]`, in any
-        order; a pixel is filled if an odd number of its column's ends is at or above.
-      num_objects: How many objects there are.
-      height: Image height in pixels.
-      width: Image width in pixels.
-      budget: What they may cost.
-
-    Returns:
-      Their runs; None if several would take too much memory at once.
-
-    Raises:
-      AnnotationError: If they cost too much.
-    """
-    size = height * width
     is_small = num_objects * (width + 1) * (height + 2) < 2**31
     kind: type[np.signedinteger[Any]] = np.int32 if is_small else np.int64
-    rows, columns, owners = (part.astype(kind, copy=False) for part in ends)
+    starts, ends, owners = _foreground_intervals(column_major, size, kind)
+    rows, columns, owners = _vertical_run_ends(starts, ends, owners, height)
     # Each end toggles the comparison with the left and with the right neighbour. The
     # right neighbour of the last column is column 0, one row further down.
     toggle = (owners * width + columns) * (height + 2) + rows
@@ -245,7 +204,7 @@ def row_runs(
     lengths, group = lengths[filled], group[filled]
     total = int(lengths.sum())
     if total > MAX_BOUNDARIES and num_objects > 1:
-        return None
+        return _transcode_halves(column_major, height, width, budget)
     budget.spend_rows(total)
     begins = top[filled] * width + group + (group // width) * (size - width)
     boundaries = _columns_down(begins, lengths, width)
@@ -264,6 +223,33 @@ def _transcode_halves(
     except AnnotationError as error:
         error.index = half + (error.index or 0)
         raise
+
+
+def compressed_rles(
+    runs: Sequence[Int64Array], height: int, width: int
+) -> list[dict[str, Any]]:
+    """Encodes the masks of one image as COCO does, without dense masks.
+
+    Args:
+      runs: Per object its row-major runs, as records have them, not empty.
+      height: Image height in pixels.
+      width: Image width in pixels.
+
+    Returns:
+      Per object `{"size": [height, width], "counts": str}`.
+    """
+    if not runs:
+        return []
+    # Row-major runs of an image are column-major runs of its transpose.
+    counts = [
+        item if item[-1] else item[:-1] for item in transcode(runs, width, height)
+    ]
+    size = [height, width]
+    plain = [{"size": size, "counts": item.tolist()} for item in counts]
+    return [
+        {"size": size, "counts": encoded["counts"].decode("ascii")}
+        for encoded in coco_mask.frPyObjects(plain, height, width)
+    ]
 
 
 def check_counts(counts: Int64Array, height: int, width: int) -> None:
@@ -324,7 +310,7 @@ def _foreground_intervals(
 
 def _vertical_run_ends(
     starts: IntArray, ends: IntArray, owners: IntArray, height: int
-) -> ColumnEnds:
+) -> tuple[IntArray, IntArray, IntArray]:
     """Row, column and owner of both ends of every vertical run, cut at columns."""
     first_column, first_row = np.divmod(starts, height)
     last_column, last_row = np.divmod(ends - 1, height)

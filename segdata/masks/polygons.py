@@ -1,10 +1,8 @@
 """Polygons -> runs, all objects of an image at once.
 
 Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
-`common/maskApi.c`; `masks.polygon_ends` has its steps for outlines of usual length. All
-is done for all polygons together: NumPy costs by the call, and most are small. What is
-plain goes to `segdata.masks._runs`, the same in C, where it could be compiled; what it
-leaves, and every error, is for NumPy.
+`common/maskApi.c`. What is plain goes to `segdata.masks._runs`, the same in C, where it
+could be compiled; what that leaves, and every error, is for pycocotools and NumPy.
 """
 
 from __future__ import annotations
@@ -19,22 +17,13 @@ from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError
 from segdata.masks import compiled
-from segdata.masks.coco import (
-    ColumnEnds,
-    column_ends,
-    decompress_all,
-    row_runs,
-    transcode,
-)
+from segdata.masks.coco import decompress_all, transcode
 from segdata.masks.limits import MAX_POLYGON_WALK, MaskBudget
-from segdata.masks.polygon_ends import polygon_ends
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
 
 _UNITED_AT_ONCE = 256
-# Pixels of outlines, and counts: more would cost memory, and is left to pycocotools.
-_ENCODED_AT_ONCE = 1 << 18
 
 
 def polygon_counts(
@@ -78,7 +67,9 @@ def rasterise(
     budget = budget or MaskBudget()
     parts, bounds = _checked_objects(objects)
     _spend(budget.spend_walk, _outline_pixels(parts, bounds))
-    counts = _rasterised(parts, bounds, height, width)
+    masks = coco_mask.frPyObjects(parts, height, width)
+    united = [_united(masks[begin:end]) for begin, end in pairwise(bounds)]
+    counts = decompress_all([mask["counts"] for mask in united])
     _spend(budget.spend_columns, map(len, counts))
     return counts
 
@@ -109,29 +100,11 @@ def encode_columns(
         runs = _compiled_runs([*column_major, *objects], height, width, budget)
         if runs is not None:
             return runs
-    if not objects:
-        return transcode(column_major, height, width, budget)
     try:
-        parts, bounds = _checked_objects(objects)
-        walks = _outline_pixels(parts, bounds)
-        _spend(budget.spend_walk, walks)
-        is_cheap = sum(walks) + sum(map(len, column_major)) <= _ENCODED_AT_ONCE
-        ends = None
-        if is_cheap and len(column_major) * width <= _ENCODED_AT_ONCE:
-            ends = _polygon_ends(parts, bounds, height, width, budget)
-        else:
-            counts = _rasterised(parts, bounds, height, width)
-            _spend(budget.spend_columns, map(len, counts))
+        counts = rasterise(objects, height, width, budget)
     except AnnotationError as error:
         error.index = len(column_major) + (error.index or 0)
         raise
-    if ends is not None:
-        ends = _joined(column_major, ends, height, width)
-        num_objects = len(column_major) + len(objects)
-        runs = row_runs(ends, num_objects, height, width, budget)
-        if runs is not None:
-            return runs
-        counts = _rasterised(parts, bounds, height, width)
     return transcode([*column_major, *counts], height, width, budget)
 
 
@@ -150,36 +123,6 @@ def _compiled_runs(
     return [runs[a:b] for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
-def _polygon_ends(
-    parts: Sequence[Float64Array],
-    bounds: Sequence[int],
-    height: int,
-    width: int,
-    budget: MaskBudget,
-) -> ColumnEnds:
-    num_objects = len(bounds) - 1
-    owners = np.arange(num_objects).repeat(np.diff(bounds))
-    ends = polygon_ends(parts, owners, height, width)
-    num_ends = np.bincount(ends[2], minlength=num_objects) + 1
-    _spend(budget.spend_columns, num_ends.tolist())
-    return ends
-
-
-def _joined(
-    column_major: Sequence[Int64Array], ends: ColumnEnds, height: int, width: int
-) -> ColumnEnds:
-    """Ends of both; those of the polygons' objects are numbered on."""
-    if not column_major:
-        return ends
-    rows, columns, owners = ends
-    own = column_ends(column_major, height, width)
-    return (
-        np.concatenate((own[0], rows)),
-        np.concatenate((own[1], columns)),
-        np.concatenate((own[2], owners + len(column_major))),
-    )
-
-
 def _checked_objects(
     objects: Sequence[Sequence[Any]],
 ) -> tuple[list[Float64Array], list[int]]:
@@ -194,14 +137,6 @@ def _checked_objects(
             raise
         bounds.append(len(parts))
     return parts, bounds
-
-
-def _rasterised(
-    parts: Sequence[Float64Array], bounds: Sequence[int], height: int, width: int
-) -> list[Int64Array]:
-    masks = coco_mask.frPyObjects(parts, height, width)
-    united = [_united(masks[begin:end]) for begin, end in pairwise(bounds)]
-    return decompress_all([mask["counts"] for mask in united])
 
 
 def _spend(spend: Callable[[int], None], costs: Iterable[int]) -> None:

@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError
 from segdata.masks.coco import check_counts, rle_counts
@@ -257,17 +256,6 @@ def bounding_box(runs: Int64Array, width: int) -> tuple[int, int, int, int]:
     else:
         xmin, xmax = int((starts % width).min()), int((last % width).max()) + 1
     return int(first_row[0]), xmin, int(last_row[-1]) + 1, xmax
-
-
-def to_coco(runs: Int64Array, height: int, width: int) -> dict[str, Any]:
-    """Converts row-major runs into COCO's compressed RLE.
-
-    Returns:
-      `{"size": [height, width], "counts": str}` as COCO results have it.
-    """
-    mask = np.asfortranarray(decode(runs, height, width))
-    encoded = coco_mask.encode(mask)
-    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
 
 
 def _check_image_size(height: int, width: int) -> None:

@@ -3,7 +3,7 @@
 - `build_plainly`: a whole build in turn, of CamVid unless `dataset_format` says else.
 - `tiny_source`, `tiny_build`: a folder by `make_segnet`, and that built once, in two
   shards of each split; copy it to change it.
-- `mask_way`: runs a module's tests with compiled runs, and again with NumPy's.
+- `mask_way`: runs a module's tests with compiled runs, and again without.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def tiny_build(tiny_source: Path) -> Path:
     return out
 
 
-@pytest.fixture(scope="module", params=["compiled", "numpy"])
+@pytest.fixture(scope="module", params=["compiled", "pycocotools"])
 def mask_way(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "compiled":
         if compiled.runs is None:

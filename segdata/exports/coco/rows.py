@@ -8,7 +8,7 @@ from typing import Any
 from segdata.exports.coco.ids import CocoIds
 from segdata.label_map import LabelClass
 from segdata.masks import rle
-from segdata.masks.coco_export import compressed_rles
+from segdata.masks.coco import compressed_rles
 from segdata.records.record import Record, RecordObject
 
 

@@ -21,7 +21,6 @@ from random_masks import (
 
 from segdata.errors import AnnotationError
 from segdata.masks import coco
-from segdata.masks.coco_export import compressed_rles
 from segdata.masks.limits import (
     MAX_BOUNDARIES,
     MAX_POLYGON_WALK,
@@ -108,7 +107,7 @@ def test_transcode_of_no_objects_is_an_empty_list():
 @fast
 def test_compressed_rles_are_those_of_pycocotools(mask):
     runs = coco.transcode([np.array(column_major_runs(mask), np.int64)], *mask.shape)
-    [found] = compressed_rles(runs, *mask.shape)
+    [found] = coco.compressed_rles(runs, *mask.shape)
     assert found == {
         "size": list(mask.shape),
         "counts": coco_encode(mask)["counts"].decode(),
@@ -116,7 +115,7 @@ def test_compressed_rles_are_those_of_pycocotools(mask):
 
 
 def test_no_masks_have_no_compressed_rles():
-    assert compressed_rles([], 5, 5) == []
+    assert coco.compressed_rles([], 5, 5) == []
 
 
 # --- polygons ------------------------------------------------------------------------

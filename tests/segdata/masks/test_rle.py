@@ -147,18 +147,6 @@ def test_whole_numbers_stored_as_floats_are_taken_as_counts():
     ]
 
 
-@given(masks)
-@fast
-def test_to_coco_equals_pycocotools_and_comes_back(mask):
-    runs = rle.rle(mask, *mask.shape)
-    coco = rle.to_coco(runs, *mask.shape)
-    assert coco == {
-        "size": list(mask.shape),
-        "counts": coco_encode(mask)["counts"].decode(),
-    }
-    assert rle.rle(coco, *mask.shape).tolist() == runs.tolist()
-
-
 # --- polygons ------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Compiled runs: the bytes of the NumPy way, and nothing that it would refuse."""
+"""Compiled runs: the bytes of pycocotools', and nothing that it would refuse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from segdata.records.proto import Example, serialize
 from segdata.samples.coco import write_coco_sample
 
 runs = pytest.importorskip(
-    "segdata._runs", reason="no C compiler when segdata was installed"
+    "segdata.masks._runs", reason="no C compiler when segdata was installed"
 )
 
 TRIANGLE = [1, 1, 9, 2, 5, 8.5]
@@ -50,19 +50,17 @@ def images(draw):
 
 @settings(max_examples=500, deadline=None)
 @given(images())
-def test_both_ways_give_the_same_runs_for_the_same_price(image):
+def test_both_ways_give_the_same_runs(image):
     counts, outlines, height, width = image
     assert runs.encode([*counts, *outlines], height, width) is not None
-    budget, other_budget = MaskBudget(), MaskBudget()
-    found = polygons.encode_columns(counts, outlines, height, width, budget)
+    found = polygons.encode_columns(counts, outlines, height, width, MaskBudget())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "runs", None)
         expected = polygons.encode_columns(
-            counts, outlines, height, width, other_budget
+            counts, outlines, height, width, MaskBudget()
         )
     assert [item.tolist() for item in found] == [item.tolist() for item in expected]
     assert {item.dtype for item in found} <= {np.dtype(np.int64)}
-    assert budget == other_budget
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from segdata.building.sources import read_files
 from segdata.errors import AnnotationError, ImageError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.masks import rle
+from segdata.masks.coco import compressed_rles
 from segdata.records import proto, schema
 from segdata.records.encode import encode_record
 from segdata.records.to_example import to_example
@@ -255,7 +256,7 @@ def square_mask():
         [SQUARE],
         SQUARE,
         square_mask(),
-        rle.to_coco(rle.rle(square_mask(), HEIGHT, WIDTH), HEIGHT, WIDTH),
+        *compressed_rles([rle.rle(square_mask(), HEIGHT, WIDTH)], HEIGHT, WIDTH),
         {"size": [HEIGHT, WIDTH], "counts": [51, *[4, 8] * 5, 4, 77]},
     ],
     ids=["polygons", "flat-polygon", "dense", "compressed", "uncompressed"],
