@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
-from segdata.commands.train import averaging_options, is_instances
+from segdata.commands.use_run import (
+    backend_option,
+    is_instances,
+    use_of,
+    use_options,
+)
 from segdata.errors import OptionError
 from segdata.trainers.run.backend import use_backend
 
@@ -28,21 +33,7 @@ from segdata.trainers.run.backend import use_backend
 )
 @click.option("--split", help="Predict this split of the run's dataset, with scores.")
 @click.option("--data", help="Another build to take the split from.")
-@click.option(
-    "--use",
-    type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="Weights of the best or of the last epoch.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="Images per call of the device.",
-)
-@averaging_options
+@use_options
 @click.option(
     "--max-boxes",
     type=click.IntRange(min=1),
@@ -62,11 +53,7 @@ from segdata.trainers.run.backend import use_backend
     type=click.Choice(["keras", "saved-model", "onnx"]),
     help="Write the model in a format of its own, to --output; predict nothing.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
-    help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
-)
+@backend_option
 @click.pass_context
 def predict(
     ctx: click.Context,
@@ -77,14 +64,11 @@ def predict(
     labels: str | None,
     split: str | None,
     data: str | None,
-    use: Literal["best", "last"],
-    batch_size: int,
-    flip_average: bool,
-    scale_average: tuple[float, ...],
     max_boxes: int,
     min_score: float,
     export: Literal["keras", "saved-model", "onnx"] | None,
     backend: str | None,
+    **given: Any,
 ) -> None:
     """Label images with a trained run, or find objects in them.
 
@@ -101,9 +85,9 @@ def predict(
         instances=("max_boxes", "min_score"),
     )
     # Not earlier: `segdata predict --help` needs no Keras.
-    from segdata.trainers.semantic.predict import PredictOptions, export_model
-    from segdata.trainers.semantic.predict import predict as run_prediction
-    from segdata.trainers.semantic.predictor import Averaging
+    from segdata.trainers.run.predict import predict as run_prediction
+    from segdata.trainers.run.trained import PredictOptions
+    from segdata.trainers.semantic.export import export_model
 
     if export:
         if images or split or not output:
@@ -111,9 +95,10 @@ def predict(
                 "--export writes the model: expected --output and neither images nor "
                 "--split."
             )
-        export_model(run_dir, export, output, use)
+        export_model(run_dir, export, output, given["use"])
         click.echo(f"wrote {output}")
         return
+    use = given["use"]
     default = "predictions" if use == "best" else f"predictions-{use}"
     folder = output or str(run_dir / default)
     options = PredictOptions(
@@ -122,15 +107,10 @@ def predict(
         labels=labels,
         split=split,
         data=data,
-        weights=use,
-        batch_size=batch_size,
-        averaging=Averaging(flip=flip_average, scales=scale_average),
+        max_boxes=max_boxes,
+        min_score=min_score,
+        **use_of(**given),
     )
-    if finds_objects:
-        from segdata.trainers.instances.predict import predict_instances
-
-        count, found = predict_instances(run_dir, options, max_boxes, min_score)
-        click.echo(f"wrote {folder}: {count} images, {found} objects")
-        return
-    count = run_prediction(run_dir, options)
-    click.echo(f"wrote {folder}: {count} images")
+    count, found = run_prediction(run_dir, options)
+    objects = f", {found} objects" if finds_objects else ""
+    click.echo(f"wrote {folder}: {count} images{objects}")

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from segdata.commands.location import LocationType
+from segdata.commands.use_run import backend_option
 from segdata.errors import OptionError
 from segdata.storage.paths import Location
 from segdata.trainers.models import ALL_MODELS
@@ -37,50 +38,6 @@ class ImageSize(click.ParamType[tuple[int, int]]):
         if not found:
             self.fail(f"{value!r} is no size: expected HEIGHTxWIDTH, e.g. 192x256.")
         return int(found[1]), int(found[2])
-
-
-def averaging_options(command: Any) -> Any:
-    """Adds the options of `trainers.semantic.predictor.Averaging` to a command."""
-    flip = click.option(
-        "--flip-average",
-        is_flag=True,
-        help="Average the logits of each image and its mirror image; takes twice as "
-        "long.",
-    )
-    scales = click.option(
-        "--scale-average",
-        type=float,
-        multiple=True,
-        default=(1.0,),
-        show_default=True,
-        help="Test-time scale; repeat the option to average several (each adds one "
-        "pass).",
-    )
-    return flip(scales(command))
-
-
-def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
-    """Whether a run finds objects; refuses options that mean nothing to it.
-
-    Args:
-      ctx: Of the command.
-      run_dir: The run's directory.
-      **foreign: `semantic` and `instances`: options of those runs alone.
-
-    Raises:
-      OptionError: If an option was given that is of the other kind of run.
-      OutputError: If there is no run.
-    """
-    options = RunDirectory(run_dir).load().options
-    other = "semantic" if options.task == "instances" else "instances"
-    for name in foreign[other]:
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            kind = "labels pixels" if other == "semantic" else "finds objects"
-            raise OptionError(
-                f"--{name.replace('_', '-')} is for runs whose model {kind}, and "
-                f"{run_dir} is one of {options.model}: leave it out."
-            )
-    return options.task == "instances"
 
 
 def _kind(hint: Any) -> Any:
@@ -156,11 +113,7 @@ def train_options(
     type=click.Choice(list(PRESETS)),
     help="Recipe whose options to take where none is given here.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["tensorflow", "jax"]),
-    help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
-)
+@backend_option
 @click.pass_context
 def train(
     ctx: click.Context,

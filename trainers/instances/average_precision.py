@@ -21,6 +21,7 @@ from segdata.exports.coco.rows import category_ids, object_rows
 from segdata.records.record import Record
 from segdata.trainers.instances.detector import Found
 from segdata.trainers.run.data import ObjectClasses
+from segdata.trainers.semantic.scores import number
 
 Row = dict[str, Any]
 NAMES = (
@@ -150,12 +151,12 @@ def table(scores: Mapping[str, Any]) -> str:
     lines = [f"{'':<{width}}  {'boxes':>6}  {'masks':>6}"]
     for name in NAMES:
         pair = scores["boxes"][name], scores["masks"][name]
-        lines.append(f"{name:<{width}}  {_number(pair[0])}  {_number(pair[1])}")
+        lines.append(f"{name:<{width}}  {number(pair[0])}  {number(pair[1])}")
     lines += ["", f"{'AP of class':<{width}}  {'boxes':>6}  {'masks':>6}  objects"]
     for item in scores["classes"]:
         lines.append(
-            f"{item['name']:<{width}}  {_number(item['box_AP'])}  "
-            f"{_number(item['mask_AP'])}  {item['objects']:>7}"
+            f"{item['name']:<{width}}  {number(item['box_AP'])}  "
+            f"{number(item['mask_AP'])}  {item['objects']:>7}"
         )
     return "\n".join(lines)
 
@@ -170,11 +171,11 @@ def _coco(tables: Mapping[str, Any], annotations: list[Row]) -> Any:
 def _detections(kind: str, results: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Results as annotations: with ids, and areas of what is compared."""
     rows = []
-    for number, row in enumerate(results, 1):
+    for row_id, row in enumerate(results, 1):
         area = row["bbox"][2] * row["bbox"][3]
         if kind == "segm":
             area = float(coco_mask.area(row["segmentation"]))
-        rows.append({**row, "id": number, "area": area, "iscrowd": 0})
+        rows.append({**row, "id": row_id, "area": area, "iscrowd": 0})
     return rows
 
 
@@ -189,7 +190,3 @@ def _with_mask(row: Row) -> Row:
 def _mean(values: Any) -> float | None:
     counted = values[values > -1]
     return float(np.mean(counted)) if counted.size else None
-
-
-def _number(value: float | None) -> str:
-    return f"{'-':>6}" if value is None else f"{value:6.3f}"

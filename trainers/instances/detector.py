@@ -18,9 +18,12 @@ from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.pasting import paste_mask
 from segdata.trainers.run.directory import Run, RunDirectory
 from segdata.trainers.run.placement import Placement
-from segdata.trainers.semantic.predictor import WhichWeights, load_weights, weights_file
-
-UInt8Array = NDArray[np.uint8]
+from segdata.trainers.semantic.predictor import (
+    UInt8Array,
+    WhichWeights,
+    load_weights,
+    weights_file,
+)
 
 RESIZE = Resize(mode="pad")
 """How images are fitted to the model's size, while training too."""
@@ -78,7 +81,7 @@ class Detector:
         self.model, self.batch_size = model, batch_size
         self.image_size: tuple[int, int] = tuple(model.options.image_size)
 
-    def detect(self, images: Sequence[UInt8Array]) -> list[Found]:
+    def predict(self, images: Sequence[UInt8Array]) -> list[Found]:
         """Finds the objects of images.
 
         Args:
@@ -123,11 +126,9 @@ def load_detector(
     """Builds a run's model with its trained weights, in float32.
 
     Raises:
-      OptionError: If the run's model labels pixels.
       OutputError: If there are no weights yet.
       CorruptionError: If they do not fit.
     """
-    _ = run.object_classes
     path = weights_file(directory, which)
     options = run.model_options
     assert isinstance(options, MaskRCNNOptions)

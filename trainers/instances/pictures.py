@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.drawing.draw import INK, PAPER, DrawnObject, draw_objects, text_strip
 from segdata.drawing.records import picture_of
 from segdata.records.record import Record
-from segdata.trainers.instances.detector import Found
+from segdata.trainers.instances.detector import Detector, Found
 from segdata.trainers.run.data import ObjectClasses
+from segdata.trainers.semantic.predictor import UInt8Array
 
-UInt8Array = NDArray[np.uint8]
 MIN_SCORE, MAX_BOXES = 0.1, 50
 """What is drawn of a model's detections."""
 _LONG_SIDE, _GAP, _LINE = 420, 6, 20
@@ -40,9 +39,11 @@ def draw_found(image: UInt8Array, found: Found, classes: ObjectClasses) -> UInt8
 
 
 def detections_sheet(
-    records: Sequence[Record], found: Sequence[Found], classes: ObjectClasses
+    model: Any, records: Sequence[Record], classes: ObjectClasses, batch_size: int
 ) -> Image.Image:
     """Lays records out, one per row: the objects found beside the true ones."""
+    detector = Detector(model, batch_size)
+    found = detector.predict([record.image() for record in records])
     rows = []
     for record, objects in zip(records, found, strict=True):
         picture = picture_of(record, classes.label_map)

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from PIL import Image
 
 from segdata.reading.options import InstanceOptions
 from segdata.reading.record_source import RecordSource
-from segdata.records.record import Record
 from segdata.streams.reader import read_instances
 from segdata.trainers.instances.detector import RESIZE, Detector
-from segdata.trainers.instances.evaluate import score
-from segdata.trainers.instances.pictures import detections_sheet
+from segdata.trainers.instances.results import ObjectScorer
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
-from segdata.trainers.run.callbacks import Pictures
 from segdata.trainers.run.data import ObjectClasses, TrainingData
+from segdata.trainers.run.evaluate import score
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.placement import Placement
 from segdata.trainers.run.schedule import build_optimizer
@@ -176,17 +173,7 @@ class Scores(keras.callbacks.Callback):
         ):
             return
         detector = Detector(self.model, self._options.batch_size)
-        scores, _ = score(detector, self._source, self._classes)
+        scorer = ObjectScorer(self._classes, self._source)
+        scores = score(detector, self._source, scorer)
         for kind, name in (("boxes", "val_box_AP"), ("masks", GOAL)):
             logs[name] = scores[kind]["AP"] or 0.0
-
-
-class InstancePictures(Pictures):
-    """Draws objects found in, and true in, the first images of a split."""
-
-    def sheet(self, records: Sequence[Record]) -> Image.Image:
-        """Image by image: found | true."""
-        assert isinstance(self._data.classes, ObjectClasses)
-        detector = Detector(self.model, self._batch_size)
-        found = detector.detect([record.image() for record in records])
-        return detections_sheet(records, found, self._data.classes)

@@ -1,25 +1,11 @@
-"""What happens beside training: progress on stderr, pictures of predictions."""
+"""What happens beside training: progress on stderr, losses of validation."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
-from PIL import Image
-
-from segdata.errors import OutputError
-from segdata.reading.record_source import RecordSource
-from segdata.records.record import Record
-from segdata.trainers.run.data import TrainingData
-from segdata.trainers.run.directory import RunDirectory
-from segdata.trainers.semantic.pictures import Prediction, predictions_sheet
-from segdata.trainers.semantic.predictor import Predictor
-
-logger = logging.getLogger(__name__)
-NUM_PICTURES = 4
 
 
 class Progress(keras.callbacks.Callback):
@@ -69,66 +55,3 @@ class Validation(keras.callbacks.Callback):
         for name, value in logs.items():
             if name.startswith("val_") and name.endswith("loss"):
                 logs[name] = value * self._factor
-
-
-class Pictures(keras.callbacks.Callback):
-    """Draws predictions of the first images of a split, every few epochs.
-
-    `predicting` is the model to predict by, if it is not the one that learns.
-    """
-
-    def __init__(
-        self,
-        directory: RunDirectory,
-        data: TrainingData,
-        split: str,
-        every: int,
-        predicting: Any = None,
-    ) -> None:
-        super().__init__()
-        self._predicting = predicting
-        self._folder, self._every = directory.file("pictures"), every
-        self._data, self._epochs = data, 0
-        source = RecordSource(data.directory, split)
-        # Spread over the split: neighbours may be frames of one film.
-        step = max(1, len(source) // NUM_PICTURES)
-        self._records = [source[i] for i in range(0, len(source), step)][:NUM_PICTURES]
-        self._batch_size = 1
-
-    def set_batch_size(self, batch_size: int) -> None:
-        """Images per call of the device, such as the number of devices."""
-        self._batch_size = batch_size
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Draws after every so many epochs."""
-        if (epoch + 1) % self._every == 0:
-            self._draw(epoch + 1)
-
-    def sheet(self, records: Sequence[Record]) -> Image.Image:
-        """Draws what the model says of some records."""
-        classes = self._data.pixel_classes
-        images = [record.image() for record in records]
-        model = self._predicting or self.model
-        found = Predictor([model], self._batch_size).predict(images)
-        predictions = []
-        for record, image, predicted in zip(records, images, found, strict=True):
-            labels = record.label_map()
-            valid = None if labels is None else classes.valid_labels(labels)
-            predictions.append(
-                Prediction(
-                    title=record.key,
-                    image=np.asarray(image),
-                    predicted=predicted,
-                    labels=valid,
-                )
-            )
-        return predictions_sheet(predictions, classes)
-
-    def _draw(self, number: int) -> None:
-        sheet = self.sheet(self._records)
-        path = self._folder / f"epoch-{number:04d}.png"
-        try:
-            self._folder.mkdir(exist_ok=True)
-            sheet.save(path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}.") from error

@@ -66,18 +66,10 @@ class Run:
           OptionError: If it finds objects.
         """
         if not isinstance(self.classes, Classes):
-            raise _other_task(self, "pixels")
-        return self.classes
-
-    @property
-    def object_classes(self) -> ObjectClasses:
-        """The classes of a run that finds objects.
-
-        Raises:
-          OptionError: If it labels pixels.
-        """
-        if not isinstance(self.classes, ObjectClasses):
-            raise _other_task(self, "objects")
+            raise OptionError(
+                f"this is a run of {self.options.model!r}: expected one whose model is "
+                "of pixels."
+            )
         return self.classes
 
     def to_json(self) -> dict[str, Any]:
@@ -261,13 +253,6 @@ def _model_options(model: str, data: Mapping[str, Any]) -> AnyModelOptions:
     }
     is_semantic = task_of(model) == "semantic"
     return ModelOptions(**given) if is_semantic else MaskRCNNOptions(**given)
-
-
-def _other_task(run: Run, wanted: str) -> OptionError:
-    return OptionError(
-        f"this is a run of {run.options.model!r}: expected one whose model is of "
-        f"{wanted}."
-    )
 
 
 def describe_run(

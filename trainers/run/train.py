@@ -6,18 +6,22 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import keras
+from PIL import Image
 
 from segdata.errors import MissingDependencyError, OptionError
 from segdata.progress import display
+from segdata.reading.record_source import RecordSource
 from segdata.trainers.instances import training as instances
+from segdata.trainers.instances.pictures import detections_sheet
 from segdata.trainers.models import build_model
 from segdata.trainers.models.options import ModelOptions
-from segdata.trainers.run.callbacks import Pictures, Progress, Validation
+from segdata.trainers.run.callbacks import Progress, Validation
 from segdata.trainers.run.checkpoint import (
     STATE_NAME,
     Checkpoint,
@@ -28,10 +32,12 @@ from segdata.trainers.run.checkpoint import (
 from segdata.trainers.run.data import TrainingData, open_data
 from segdata.trainers.run.directory import RunDirectory, describe_run
 from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.pictures import Pictures
 from segdata.trainers.run.placement import Placement, place
 from segdata.trainers.run.schedule import build_optimizer
 from segdata.trainers.semantic.losses import SegmentationLoss
 from segdata.trainers.semantic.metrics import segmentation_metrics
+from segdata.trainers.semantic.pictures import records_sheet
 from segdata.trainers.semantic.predictor import load_weights, set_precision
 from segdata.trainers.semantic.stream import training_stream, validation_stream
 
@@ -254,10 +260,14 @@ def _pictures(
     found: list[Any] = []
     if options.pictures_every and placement.num_hosts == 1:
         split = data.val_split or options.train_split
-        kind, every = TASKS[options.task].pictures, options.pictures_every
-        pictures = kind(directory, data, split, every, other)
-        pictures.set_batch_size(placement.num_devices)
-        found.append(pictures)
+        draw = partial(
+            TASKS[options.task].sheet,
+            classes=data.classes,
+            batch_size=placement.num_devices,
+        )
+        source = RecordSource(data.directory, split)
+        folder, every = directory.file("pictures"), options.pictures_every
+        found.append(Pictures(folder, source, draw, every, other))
     if options.tensorboard and placement.is_first:
         folder = directory.file("tensorboard")
         found.append(keras.callbacks.TensorBoard(folder, write_graph=False))
@@ -303,7 +313,8 @@ class _Task:
     """Factor on Keras's validation losses, for images that fill up the last batch."""
     measuring: Callable[[TrainOptions, TrainingData, Placement], list[Any]]
     """Callbacks that add to an epoch's metrics, before it is kept."""
-    pictures: type[Pictures]
+    sheet: Callable[..., Image.Image]
+    """Draws what a model finds in records."""
 
 
 TASKS = {
@@ -316,7 +327,7 @@ TASKS = {
         goal=_goal,
         filling=_filling,
         measuring=lambda options, data, placement: [],
-        pictures=Pictures,
+        sheet=records_sheet,
     ),
     "instances": _Task(
         model_options=instances.model_options,
@@ -327,7 +338,7 @@ TASKS = {
         goal=instances.goal,
         filling=lambda options, data: 1.0,  # the model weighs images itself
         measuring=instances.measuring,
-        pictures=instances.InstancePictures,
+        sheet=detections_sheet,
     ),
 }
 """By `TrainOptions.task`."""

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segdata.drawing.draw import DIM, INK, PAPER, colorize, overlay, text_strip
+from segdata.records.record import Record
 from segdata.trainers.run.data import Classes
+from segdata.trainers.run.given import Given
+from segdata.trainers.semantic.predictor import Predictor, UInt8Array
 from segdata.trainers.semantic.scores import Confusion, mean_score
 
-UInt8Array = NDArray[np.uint8]
-_GAP, _MARGIN, _LINE = 6, 16, 20
+_CELL, _GAP, _MARGIN, _LINE = 360, 6, 16, 20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prediction:
-    """One image and what a model says of it."""
-
-    title: str
-    image: UInt8Array
-    """`[h, w, 3]` RGB."""
-    predicted: UInt8Array
-    """`[h, w]` class ids."""
-    labels: UInt8Array | None = None
-    """`[h, w]` class ids, 255 ignored; None if they are not known."""
+def records_sheet(
+    model: Any, records: Sequence[Record], classes: Classes, batch_size: int
+) -> Image.Image:
+    """Draws what a model says of some records."""
+    given = [Given.of(record, classes) for record in records]
+    found = Predictor([model], batch_size).predict([item.image for item in given])
+    return predictions_sheet(given, found, classes)
 
 
 def predictions_sheet(
-    predictions: Sequence[Prediction], classes: Classes, *, cell_width: int = 360
+    given: Sequence[Given], found: Sequence[UInt8Array], classes: Classes
 ) -> Image.Image:
     """Lays predictions out, one per row, with the scores of the classes in each.
 
     Args:
-      predictions: At least one.
+      given: At least one image.
+      found: `[h, w]` class ids of each.
       classes: Names and colours.
-      cell_width: Width of the longer side of the images in pixels.
     """
-    rows = [_row(prediction, classes, cell_width) for prediction in predictions]
+    predictions = list(zip(given, found, strict=True))
+    rows = [_row(item, ids, classes) for item, ids in predictions]
     width = max(row.width for row in rows)
     legend = _legend(predictions, classes, width)
     height = sum(row.height + _MARGIN for row in rows) + legend.height
@@ -53,12 +51,12 @@ def predictions_sheet(
     return page
 
 
-def score_lines(prediction: Prediction, classes: Classes) -> list[str]:
+def score_lines(item: Given, found: UInt8Array, classes: Classes) -> list[str]:
     """The scores of one image in words: means, then each class that occurs."""
-    if prediction.labels is None:
+    if item.labels is None:
         return []
     confusion = Confusion(num_classes=classes.num_classes)
-    confusion.add(prediction.labels, prediction.predicted)
+    confusion.add(item.labels, found)
     scores = confusion.class_scores(classes.names)
     present = [s for s in scores if s.iou is not None and s.dice is not None]
     if not present:
@@ -75,22 +73,22 @@ def score_lines(prediction: Prediction, classes: Classes) -> list[str]:
     return lines
 
 
-def _row(prediction: Prediction, classes: Classes, cell_width: int) -> Image.Image:
-    height, width = prediction.image.shape[:2]
-    scale = cell_width / max(height, width)
+def _row(item: Given, found: UInt8Array, classes: Classes) -> Image.Image:
+    height, width = item.image.shape[:2]
+    scale = _CELL / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = Image.fromarray(prediction.image).resize(size, Image.Resampling.LANCZOS)
+    image = Image.fromarray(item.image).resize(size, Image.Resampling.LANCZOS)
     pixels = np.asarray(image)
     cells = [("image", image)]
-    for name, ids in (("predicted", prediction.predicted), ("true", prediction.labels)):
+    for name, ids in (("predicted", found), ("true", item.labels)):
         if ids is not None:
             small = Image.fromarray(ids).resize(size, Image.Resampling.NEAREST)
             colored = colorize(np.asarray(small), classes.drawn, 255)
             cells.append((name, Image.fromarray(overlay(pixels, colored, 0.6))))
     total = len(cells) * (size[0] + _GAP) - _GAP
-    lines = [text_strip(prediction.title, total, 14, INK)]
+    lines = [text_strip(item.name, total, 14, INK)]
     lines += [
-        text_strip(line, total, 12, DIM) for line in score_lines(prediction, classes)
+        text_strip(line, total, 12, DIM) for line in score_lines(item, found, classes)
     ]
     top = len(lines) * _LINE
     row = Image.new("RGB", (total, top + size[1] + _LINE), PAPER)
@@ -104,20 +102,20 @@ def _row(prediction: Prediction, classes: Classes, cell_width: int) -> Image.Ima
 
 
 def _legend(
-    predictions: Sequence[Prediction], classes: Classes, width: int
+    predictions: Sequence[tuple[Given, UInt8Array]], classes: Classes, width: int
 ) -> Image.Image:
     """Swatches of the classes that occur, in lines."""
     occurring: set[int] = set()
-    for prediction in predictions:
-        for ids in (prediction.predicted, prediction.labels):
+    for item, found in predictions:
+        for ids in (found, item.labels):
             if ids is not None:
                 occurring |= set(np.unique(ids).tolist())
-    shown = [item for item in classes.drawn if item.id in occurring]
+    shown = [one for one in classes.drawn if one.id in occurring]
     per_line = max(1, width // 150)
     lines = -(-len(shown) // per_line)
     legend = Image.new("RGB", (width, max(1, lines * _LINE)), PAPER)
-    for index, item in enumerate(shown):
+    for index, one in enumerate(shown):
         x, y = index % per_line * 150, index // per_line * _LINE
-        legend.paste(item.color, (x, y + 2, x + 14, y + 16))
-        legend.paste(text_strip(item.name, 124, 13, INK), (x + 20, y + 1))
+        legend.paste(one.color, (x, y + 2, x + 14, y + 16))
+        legend.paste(text_strip(one.name, 124, 13, INK), (x + 20, y + 1))
     return legend

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.streams.resample import resize_image
 from segdata.trainers.models import build_model, inference_model
-from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
-from segdata.trainers.models.options import MIN_SIZE, ModelOptions
+from segdata.trainers.models.options import MIN_SIZE
 from segdata.trainers.run.directory import Run, RunDirectory
 
 UInt8Array = NDArray[np.uint8]
@@ -162,7 +161,8 @@ def load_predictor(
       CorruptionError: If they do not fit.
     """
     path = weights_file(directory, which)
-    options = without_pretraining(run)
+    # Trained weights follow: none need be fetched.
+    options = replace(run.model_options, weights=None)
     averaging = averaging or Averaging()
     size = run.options.eval_image_size or options.image_size
     models = []
@@ -188,11 +188,6 @@ def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
             reason="no-weights",
         )
     return path
-
-
-def without_pretraining(run: Run) -> ModelOptions | MaskRCNNOptions:
-    """Model options that fetch no weights: trained ones are to follow."""
-    return replace(run.model_options, weights=None)
 
 
 def load_weights(model: Any, path: Path) -> None:

@@ -215,3 +215,8 @@ def _means(confusion: Confusion, scores: Sequence[ClassScore]) -> dict[str, Any]
         "mean_dice": mean_score(scores, "dice"),
         "pixel_accuracy": confusion.pixel_accuracy,
     }
+
+
+def number(value: float | None) -> str:
+    """A score in a column of 6."""
+    return f"{'-':>6}" if value is None else f"{value:6.3f}"

@@ -51,7 +51,7 @@ def picture(height: int, width: int, box: tuple[int, int, int, int]) -> np.ndarr
 )
 def test_objects_come_back_at_each_images_own_size(height: int, width: int) -> None:
     box = (height // 5, width // 4, height // 2, width - 3)
-    [found] = Detector(RedThings(), 2).detect([picture(height, width, box)])
+    [found] = Detector(RedThings(), 2).predict([picture(height, width, box)])
     assert (found.height, found.width) == (height, width)
     assert found.classes.tolist() == [2]
     pixel = max(height / SIZE[0], width / SIZE[1], 1)
@@ -65,13 +65,13 @@ def test_objects_come_back_at_each_images_own_size(height: int, width: int) -> N
 def test_batches_are_always_full() -> None:
     model = RedThings()
     images = [picture(40, 60, (5, 5, 20, 20))] * 5
-    assert len(Detector(model, 2).detect(images)) == 5
+    assert len(Detector(model, 2).predict(images)) == 5
     assert model.calls == [2, 2, 2]
-    assert Detector(model, 2).detect([]) == []
+    assert Detector(model, 2).predict([]) == []
 
 
 def test_image_without_objects_has_none() -> None:
-    [found] = Detector(RedThings(), 1).detect([np.zeros((9, 7, 3), np.uint8)])
+    [found] = Detector(RedThings(), 1).predict([np.zeros((9, 7, 3), np.uint8)])
     assert found.boxes.shape == (0, 4)
     assert list(found.pasted()) == []
 

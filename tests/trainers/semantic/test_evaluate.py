@@ -15,21 +15,23 @@ from segdata.commands.evaluate import evaluate as command
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.shards.manifest import read_manifest
 from segdata.trainers.run.directory import RunDirectory
+from segdata.trainers.run.evaluate import evaluate
+from segdata.trainers.run.trained import EvaluateOptions
 from segdata.trainers.semantic.confusion import confusion_picture
-from segdata.trainers.semantic.evaluate import EvaluateOptions, evaluate, table
 from segdata.trainers.semantic.predictor import (
     Averaging,
     Predictor,
     label_pixels,
     load_predictor,
 )
+from segdata.trainers.semantic.results import PixelScorer
 from segdata.trainers.semantic.scores import Confusion
 
 
 def test_scores_are_those_of_every_pixel_at_the_stored_size(
     trained: Path, camvid_build: Path
 ) -> None:
-    scores = evaluate(trained, EvaluateOptions(batch_size=5))
+    scores = evaluate(trained, EvaluateOptions(batch_size=5)).scores
     assert (scores["split"], scores["num_records"]) == ("val", 12)
 
     directory = RunDirectory(trained)
@@ -71,7 +73,7 @@ def test_scores_at_the_models_size_are_those_of_validation(
         pictures_every=0,
     )
     [row] = train(options, str(tmp_path / "run")).rows
-    scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last"))
+    scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last")).scores
     assert scores["pixel_accuracy"] == pytest.approx(row["val_pixel_accuracy"])
     assert row["val_mean_iou"] == pytest.approx(scores["mean_iou"], rel=1e-6)
     # As where no pixel is labelled void: a prediction of it is a miss, and no class.
@@ -107,7 +109,7 @@ def test_run_is_measured_and_scored_at_the_size_asked_for(
     )
     rows = train(options, str(tmp_path / "run")).rows
     assert (tmp_path / "run/pictures/epoch-0002.png").is_file()
-    scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last"))
+    scores = evaluate(tmp_path / "run", EvaluateOptions(weights="last")).scores
     assert scores["image_size"] == list(stored)
     assert scores["pixel_accuracy"] == pytest.approx(rows[-1]["val_pixel_accuracy"])
     assert rows[0]["val_loss"] != rows[1]["val_loss"]
@@ -126,7 +128,7 @@ def test_table_has_a_line_for_each_class_and_the_means() -> None:
         "label_pixels": 4,
         "without_void": {"mean_iou": 0.5, "mean_dice": 0.66, "pixel_accuracy": 1.0},
     }
-    assert table(scores).splitlines() == [
+    assert PixelScorer.table(scores).splitlines() == [
         "class              IoU    Dice   pixels",
         "sky              0.500   0.667   75.00%",
         "road                 -       -    0.00%",
@@ -201,9 +203,11 @@ def test_averaging_over_mirror_images_makes_left_and_right_alike(
     np.testing.assert_allclose(found, (plain + mirrored[:, ::-1]) / 2, atol=1e-5)
     np.testing.assert_allclose(found, found_mirrored[:, ::-1], atol=1e-5)
     assert np.abs(found - plain).max() > 1e-3
-    scores = evaluate(trained, EvaluateOptions(averaging=Averaging(flip=True)))
+    scores = evaluate(trained, EvaluateOptions(averaging=Averaging(flip=True))).scores
     assert scores["averaging"] == {"flip": True, "scales": (1.0,)}
-    assert scores["confusion"] != evaluate(trained, EvaluateOptions())["confusion"]
+    assert (
+        scores["confusion"] != evaluate(trained, EvaluateOptions()).scores["confusion"]
+    )
 
 
 def test_averaging_over_scales_is_the_mean_of_each_at_the_runs_size(

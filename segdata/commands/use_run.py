@@ -1,0 +1,91 @@
+"""What commands that use a trained run share: options, and the check of its task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from segdata.errors import OptionError
+from segdata.trainers.run.directory import RunDirectory
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax"]),
+    help="Backend of Keras. [default: KERAS_BACKEND, or tensorflow]",
+)
+
+
+def use_options(command: Any) -> Any:
+    """Adds the options that `use_of` takes."""
+    for option in reversed(
+        (
+            click.option(
+                "--use",
+                type=click.Choice(["best", "last"]),
+                default="best",
+                show_default=True,
+                help="Weights of the best or of the last epoch.",
+            ),
+            click.option(
+                "--batch-size",
+                type=click.IntRange(min=1),
+                default=8,
+                show_default=True,
+                help="Images per call of the device.",
+            ),
+            click.option(
+                "--flip-average",
+                is_flag=True,
+                help="Average the logits of each image and its mirror image; takes "
+                "twice as long.",
+            ),
+            click.option(
+                "--scale-average",
+                type=float,
+                multiple=True,
+                default=(1.0,),
+                show_default=True,
+                help="Test-time scale; repeat the option to average several (each "
+                "adds one pass).",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def use_of(
+    use: str, batch_size: int, flip_average: bool, scale_average: tuple[float, ...]
+) -> dict[str, Any]:
+    """Fields of `segdata.trainers.run.trained.UseOptions`; imports Keras."""
+    from segdata.trainers.semantic.predictor import Averaging
+
+    averaging = Averaging(flip=flip_average, scales=scale_average)
+    return {"weights": use, "batch_size": batch_size, "averaging": averaging}
+
+
+def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
+    """Whether a run finds objects; refuses options that mean nothing to it.
+
+    Args:
+      ctx: Of the command.
+      run_dir: The run's directory.
+      **foreign: `semantic` and `instances`: options of those runs alone.
+
+    Raises:
+      OptionError: If an option was given that is of the other kind of run.
+      OutputError: If there is no run.
+    """
+    options = RunDirectory(run_dir).load().options
+    other = "semantic" if options.task == "instances" else "instances"
+    for name in foreign[other]:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            kind = "labels pixels" if other == "semantic" else "finds objects"
+            raise OptionError(
+                f"--{name.replace('_', '-')} is for runs whose model {kind}, and "
+                f"{run_dir} is one of {options.model}: leave it out."
+            )
+    return options.task == "instances"
