@@ -27,6 +27,7 @@ from segdata.trainers.run.data import open_data
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.placement import Placement
 from segdata.trainers.run.presets import preset
+from segdata.trainers.run.train import compile_model
 from segdata.trainers.semantic.losses import SegmentationLoss
 from segdata.trainers.semantic.stream import training_stream
 
@@ -77,7 +78,7 @@ def mask_rcnn(folder: Path, steps: int, repeats: int, *, quick: bool) -> dict[st
     )
     data, placement = open_data(options), Placement(backend="tensorflow")
     model = build_model("mask-rcnn", instances.model_options(options, data))
-    instances.compile_model(model, options, data, placement, 100)
+    compile_model(model, options, data, placement, 100)
     # One argument, as of the others: the dict is all that goes in.
     stream = instances.training_stream(options, data, placement).map(lambda x: (x,))
     return measured("mask-rcnn", model, stream, options.batch_size, steps, repeats)

@@ -17,8 +17,7 @@ from segdata.trainers.run.data import ObjectClasses, TrainingData
 from segdata.trainers.run.evaluate import score
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.placement import Placement
-from segdata.trainers.run.schedule import build_optimizer
-from segdata.trainers.semantic.stream import known_length
+from segdata.trainers.semantic.stream import known_length, to_learn, to_measure
 
 MASK_SIZE = 112
 """Height and width of the true masks that the model crops its targets from."""
@@ -60,21 +59,6 @@ def model_options(options: TrainOptions, data: TrainingData) -> MaskRCNNOptions:
     )
 
 
-def compile_model(
-    model: Any,
-    options: TrainOptions,
-    data: TrainingData,
-    placement: Placement,
-    steps_per_epoch: int,
-) -> None:
-    """Compiles the model: its losses are its own."""
-    model.compile(
-        optimizer=build_optimizer(options, steps_per_epoch),
-        jit_compile=placement.jit_compile(options),
-        steps_per_execution=options.steps_per_execution,
-    )
-
-
 def training_stream(
     options: TrainOptions,
     data: TrainingData,
@@ -95,19 +79,9 @@ def training_stream(
       A `tf.data.Dataset` of dicts, see `segdata.streams.objects.read_objects`.
     """
     return read_instances(
-        data.directory,
-        options.train_split,
-        batch_size=options.batch_size // placement.num_hosts,
-        image_size=data.image_size,
+        **to_learn(options, data, placement, start_step),
         resize=RESIZE,
         instances=_slots(data, min_visible=_MIN_VISIBLE),
-        shuffle=True,
-        seed=options.seed,
-        repeat=True,
-        augmentation=options.augmentation(),
-        num_shards=placement.num_hosts,
-        shard_index=placement.host_index,
-        start_step=start_step,
     )
 
 
@@ -118,19 +92,10 @@ def validation_stream(
     outputs: Sequence[str] = (),
 ) -> Any:
     """One pass over the split to measure on; as many full batches on every host."""
-    assert data.val_split is not None
-    batch_size = options.batch_size // placement.num_hosts
     dataset = read_instances(
-        data.directory,
-        data.val_split,
-        batch_size=batch_size,
-        image_size=data.image_size,
-        resize=RESIZE,
-        instances=_slots(data),
-        num_shards=placement.num_hosts,
-        shard_index=placement.host_index,
+        **to_measure(options, data, placement), resize=RESIZE, instances=_slots(data)
     )
-    return known_length(dataset, data, batch_size * placement.num_hosts)
+    return known_length(dataset, options, data)
 
 
 def _slots(data: TrainingData, min_visible: float = 0.0) -> InstanceOptions:

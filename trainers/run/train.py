@@ -97,7 +97,7 @@ def _train(
         load_weights(model, Path(options.initial_weights))
     steps = options.steps_per_epoch or -(-data.num_records // options.batch_size)
     outputs = task.outputs(model)
-    task.compile(model, options, data, placement, steps)
+    compile_model(model, options, data, placement, steps)
 
     history = History(goal=task.goal(options, data, placement))
     model.optimizer.build(model.trainable_variables)
@@ -149,7 +149,7 @@ def _model_to_measure(
         _model_options(options, data), image_size=data.eval_image_size, weights=None
     )
     model = build_model(options.model, without_weights)
-    _compile(model, options, data, placement, 1)
+    compile_model(model, options, data, placement, 1)
     return model
 
 
@@ -185,35 +185,39 @@ def _filling(options: TrainOptions, data: TrainingData) -> float:
     return -(-num_records // options.batch_size) * options.batch_size / num_records
 
 
-def _compile(
+def compile_model(
     model: Any,
     options: TrainOptions,
     data: TrainingData,
     placement: Placement,
     steps_per_epoch: int,
 ) -> None:
-    num_classes = data.classes.num_classes
-    loss = SegmentationLoss(num_classes, options.loss, data.class_weights)
-    metrics = segmentation_metrics(num_classes, data.pixel_classes.void_id)
-    by_output: dict[str, Any] = {"loss": loss, "metrics": metrics}
-    if isinstance(model.output, dict):
-        by_output = {
-            "loss": {
-                name: SegmentationLoss(num_classes, options.loss, data.class_weights)
-                for name in model.output
-            },
-            "loss_weights": {
-                name: 1.0 if name == "logits" else options.auxiliary_weight
-                for name in model.output
-            },
-            "metrics": {"logits": metrics},
-        }
+    """Compiles a model of either task for training."""
     model.compile(
         optimizer=build_optimizer(options, steps_per_epoch),
         jit_compile=placement.jit_compile(options),
         steps_per_execution=options.steps_per_execution,
-        **by_output,
+        **TASKS[options.task].losses(model, options, data),
     )
+
+
+def _losses(model: Any, options: TrainOptions, data: TrainingData) -> dict[str, Any]:
+    """Losses and metrics of label maps; an auxiliary output has a loss of its own."""
+    num_classes = data.classes.num_classes
+
+    def loss() -> SegmentationLoss:
+        return SegmentationLoss(num_classes, options.loss, data.class_weights)
+
+    metrics = segmentation_metrics(num_classes, data.pixel_classes.void_id)
+    outputs = _outputs(model)
+    if not outputs:
+        return {"loss": loss(), "metrics": metrics}
+    weights = {name: options.auxiliary_weight for name in outputs}
+    return {
+        "loss": {name: loss() for name in outputs},
+        "loss_weights": weights | {"logits": 1.0},
+        "metrics": {"logits": metrics},
+    }
 
 
 def _checkpoint(
@@ -304,7 +308,8 @@ class _Task:
     """What differs between models of pixels and of objects."""
 
     model_options: Callable[[TrainOptions, TrainingData], Any]
-    compile: Callable[[Any, TrainOptions, TrainingData, Placement, int], None]
+    losses: Callable[[Any, TrainOptions, TrainingData], dict[str, Any]]
+    """What to compile the model with, besides the optimiser."""
     outputs: Callable[[Any], list[str]]
     training_stream: Callable[..., Any]
     validation_stream: Callable[..., Any]
@@ -320,7 +325,7 @@ class _Task:
 TASKS = {
     "semantic": _Task(
         model_options=_model_options,
-        compile=_compile,
+        losses=_losses,
         outputs=_outputs,
         training_stream=training_stream,
         validation_stream=validation_stream,
@@ -331,7 +336,7 @@ TASKS = {
     ),
     "instances": _Task(
         model_options=instances.model_options,
-        compile=instances.compile_model,
+        losses=lambda model, options, data: {},  # they are the model's own
         outputs=lambda model: [],
         training_stream=instances.training_stream,
         validation_stream=instances.validation_stream,

@@ -34,19 +34,7 @@ def training_stream(
       A `tf.data.Dataset` of `(image, label)`: `[batch, height, width, 3] uint8` and
       `[batch, height, width] uint8`, where 255 is ignored, or a dict of those.
     """
-    dataset = read_semantic(
-        data.directory,
-        options.train_split,
-        batch_size=options.batch_size // placement.num_hosts,
-        image_size=data.image_size,
-        shuffle=True,
-        seed=options.seed,
-        repeat=True,
-        augmentation=options.augmentation(),
-        num_shards=placement.num_hosts,
-        shard_index=placement.host_index,
-        start_step=start_step,
-    )
+    dataset = read_semantic(**to_learn(options, data, placement, start_step))
     return _pairs(dataset, data.pixel_classes, outputs)
 
 
@@ -61,21 +49,45 @@ def validation_stream(
     Every host gets as many full batches. The last batches are filled up with images
     whose labels are ignored.
     """
-    assert data.val_split is not None
-    batch_size = options.batch_size // placement.num_hosts
-    dataset = read_semantic(
-        data.directory,
-        data.val_split,
-        batch_size=batch_size,
-        image_size=data.eval_image_size,
-        num_shards=placement.num_hosts,
-        shard_index=placement.host_index,
-    )
-    dataset = known_length(dataset, data, batch_size * placement.num_hosts)
+    dataset = read_semantic(**to_measure(options, data, placement))
+    dataset = known_length(dataset, options, data)
     return _pairs(dataset, data.pixel_classes, outputs)
 
 
-def known_length(dataset: Any, data: TrainingData, global_batch_size: int) -> Any:
+def to_learn(
+    options: TrainOptions, data: TrainingData, placement: Placement, start_step: int
+) -> dict[str, Any]:
+    """Options of the stream to learn from, whatever the task."""
+    return {
+        "directory": data.directory,
+        "split": options.train_split,
+        "batch_size": options.batch_size // placement.num_hosts,
+        "image_size": data.image_size,
+        "shuffle": True,
+        "seed": options.seed,
+        "repeat": True,
+        "augmentation": options.augmentation(),
+        "num_shards": placement.num_hosts,
+        "shard_index": placement.host_index,
+        "start_step": start_step,
+    }
+
+
+def to_measure(
+    options: TrainOptions, data: TrainingData, placement: Placement
+) -> dict[str, Any]:
+    """Options of the stream to measure on, whatever the task."""
+    return {
+        "directory": data.directory,
+        "split": data.val_split,
+        "batch_size": options.batch_size // placement.num_hosts,
+        "image_size": data.eval_image_size,
+        "num_shards": placement.num_hosts,
+        "shard_index": placement.host_index,
+    }
+
+
+def known_length(dataset: Any, options: TrainOptions, data: TrainingData) -> Any:
     """A pass over the split to measure on that knows how long it is.
 
     Where Keras finds the end by itself, it warns and counts one batch too many for the
@@ -83,7 +95,7 @@ def known_length(dataset: Any, data: TrainingData, global_batch_size: int) -> An
     """
     assert data.val_split is not None
     num_records = data.manifest.splits[data.val_split].num_records
-    num_batches = -(-num_records // global_batch_size)
+    num_batches = -(-num_records // options.batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 
