@@ -11,20 +11,21 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
-from segdata.building import directory, output
+from segdata.building import again, directory, output
 from segdata.building import update as updates
 from segdata.building.options import (
     DEFAULT_SHARD_BYTES,
     BuildOptions,
     parse_mask_forms,
 )
-from segdata.building.plan import Plan, PlannedShard, make_plan
+from segdata.building.plan import PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.building.sources import without_folder
 from segdata.building.splits import SplitChoice
+from segdata.building.work import Work
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats import format_class
 from segdata.formats.base import Format, Scan
@@ -55,6 +56,8 @@ def build(
     run_shards: RunShards = in_turn,
 ) -> Manifest:
     """Builds a dataset, or continues an unfinished build.
+
+    A finished build that is asked for again is left as it is.
 
     Args:
       format: Name of the dataset's format, or a format with its options.
@@ -98,10 +101,12 @@ def build(
     out = locate(out)
     updates.complete(out)  # of one that was killed in its last moment
     work = _prepare(chosen, _listed(source), options, about or About(), run_shards)
-    if update and directory.recognize(out).is_finished:
+    if overwrite or not directory.recognize(out).is_finished:
+        manifest = _build(work, out, overwrite=overwrite)
+    elif update:
         manifest = _update(work, out)
     else:
-        manifest = _build(work, out, overwrite=overwrite)
+        manifest = again.same_build(work, out)
     updates.note_sources(out, work.plan)
     return manifest
 
@@ -117,27 +122,13 @@ def _listed(source: Address) -> Location:
     return folder.listed() if isinstance(folder, RemotePath) else folder
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Work:
-    """What is to be done, once the source is scanned."""
-
-    name: str
-    source: Location
-    options: BuildOptions
-    about: About
-    run_shards: RunShards
-    scan: Scan
-    plan: Plan
-    settings: str
-
-
 def _prepare(
     chosen: Format,
     source: Location,
     options: BuildOptions,
     about: About,
     run_shards: RunShards,
-) -> _Work:
+) -> Work:
     """Scans the source and plans the shards."""
     scan = chosen.scan(source)
     if scan.problems and options.on_error == "fail":
@@ -158,7 +149,7 @@ def _prepare(
             "masks of polygons take longer than they need: segdata was installed where "
             "no C compiler was found"
         )
-    return _Work(
+    return Work(
         name=chosen.name,
         source=source,
         options=options,
@@ -195,7 +186,7 @@ def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
     )
 
 
-def _build(work: _Work, out: Location, *, overwrite: bool) -> Manifest:
+def _build(work: Work, out: Location, *, overwrite: bool) -> Manifest:
     """Builds every shard that is not there."""
     unfinished = output.begin(out, work.plan, work.settings, overwrite=overwrite)
     num_shards = len(work.plan.shards)
@@ -206,7 +197,7 @@ def _build(work: _Work, out: Location, *, overwrite: bool) -> Manifest:
     return _finish(work, out, {})
 
 
-def _update(work: _Work, out: Location) -> Manifest:
+def _update(work: Work, out: Location) -> Manifest:
     """Builds the shards that changed beside a finished build, and moves them in."""
     plan = work.plan
     stale = updates.outdated(out, plan, work.settings, work.source)
@@ -224,7 +215,7 @@ def _update(work: _Work, out: Location) -> Manifest:
     return manifest
 
 
-def _run(work: _Work, shards: Sequence[PlannedShard], out: Location) -> None:
+def _run(work: Work, shards: Sequence[PlannedShard], out: Location) -> None:
     job = BuildJob(
         source=work.source.resolve(),
         out=out.resolve(),
@@ -250,7 +241,7 @@ def _build_one(job: BuildJob, shard: PlannedShard, on_records: OnRecords) -> Non
     build_shard(shard, job, on_records)
 
 
-def _finish(work: _Work, out: Location, kept: Mapping[str, Location]) -> Manifest:
+def _finish(work: Work, out: Location, kept: Mapping[str, Location]) -> Manifest:
     return output.finish(
         out,
         name=work.name,

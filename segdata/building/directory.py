@@ -106,6 +106,11 @@ def is_done(out: Location, shard: PlannedShard) -> bool:
         return False
 
 
+def count_receipts(out: Location) -> int:
+    """How many shards an unfinished build has a receipt of: these may be done."""
+    return sum(1 for _ in (out / INDEX_DIR).glob("*.tfrecord-*.json"))
+
+
 def file_sha256(path: Location) -> str:
     """Hex SHA-256 of a file.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -56,6 +56,39 @@ class BuildOptions:
     def to_json(self) -> dict[str, Any]:
         """The options as the manifest stores them."""
         return asdict(self)
+
+
+FLAGS = {
+    "split": "--split",
+    "num_shards": "--shards",
+    "shard_bytes": "--shard-size",
+    "seed": "--seed",
+    "masks": "--masks",
+    "on_error": "--on-error",
+    "max_reject_share": "--max-rejects",
+}
+"""Field of `BuildOptions` -> its option on the command line."""
+
+
+def differing_options(old: Mapping[str, Any], new: BuildOptions) -> list[str]:
+    """Names what differs, as `--seed 0 -> 1`.
+
+    Args:
+      old: The options of an earlier build, as its manifest has them.
+      new: The options of this one.
+    """
+    before, after = {**BuildOptions().to_json(), **old}, new.to_json()
+    pairs = {f: (_spelled(f, before[f]), _spelled(f, after[f])) for f in FLAGS}
+    return [f"{FLAGS[f]} {a} -> {b}" for f, (a, b) in pairs.items() if a != b]
+
+
+def _spelled(field_name: str, value: Any) -> str:
+    """An option's value as a person types it."""
+    if field_name == "split":
+        return str(SplitChoice(**value)) or "all of the source's"
+    if field_name == "masks":
+        return ",".join(value)
+    return "by --shard-size" if value is None else str(value)
 
 
 def parse_mask_forms(text: str) -> MaskForms:

@@ -45,7 +45,8 @@ def begin(
 
     A finished or foreign directory is refused. An unfinished build of the same
     settings is continued: a shard is kept if its plan, the state of its source files,
-    its receipt, size and hash all agree, and built anew if any does not.
+    its receipt, size and hash all agree, and built anew if any does not. One of other
+    settings is refused if a shard of it is done, and replaced if none is.
 
     Args:
       out: Output directory; made if absent.
@@ -227,12 +228,15 @@ def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
             reason="output-exists",
         )
     elif found.settings != settings:
-        raise OutputError(
-            f"{out} holds an unfinished build of other options, classes or versions. "
-            "Run it with the same ones to continue it, or pass --overwrite to start "
-            "anew.",
-            reason="other-build",
-        )
+        if num_done := directory.count_receipts(out):
+            done = "1 shard is done" if num_done == 1 else f"{num_done} shards are done"
+            raise OutputError(
+                f"{out} holds an unfinished build of other options, classes or "
+                f"versions ({done}). Run it with the same ones to "
+                "continue it, or pass --overwrite to start anew.",
+                reason="other-build",
+            )
+        directory.clear(out)  # nothing is lost
 
 
 def _checked_receipt(out: Location, shard: PlannedShard) -> ShardReceipt:

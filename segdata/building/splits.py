@@ -54,6 +54,13 @@ class SplitChoice:
             return _carved(names, parts, text)
         return cls(names=names, shares=_shares(parts, text))
 
+    def __str__(self) -> str:
+        """As `--split` takes it; empty where all of the source's are built."""
+        sources = [f"{source}:" for source in self.sources] or [""] * len(self.shares)
+        parts = zip(self.names, sources, self.shares, strict=False)
+        drawn = [f"{name}={source}{share:g}" for name, source, share in parts]
+        return ",".join(drawn or self.names)
+
     def assign(self, key: str, source_split: str | None, seed: int) -> str | None:
         """The split of one record, or None if it is not asked for.
 

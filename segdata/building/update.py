@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 def outdated(
     out: Location, plan: Plan, settings: str, source: Location
 ) -> tuple[PlannedShard, ...]:
-    """Finds the shards that a finished build lacks or has from another source.
+    """Finds the shards that an update writes, and says why all of them are.
 
     Args:
       out: A finished build.
@@ -67,6 +67,23 @@ def outdated(
         logger.info("every shard is written anew: options, classes or versions differ")
         return plan.shards
     _tell_new_numbers(old, plan)
+    return changed_shards(out, plan, source)
+
+
+def changed_shards(
+    out: Location, plan: Plan, source: Location
+) -> tuple[PlannedShard, ...]:
+    """Finds the shards that a build of the same settings lacks or has otherwise.
+
+    Args:
+      out: A finished build.
+      plan: What a build from scratch would write.
+      source: Folder of the source files.
+
+    Returns:
+      Those that are not whole or whose plan or source files differ, in the order of
+      the plan.
+    """
     noted = _read_notes(out)
     doubtful = []
     current = set()

@@ -250,5 +250,5 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
 
 
 def _report(result: Manifest, out: Location, seconds: float) -> None:
-    click.echo(f"built {out} in {seconds:.1f} s")
+    click.echo(f"{out} is built ({seconds:.1f} s)")
     print_summary(result, out)

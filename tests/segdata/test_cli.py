@@ -130,7 +130,7 @@ def test_build_prints_its_summary_on_stdout_and_its_log_on_stderr(
 ) -> None:
     _, built = sample_build
     lines = built.stdout.splitlines()
-    assert lines[0].startswith("built out in ")
+    assert lines[0].startswith("out is built (")
     rows = [line.split()[:2] for line in lines]
     assert ["train", "4"] in rows
     assert ["val", "2"] in rows
@@ -268,11 +268,24 @@ def test_sample_of_a_negative_number_is_wrong_usage(
     assert option.partition("=")[0] in result.stderr
 
 
-def test_build_over_a_finished_one_is_refused(out: Path) -> None:
+def test_the_same_build_again_says_so_and_succeeds(
+    out: Path, file_hashes: Callable[[Path], dict[str, str]]
+) -> None:
+    before = file_hashes(out)
     result = segdata("build", "camvid", out.parent / "drawn", out)
+    assert result.returncode == 0, result.stderr
+    line = f"{out} already holds this very build: nothing is left to do"
+    assert line in result.stderr.splitlines()
+    assert result.stdout.startswith(f"{out} is built (")
+    assert file_hashes(out) == before
+
+
+def test_another_build_over_a_finished_one_is_refused(out: Path) -> None:
+    result = segdata("build", "camvid", out.parent / "drawn", out, "--seed=1")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith(f"error: {out} already holds a finished build. ")
+    assert last.startswith(f"error: {out} already holds a finished build, and ")
+    assert "differs: --seed 0 -> 1. Pass --update to" in last
     assert "Traceback" not in result.stderr
 
 

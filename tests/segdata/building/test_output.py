@@ -233,13 +233,36 @@ def test_unfinished_build_of_other_options_is_refused(
     before = file_hashes(unfinished.out)
     other = Started(unfinished.source, unfinished.out, seed=1)
     message = (
-        r"out holds an unfinished build of other options, classes or versions\. Run it "
-        r"with the same ones to continue it, or pass --overwrite to start anew\.$"
+        r"out holds an unfinished build of other options, classes or versions \(4 "
+        r"shards are done\)\. Run it with the same ones to continue it, or pass "
+        r"--overwrite to start anew\.$"
     )
     with pytest.raises(OutputError, match=message) as caught:
         other.begin()
     assert caught.value.reason == "other-build"
     assert file_hashes(unfinished.out) == before
+
+
+def test_other_options_start_anew_where_no_shard_is_done(
+    started: Started, file_hashes: Hashes
+) -> None:
+    started.begin()
+    # A shard without a receipt is not done.
+    (started.out / started.plan.shards[0].name).write_bytes(b"half")
+    other = Started(started.source, started.out, num_shards=1)
+    other.write(other.begin())
+    other.finish()
+    scratch = Started(started.source, started.out.parent / "scratch", num_shards=1)
+    scratch.write(scratch.begin())
+    scratch.finish()
+    assert file_hashes(other.out) == file_hashes(scratch.out)
+
+
+def test_one_shard_that_is_done_keeps_other_options_out(started: Started) -> None:
+    started.write(started.begin()[:1])
+    other = Started(started.source, started.out, num_shards=1)
+    with pytest.raises(OutputError, match=r"versions \(1 shard is done\)\. Run it"):
+        other.begin()
 
 
 def test_unfinished_build_goes_on_with_another_share_of_rejects(
