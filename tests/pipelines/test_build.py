@@ -253,7 +253,7 @@ BAD = {
         LABEL,
         lambda path: _paint(path, 12),
         AnnotationError,
-        rf"^label image '{LABEL}' has unknown value 12 in 768 pixels: expected one of ",
+        rf"^label image '{LABEL}' has unknown value 12 in 768 pixels: expected 0 to 11",
         "unknown-label-index",
     ),
 }

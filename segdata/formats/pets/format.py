@@ -244,8 +244,9 @@ class _Folders:
         if found.size is not None and size is not None and found.size != size:
             expected, got = (f"{s[0]}x{s[1]}" for s in (size, found.size))
             raise AnnotationError(
-                f"{path!r} is of an image of another size than its trimap: expected "
-                f"{expected}, got {got} (height x width). Replace or remove it.",
+                f"{path!r} is of an image of another size than its trimap {trimap!r}: "
+                f"expected {expected}, got {got} (height x width). Replace or remove "
+                "it.",
                 reason="xml-size-mismatch",
             )
 

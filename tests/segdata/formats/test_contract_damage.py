@@ -102,6 +102,8 @@ def drawn(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(name) / "drawn"
     write = getattr(importlib.import_module(module), function)
     write(folder, seed=3, num_train=3, num_val=2)
+    for path in folder.glob("annotations/xmls/*.xml"):
+        path.unlink()  # the scan would compare its size with the damaged trimap's
     return folder
 
 
@@ -276,6 +278,7 @@ def reasons_and_notes() -> dict[str, str]:
         "directory.py",
         "update.py",
         "spool.py",
+        "build.py",
     }
     for path in (path for path in paths if path.name not in others):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
