@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import shutil
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Generic
 
 import apache_beam as beam
@@ -28,8 +26,8 @@ from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.progress import display
 from segdata.shards.work import OnRecords, Result, ShardT, ShardWork
-from segdata.storage import files, operations
-from segdata.storage.paths import Location, RemotePath
+from segdata.storage.local_path import LocalPath
+from segdata.storage.paths import Location
 
 _RESULTS_DIR = ".segdata-results-"
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -57,7 +55,7 @@ class WorkOnShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
         ):
             result = self._do(shard, reporter.add)
             path = _result_path(self._results, shard.name)
-            files.write_atomic(path, pickle.dumps(result), durable=False)
+            path.write_atomic(pickle.dumps(result), durable=False)
         return [shard.name]
 
 
@@ -97,7 +95,7 @@ def run_pipeline(
 
         step = WorkOnShards(work.do, results, listener.address)
         runners.run(_wiring(shards, step), runner, draw, started)
-        return operations.each(results, lambda s: _read_result(results, s), shards)
+        return results.each(lambda s: _read_result(results, s), shards)
 
 
 def _wiring(shards: Sequence[ShardT], step: WorkOnShards) -> runners.Wiring:
@@ -140,22 +138,12 @@ class _Appeared(Generic[ShardT]):
         return sum(shard.num_records for shard in found)
 
 
-@contextlib.contextmanager
-def _results_folder(out: Location, runner: RunnerOptions) -> Iterator[Location]:
+def _results_folder(
+    out: Location, runner: RunnerOptions
+) -> AbstractContextManager[Location]:
     """A folder that all workers see: on this machine, or beside the shards."""
-    near = None if runner.is_local else out
-    if isinstance(near, RemotePath):
-        results = near / f"{_RESULTS_DIR}{uuid.uuid4().hex[:12]}"
-        try:
-            yield results
-        finally:
-            operations.remove_tree(results, ignore_errors=True)
-        return
-    folder = tempfile.mkdtemp(prefix=_RESULTS_DIR, dir=near)
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    near = LocalPath(tempfile.gettempdir()) if runner.is_local else out
+    return near.temporary_folder(_RESULTS_DIR)
 
 
 def _result_path(results: Location, shard: str) -> Location:

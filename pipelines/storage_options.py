@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from segdata.errors import OptionError
 from segdata.pipelines.quiet import quiet_import
 from segdata.storage import hdfs_address
-from segdata.storage.paths import Location, RemotePath
+from segdata.storage.paths import Location
+from segdata.storage.store_path import StorePath
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -28,7 +29,7 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     Raises:
       OptionError: If they and an address in HDFS name a server each, or neither does.
     """
-    if not isinstance(location, RemotePath):
+    if not location.is_store:
         return location
     # Not earlier: what runs without Beam on local files shall not wait for its import.
     with quiet_import():
@@ -71,7 +72,7 @@ def _gs_options(options: PipelineOptions) -> dict[str, Any]:
     return {"token": "anon"} if given.no_auth else {}
 
 
-def _on_hdfs(location: RemotePath, options: PipelineOptions) -> RemotePath:
+def _on_hdfs(location: StorePath, options: PipelineOptions) -> StorePath:
     """The same place with its server in the address.
 
     With `--hdfs_host`, addresses are Beam's: `hdfs://a/b` is `/a/b` on that server, and
@@ -95,7 +96,7 @@ def _on_hdfs(location: RemotePath, options: PipelineOptions) -> RemotePath:
         server = f"{given.hdfs_host}{port}"
     hdfs_address.server_options(server)  # refuses what is none, before all else
     user = {"user": given.hdfs_user} if given.hdfs_user else hdfs_address.user_options()
-    return RemotePath(location.scheme, PurePosixPath(server, *below), user)
+    return StorePath(location.scheme, PurePosixPath(server, *below), user)
 
 
 def _has_port(server: str) -> bool:

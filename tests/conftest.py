@@ -29,11 +29,28 @@ from PIL import Image
 
 from segdata.building.directory import NOTES_NAME
 from segdata.samples.camvid import write_camvid_sample
+from segdata.storage.local_path import LocalPath
 
-SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+SHARED_DATA = LocalPath(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 ROOT = Path(__file__).resolve().parent.parent
 CLUSTERS = Path(os.environ.get("SEGDATA_CLUSTERS", ROOT / "build" / "clusters"))
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> LocalPath:
+    """As pytest's, with the methods that code behind `locate` calls."""
+    return LocalPath(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """As pytest's, for folders with the methods that code behind `locate` calls."""
+    make, base = tmp_path_factory.mktemp, tmp_path_factory.getbasetemp
+    factory: Any = tmp_path_factory
+    factory.mktemp = lambda *args, **options: LocalPath(make(*args, **options))
+    factory.getbasetemp = lambda: LocalPath(base())
+    return factory
 
 
 @pytest.fixture(scope="session")

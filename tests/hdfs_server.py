@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from segdata.building.directory import NOTES_NAME
-from segdata.storage.paths import RemotePath, locate
+from segdata.storage.paths import StorePath, locate
 
 # JAXB, by which WebHDFS answers, defines classes at run time: Java 17 must let it.
 JAVA = ("java", "-Xmx256m", "--add-opens=java.base/java.lang=ALL-UNNAMED")
@@ -51,9 +51,9 @@ class HdfsServer:
             time.sleep(0.1)
         self.rpc_port: int = orjson.loads(details.read_bytes())["namenode_port"]
 
-    def path(self, name: str) -> RemotePath:
+    def path(self, name: str) -> StorePath:
         found = locate(self.address(name))
-        assert isinstance(found, RemotePath)
+        assert isinstance(found, StorePath)
         return found
 
     def address(self, name: str) -> str:
@@ -83,7 +83,7 @@ class HdfsServer:
         self._process.kill()
         self._process.wait()
 
-    def _found(self, folder: RemotePath, inner: str) -> Any:
+    def _found(self, folder: StorePath, inner: str) -> Any:
         for entry in folder.entries():
             if entry.is_dir:
                 yield from self._found(folder / entry.name, f"{inner}{entry.name}/")

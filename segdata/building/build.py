@@ -33,7 +33,7 @@ from segdata.masks import compiled
 from segdata.records.png_masks import MaskForms
 from segdata.shards.manifest import About, Manifest
 from segdata.shards.work import OnRecords, RunShards, ShardWork, in_turn
-from segdata.storage.paths import Address, Location, RemotePath, locate
+from segdata.storage.paths import Address, Location, locate
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _listed(source: Address) -> Location:
             f"source {folder} is not a folder: expected the dataset's root.",
             reason="no-source",
         )
-    return folder.listed() if isinstance(folder, RemotePath) else folder
+    return folder.listed()
 
 
 def _prepare(

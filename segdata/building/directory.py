@@ -7,6 +7,7 @@ give: a directory may hold a user's files beside ours.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,9 +28,7 @@ from segdata.shards.receipt import (
 )
 from segdata.shards.sidecars import SIDECAR_NAMES
 from segdata.shards.tfrecord import is_shard_name
-from segdata.storage import files, operations
-from segdata.storage.operations import sorted_glob
-from segdata.storage.paths import Location, RemotePath
+from segdata.storage.paths import Location
 from segdata.storage.temporary import TEMPORARY_PREFIX, is_temporary
 
 SIDE_FILES = (STATS_NAME, REJECTS_NAME, *SIDECAR_NAMES)
@@ -67,7 +66,7 @@ def recognize(out: Location) -> Found:
 def write_settings(out: Location, settings: str) -> None:
     """Marks the directory as an unfinished build of these settings."""
     state = orjson.dumps({_MARK: settings})
-    files.write_atomic(out / WORK_DIR / _SETTINGS_NAME, state)
+    (out / WORK_DIR / _SETTINGS_NAME).write_atomic(state)
 
 
 def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
@@ -77,12 +76,11 @@ def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
     the note of what is stored: it is written before the receipt.
     """
     receipt_path(out, shard.name).unlink(missing_ok=True)
-    if isinstance(out, RemotePath):
-        shard_builder.stored_path(out, shard.name).unlink(missing_ok=True)
+    shard_builder.stored_path(out, shard.name).unlink(missing_ok=True)
     plan = shard_builder.plan_path(out, shard.name)
-    files.write_atomic(plan, lines, durable=False)
+    plan.write_atomic(lines, durable=False)
     state = shard.state_sha256.encode()
-    files.write_atomic(_state_path(out, shard.name), state, durable=False)
+    _state_path(out, shard.name).write_atomic(state, durable=False)
 
 
 def is_done(out: Location, shard: PlannedShard) -> bool:
@@ -126,26 +124,24 @@ def _is_stored(out: Location, receipt: ShardReceipt) -> bool:
 
     Spares reading it back over the network.
     """
-    if not isinstance(out, RemotePath):
-        return False
     noted = shard_builder.stored_path(out, receipt.name)
     try:
         found = orjson.loads(noted.read_bytes())
     except FileNotFoundError:
         return False
-    state = (out / receipt.name).stat().state
-    return bool(state) and found == [receipt.sha256, state]
+    version = (out / receipt.name).version()
+    return bool(version) and found == [receipt.sha256, version]
 
 
 def remove_other_shards(out: Location, names: set[str]) -> None:
     """Removes shards of an earlier plan that are not in this one."""
     others = _shard_names(out) - names
-    operations.each(out, lambda name: _remove_shard(out, name), others)
+    out.each(lambda name: _remove_shard(out, name), others)
 
 
 def remove_temporaries(out: Location) -> None:
     """Removes what interrupted attempts left half-written."""
-    if isinstance(out, RemotePath) and not out.is_file_system:
+    if not out.is_file_system:
         return  # what is half-written appears nowhere
     for folder in (out, out / INDEX_DIR, out / WORK_DIR):
         for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
@@ -160,9 +156,9 @@ def clear(out: Location) -> None:
     (out / STAGING_DIR / MANIFEST_NAME).unlink(missing_ok=True)
     for name in (MANIFEST_NAME, *SIDE_FILES, f"{INDEX_DIR}/{NOTES_NAME}"):
         (out / name).unlink(missing_ok=True)
-    operations.each(out, lambda name: _remove_shard(out, name), names)
+    out.each(lambda name: _remove_shard(out, name), names)
     for folder in (WORK_DIR, STAGING_DIR):
-        operations.remove_tree(out / folder, ignore_errors=True)
+        (out / folder).remove_tree(ignore_errors=True)
     with suppress(OSError):  # kept where a user put something into it
         (out / INDEX_DIR).rmdir()
 
@@ -192,10 +188,8 @@ def _read_settings(out: Location) -> str | None:
 def _shard_names(out: Location) -> set[str]:
     """Shards that this directory's plans, receipts and manifest name."""
     names = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
-    for name in operations.each(
-        out, lambda path: _told_name(out, path), sorted_glob(out / INDEX_DIR, "*.json")
-    ):
-        names.add(name)
+    paths: Sequence[Location] = (out / INDEX_DIR).sorted_glob("*.json")
+    names.update(out.each(lambda path: _told_name(out, path), paths))
     with suppress(SegdataError):
         splits = manifest.read_manifest(out).splits.values()
         names |= {shard.name for split in splits for shard in split.shards}

@@ -33,7 +33,6 @@ from segdata.shards.manifest import (
     SourceSummary,
 )
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
-from segdata.storage import files, operations
 from segdata.storage.paths import Location
 from segdata.version import __version__
 
@@ -72,13 +71,9 @@ def begin(
             reason="unwritable",
         ) from error
     directory.write_settings(out, settings)
-    is_done = operations.each(out, lambda s: directory.is_done(out, s), plan.shards)
+    is_done = out.each(lambda s: directory.is_done(out, s), plan.shards)
     unfinished = [s for s, done in zip(plan.shards, is_done, strict=True) if not done]
-    operations.each(
-        out,
-        lambda s: directory.write_plan(out, s, plan.lines[s.name]),
-        unfinished,
-    )
+    out.each(lambda s: directory.write_plan(out, s, plan.lines[s.name]), unfinished)
     return unfinished
 
 
@@ -111,10 +106,8 @@ def finish(
         empty, or too many records were rejected.
     """
     places = kept or {}
-    receipts = operations.each(
-        out,
-        lambda shard: _checked_receipt(places.get(shard.name, out), shard),
-        plan.shards,
+    receipts = out.each(
+        lambda shard: _checked_receipt(places.get(shard.name, out), shard), plan.shards
     )
     unplaced = [_unplaced(problem) for problem in scan.problems]
     _check_rejects(receipts, {scan.problem_unit: unplaced}, plan, options)
@@ -138,8 +131,8 @@ def finish(
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     sidecars.write_sidecars(out, result)
-    files.write_atomic(out / MANIFEST_NAME, result.to_bytes())
-    operations.remove_tree(out / WORK_DIR)
+    (out / MANIFEST_NAME).write_atomic(result.to_bytes())
+    (out / WORK_DIR).remove_tree()
     directory.remove_temporaries(out)
     return result
 
@@ -320,7 +313,7 @@ def _write_rejects(out: Location, rejects: Sequence[Reject]) -> None:
         for reject in named:
             del reject["source_sha256"]  # tells an update, not a person
         lines = (orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in named)
-        files.write_atomic(out / REJECTS_NAME, b"".join(lines))
+        (out / REJECTS_NAME).write_atomic(b"".join(lines))
     else:
         (out / REJECTS_NAME).unlink(missing_ok=True)
 

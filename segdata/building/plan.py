@@ -25,7 +25,7 @@ from segdata.errors import AnnotationError, SourceError
 from segdata.formats.base import Scan
 from segdata.records.png_masks import check_label_map
 from segdata.shards.tfrecord import shard_name
-from segdata.storage.operations import State
+from segdata.storage.listing import State
 from segdata.storage.paths import Location
 
 # Small datasets get a few shards too, so that workers and hosts can share them.

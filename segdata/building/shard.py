@@ -39,8 +39,7 @@ from segdata.shards.receipt import (
     write_receipt,
 )
 from segdata.shards.tfrecord import RecordWriter
-from segdata.storage import files
-from segdata.storage.paths import Address, Location, RemotePath, locate
+from segdata.storage.paths import Address, Location, locate
 
 WORK_DIR = ".segdata"
 """Folder in the output that holds the plan while a build is unfinished."""
@@ -96,18 +95,17 @@ def build_shard(
       BuildError: If the plan on disk is not the one that was made.
     """
     out = locate(job.out)
-    with files.atomic_file(out / shard.name) as file:
+    with (out / shard.name).atomic_file() as file:
         contents = _Contents(shard, job, RecordWriter(file))
         for planned, found in _read_records(_read_plan(out, shard), job):
             contents.add(planned, found)
             on_records(1)
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
-    files.write_atomic(path, receipt.dali_index(), durable=False)
-    if isinstance(out, RemotePath):
-        entry = (out / shard.name).entry()
-        stored = [receipt.sha256, entry.state if entry else ""]
-        files.write_atomic(stored_path(out, shard.name), orjson.dumps(stored))
+    path.write_atomic(receipt.dali_index(), durable=False)
+    if version := (out / shard.name).version():
+        stored = orjson.dumps([receipt.sha256, version])
+        stored_path(out, shard.name).write_atomic(stored)
     write_receipt(out, receipt)
     return receipt
 
@@ -119,7 +117,7 @@ def _read_records(
     source = locate(job.source)
     # A request to a store waits some ten milliseconds for its answer, longer than a
     # record takes to encode. On this machine threads would cost more than they save.
-    ahead = _RECORDS_AHEAD if isinstance(source, RemotePath) else 0
+    ahead = _RECORDS_AHEAD if source.is_store else 0
     planned = map(parse_plan_line, lines)
     return read_ahead(planned, lambda record: read_files(record.data, source), ahead)
 

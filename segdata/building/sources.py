@@ -9,7 +9,8 @@ from typing import Any
 
 from segdata.errors import AnnotationError, RecordError
 from segdata.records.encode import Files
-from segdata.storage import files, operations
+from segdata.storage import files
+from segdata.storage.listing import State
 from segdata.storage.paths import Address
 
 
@@ -27,7 +28,7 @@ def source_files(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def source_states(
     data: Mapping[str, Any], source: Address, *, is_strict: bool = False
-) -> list[operations.State]:
+) -> list[State]:
     """The state of each of a record's files: its size in bytes and what tells versions.
 
     Args:
@@ -39,7 +40,7 @@ def source_states(
       ImageError: If a file is missing.
       AnnotationError: If a path leaves the folder.
     """
-    states: list[operations.State] = []
+    states: list[State] = []
     for what, path in source_files(data):
         try:
             state = files.file_state(source, path)

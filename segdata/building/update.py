@@ -37,8 +37,6 @@ from segdata.shards.receipt import (
     read_receipt,
 )
 from segdata.shards.sidecars import sidecar_files
-from segdata.storage import files, operations
-from segdata.storage.operations import sorted_glob
 from segdata.storage.paths import Location
 
 logger = logging.getLogger(__name__)
@@ -87,9 +85,9 @@ def changed_shards(
     noted = _read_notes(out)
     doubtful = []
     current = set()
-    receipts = operations.each(out, lambda shard: _receipt_of(out, shard), plan.shards)
+    receipts = out.each(lambda shard: _receipt_of(out, shard), plan.shards)
     found = [s for s, r in zip(plan.shards, receipts, strict=True) if r is not None]
-    notes = operations.each(out, lambda shard: _note(out, shard), found)
+    notes = out.each(lambda shard: _note(out, shard), found)
     is_noted = {
         s.name: n == noted.get(s.name) for s, n in zip(found, notes, strict=True)
     }
@@ -113,7 +111,7 @@ def staging_folder(out: Location, settings: str) -> Location:
     staging = out / STAGING_DIR
     if staging.exists() and directory.recognize(staging).settings != settings:
         try:
-            operations.remove_tree(staging)
+            staging.remove_tree()
         except OSError as error:
             raise OutputError(
                 f"cannot remove {staging}: {error.strerror}.", reason="unwritable"
@@ -123,10 +121,10 @@ def staging_folder(out: Location, settings: str) -> Location:
 
 def note_sources(out: Location, plan: Plan) -> None:
     """Notes the states of source files and shards for the next update."""
-    noted = operations.each(out, lambda shard: _note(out, shard), plan.shards)
+    noted = out.each(lambda shard: _note(out, shard), plan.shards)
     notes = {shard.name: note for shard, note in zip(plan.shards, noted, strict=True)}
     with suppress(OutputError):  # the build is complete without it
-        files.write_atomic(_notes_path(out), orjson.dumps(notes), durable=False)
+        _notes_path(out).write_atomic(orjson.dumps(notes), durable=False)
 
 
 def complete(out: Location) -> None:
@@ -141,22 +139,22 @@ def complete(out: Location) -> None:
     if not (staging / MANIFEST_NAME).exists():
         return
     if _changes_nothing(out, staging):
-        operations.remove_tree(staging, ignore_errors=True)
+        staging.remove_tree(ignore_errors=True)
         return
     new = read_manifest(staging)
     names = {shard.name for split in new.splits.values() for shard in split.shards}
     try:
         (out / MANIFEST_NAME).unlink(missing_ok=True)
-        files.sync_folder(out)  # it must be gone before anything else changes
+        out.sync()  # it must be gone before anything else changes
         directory.remove_other_shards(out, names)
         for folder, paths in _to_move(staging):
-            operations.each(out, functools.partial(_move_into, out / folder), paths)
+            out.each(functools.partial(_move_into, out / folder), paths)
         beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
         for name in set(directory.SIDE_FILES) - beside:
             (out / name).unlink(missing_ok=True)
-        operations.move(staging / MANIFEST_NAME, out / MANIFEST_NAME)
-        files.sync_folder(out)
-        operations.remove_tree(staging)
+        (staging / MANIFEST_NAME).move_to(out / MANIFEST_NAME)
+        out.sync()
+        staging.remove_tree()
     except OSError as error:
         raise OutputError(
             f"cannot update {out}: {error.strerror}. Check the permissions, then run "
@@ -174,13 +172,13 @@ def _changes_nothing(out: Location, staging: Location) -> bool:
 
 
 def _move_into(folder: Location, path: Location) -> None:
-    operations.move(path, folder / path.name)
+    path.move_to(folder / path.name)
 
 
 def _to_move(staging: Location) -> Iterator[tuple[str, list[Location]]]:
     """Folder, and files in it: all of an update but the manifest, receipts last."""
     for folder, pattern in ((".", "*"), (INDEX_DIR, "*.idx"), (INDEX_DIR, "*.json")):
-        paths = sorted_glob(staging / folder, pattern)
+        paths = (staging / folder).sorted_glob(pattern)
         yield folder, [p for p in paths if p.is_file() and p.name != MANIFEST_NAME]
 
 
@@ -250,7 +248,7 @@ def _is_unchanged(
 
 def _note(out: Location, shard: PlannedShard) -> list[int | str]:
     """The state of a shard and of its source files."""
-    return [*operations.state_of(out / shard.name), shard.state_sha256]
+    return [*(out / shard.name).state(), shard.state_sha256]
 
 
 def _read_notes(out: Location) -> dict[str, list[int | str]]:

@@ -18,7 +18,6 @@ from segdata.records.proto import feature_kind, feature_values, parse
 from segdata.shards.manifest import Manifest, read_manifest
 from segdata.shards.receipt import IndexEntry, read_receipt
 from segdata.shards.tfrecord import read_record_at
-from segdata.storage import operations
 from segdata.storage.paths import Location
 
 
@@ -138,9 +137,7 @@ class _Side:
         self.records: dict[str, tuple[Place, IndexEntry, int]] = {}
         self._unequal: set[str] = set()
         names = [s.name for p in manifest.splits.values() for s in p.shards]
-        found = operations.each(
-            directory, lambda name: read_receipt(directory, name), names
-        )
+        found = directory.each(lambda name: read_receipt(directory, name), names)
         receipts = dict(zip(names, found, strict=True))
         for split, summary in manifest.splits.items():
             for shard in summary.shards:
@@ -162,7 +159,7 @@ class _Side:
         place, entry, index = self.records[key]
         path = self._directory / place.shard
         try:
-            with operations.open_at(path, entry.offset, entry.size) as file:
+            with path.open_at(entry.offset, entry.size) as file:
                 return read_record_at(file, entry.offset, path, index)
         except OSError as error:
             raise CorruptionError(

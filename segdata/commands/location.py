@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from segdata.errors import OptionError
-from segdata.storage.paths import Location, RemotePath, locate
+from segdata.storage.paths import Location, locate
 
 
 class LocationType(click.ParamType[Location]):
@@ -35,7 +35,7 @@ class LocalPathType(click.ParamType[Path]):
     ) -> Path:
         """Makes a path of it; refuses addresses."""
         location = locate(value)
-        if isinstance(location, RemotePath):
+        if location.is_store:
             called = param.human_readable_name if param else "the path"
             raise OptionError(
                 f"{called} is {location}: expected a path of this machine. Write it "

@@ -11,8 +11,7 @@ from segdata.records.schema import Feature
 from segdata.shards.manifest import Manifest, SplitSummary
 from segdata.shards.receipt import INDEX_DIR
 from segdata.shards.sidecars import PBTXT_NAME
-from segdata.storage.paths import Location, RemotePath
-from segdata.storage.stores import store_of
+from segdata.storage.paths import Location
 
 # What segdata reads itself, and what TensorFlow does: it has only this one.
 _OURS, _TENSORFLOWS = ("s3", "gs", "hdfs"), ("gs",)
@@ -39,7 +38,7 @@ class Snippet:
 
     def reads(self, out: Location) -> bool:
         """Whether the lines work where a build lies."""
-        return not isinstance(out, RemotePath) or out.scheme in self.stores
+        return out.scheme in ("file", *self.stores)
 
     @property
     def reader(self) -> str:
@@ -61,10 +60,7 @@ def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
       out: Its directory, as the lines shall spell it.
     """
     found = [item for item in _snippets(manifest, out) if item.reads(out)]
-    if not isinstance(out, RemotePath):
-        return found
-    extra = store_of(out.scheme).extra
-    return [replace(item, title=_with_extra(item.title, extra)) for item in found]
+    return [replace(i, title=_with_extra(i.title, out.extra)) for i in found]
 
 
 def copying_lines(manifest: Manifest, out: Location) -> list[str]:
@@ -75,7 +71,7 @@ def copying_lines(manifest: Manifest, out: Location) -> list[str]:
       out: Its directory.
     """
     readers = [s.reader for s in _snippets(manifest, out) if not s.reads(out)]
-    if not readers or not isinstance(out, RemotePath):
+    if not readers:
         return []
     return [
         f"# from a disk only, not from {out.scheme}://: {'; '.join(readers)}",
@@ -84,7 +80,7 @@ def copying_lines(manifest: Manifest, out: Location) -> list[str]:
     ]
 
 
-def _address(out: RemotePath) -> str:
+def _address(out: Location) -> str:
     """As the store's own tools spell it: ours names the port of WebHDFS."""
     address = str(out)
     has_server = address.startswith("hdfs://") and not address.startswith("hdfs:///")
@@ -92,7 +88,9 @@ def _address(out: RemotePath) -> str:
 
 
 def _with_extra(title: str, extra: str) -> str:
-    """The title with the extra of segdata that reaches the store."""
+    """The title with the extra of segdata that reaches the place, if it needs one."""
+    if not extra:
+        return title
     title = title.replace("(segdata[", f"(segdata[{extra},")
     return title.replace("(segdata)", f"(segdata[{extra}])").replace(
         "(segdata, ", f"(segdata[{extra}], "

@@ -16,7 +16,7 @@ from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import STATS_NAME
 from segdata.statistics.stats_file import Pixels
-from segdata.storage import files
+from segdata.storage.local_path import LocalPath
 from segdata.storage.paths import Location
 
 
@@ -94,7 +94,7 @@ def _write_page(out: Location, page: Path) -> None:
     from segdata.report.page import render_report
 
     text = render_report(open_dataset(out))
-    files.write_atomic(page, text.encode())
+    LocalPath(page).write_atomic(text.encode())
 
 
 def _print(found: Mapping[str, Any]) -> None:

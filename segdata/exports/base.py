@@ -16,7 +16,7 @@ from typing import Protocol
 from segdata.dataset import Dataset
 from segdata.errors import OutputError
 from segdata.records.record import Record
-from segdata.storage import files
+from segdata.storage.inside import join_inside
 
 
 @dataclass(kw_only=True, slots=True)
@@ -99,7 +99,7 @@ def write_image(folder: Path, name: str, record: Record) -> None:
 
 def write_once(folder: Path, name: str, data: bytes, key: str) -> None:
     """Writes one file below a folder; the same content twice is written once."""
-    path = Path(files.join_inside(folder, name))
+    path = Path(join_inside(folder, name))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(path, "xb") as file:

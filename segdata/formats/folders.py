@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sized
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from segdata.errors import SourceError
-from segdata.storage.paths import Location, RemotePath
+from segdata.storage.paths import Location
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
@@ -51,11 +50,8 @@ class Listing:
 
 def subfolders(source: Location) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones."""
-    if isinstance(source, RemotePath):
-        found = source.entries()
-        return [e.name for e in found if e.is_dir and not e.name.startswith(".")]
-    with os.scandir(source) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+    found = source.entries()
+    return [e.name for e in found if e.is_dir and not e.name.startswith(".")]
 
 
 def image_files(source: Location, folder: str) -> Files:
@@ -106,24 +102,14 @@ def _walk(
     folder: Location, inner: str, recursive: bool
 ) -> Iterator[tuple[str, str, bool]]:
     """Folder below the first one (empty or with a slash), name, if it is a link."""
-    if isinstance(folder, RemotePath):
-        for item in folder.entries():
-            if not item.is_dir:
-                yield inner, item.name, False
-            elif recursive and not item.name.startswith("."):
-                yield from _walk(folder / item.name, f"{inner}{item.name}/", True)
-        return
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if not entry.is_dir():
-            if entry.is_file() or entry.is_symlink():  # a broken link: reading tells
-                yield inner, entry.name, False
+    for entry in folder.entries():
+        if not entry.is_dir:
+            yield inner, entry.name, False
         elif recursive and not entry.name.startswith("."):
-            if entry.is_symlink():
+            if entry.is_link:
                 yield inner, entry.name, True
             else:
-                yield from _walk(Path(entry.path), f"{inner}{entry.name}/", True)
+                yield from _walk(folder / entry.name, f"{inner}{entry.name}/", True)
 
 
 def count_of(paths: Sized, one: str, many: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from segdata.errors import SourceError
-from segdata.storage.operations import read_start
 from segdata.storage.paths import Location
 
 
@@ -37,7 +36,7 @@ def read_lines(
 
 
 def _start(path: Location, max_bytes: int) -> bytes:
-    data = read_start(path, max_bytes + 1)
+    data = path.read_start(max_bytes + 1)
     if len(data) > max_bytes:
         raise SourceError(
             f"class file {path.name} has more than {max_bytes} bytes: expected one "

@@ -15,7 +15,6 @@ from segdata.records.record import Record
 from segdata.shards.manifest import OpenBuild, open_build
 from segdata.shards.receipt import read_receipt
 from segdata.shards.tfrecord import read_record_at
-from segdata.storage import operations
 from segdata.storage.paths import Address
 
 
@@ -41,8 +40,8 @@ class RecordSource(Sequence[Record]):
         build = open_build(directory)
         self._directory, self.manifest = build.directory, build.manifest
         shards = self.manifest.split(split).shards
-        receipts = operations.each(
-            self._directory, lambda s: read_receipt(self._directory, s.name), shards
+        receipts = self._directory.each(
+            lambda s: read_receipt(self._directory, s.name), shards
         )
         self._names = [receipt.name for receipt in receipts]
         self._offsets = [[e.offset for e in receipt.records] for receipt in receipts]
@@ -77,7 +76,7 @@ class RecordSource(Sequence[Record]):
         path = self._directory / self._names[shard]
         try:
             offset, size = self._offsets[shard][within], self._sizes[shard][within]
-            with operations.open_at(path, offset, size) as file:
+            with path.open_at(offset, size) as file:
                 data = read_record_at(file, offset, path, within)
         except OSError as error:
             raise CorruptionError(

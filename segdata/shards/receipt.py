@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from segdata.errors import CorruptionError
-from segdata.storage import files
 from segdata.storage.paths import Location
 
 INDEX_DIR = "index"
@@ -229,7 +228,7 @@ def dali_index_path(directory: Location, shard: str) -> Location:
 
 def write_receipt(directory: Location, receipt: ShardReceipt) -> None:
     """Writes a shard's receipt: the word that the shard is whole."""
-    files.write_atomic(receipt_path(directory, receipt.name), receipt.to_bytes())
+    receipt_path(directory, receipt.name).write_atomic(receipt.to_bytes())
 
 
 def _sorted_by_id(counter: Counter[str]) -> dict[str, int]:

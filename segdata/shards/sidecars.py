@@ -10,7 +10,6 @@ from __future__ import annotations
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelMap
 from segdata.shards import tfds
 from segdata.shards.manifest import Manifest
-from segdata.storage import files
 from segdata.storage.paths import Location
 from segdata.version import __version__
 
@@ -43,7 +42,7 @@ def write_sidecars(out: Location, manifest: Manifest) -> None:
     contents = sidecar_files(manifest)
     for name in SIDECAR_NAMES:
         if name in contents:
-            files.write_atomic(out / name, contents[name])
+            (out / name).write_atomic(contents[name])
         else:
             (out / name).unlink(missing_ok=True)
 

@@ -20,7 +20,6 @@ from segdata.shards.manifest import STATS_NAME, Manifest, read_manifest
 from segdata.shards.receipt import read_receipt
 from segdata.statistics.summary import summarize_split
 from segdata.statistics.tally import SIZE_EDGES, SplitTally
-from segdata.storage import files
 from segdata.storage.paths import Address, Location, locate
 
 STATS_VERSION = 1
@@ -101,7 +100,7 @@ def write_stats(
     directory: Location, tallies: Mapping[str, SplitTally], options: StatsOptions
 ) -> None:
     """Writes `stats.json`, whole or not at all; see `finish`."""
-    files.write_atomic(directory / STATS_NAME, finish(directory, tallies, options))
+    (directory / STATS_NAME).write_atomic(finish(directory, tallies, options))
 
 
 def read_stats(directory: Address) -> dict[str, Any]:

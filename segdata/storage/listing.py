@@ -1,11 +1,10 @@
-"""What lies in a store: one entry, and all that is below a folder."""
+"""What lies in a folder: one entry, and all that is below a folder of a store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 # What changes when an object does: first what follows from its bytes, so that the same
 # bytes written again are the same state; then what counts its versions; then times.
@@ -15,18 +14,24 @@ _STATES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object, or a folder."""
+State = tuple[int, int | str]
+"""Size of a file in bytes, and what changes when the file does: the time in ns on a
+file system, the ETag, hash, generation or time of an object in a store."""
+
+
+class Entry(NamedTuple):
+    """A file or folder, as the folder that it lies in tells of it."""
 
     name: str
     """The last part of its path."""
     is_dir: bool
-    """Whether it is a folder."""
-    st_size: int
-    """Size in bytes; 0 of a folder."""
-    state: str
-    """What tells it from an earlier version of itself; empty of a folder."""
+    """Whether it is a folder, or a link to one."""
+    is_link: bool = False
+    """Whether it is a link."""
+    st_size: int = 0
+    """Size in bytes of an object in a store; 0 of all others."""
+    state: str = ""
+    """What tells an object in a store from an earlier version of itself."""
 
 
 def entry_of(info: Mapping[str, Any]) -> Entry:
@@ -66,13 +71,13 @@ class Listing:
         is_known = folder in self._folders
         self._folders.setdefault(folder, {})[entry.name] = entry
         if not is_known and path.parent != root:
-            parent = Entry(path.parent.name, True, 0, "")
+            parent = Entry(path.parent.name, is_dir=True)
             self._add(root, path.parent, parent)
 
     def entry(self, path: PurePosixPath) -> Entry | None:
         """What lies at a path; None where nothing does."""
         if str(path) in self._folders:
-            return Entry(path.name, True, 0, "")
+            return Entry(path.name, is_dir=True)
         return self._folders.get(str(path.parent), {}).get(path.name)
 
     def entries(self, folder: PurePosixPath) -> list[Entry]:

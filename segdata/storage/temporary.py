@@ -1,9 +1,11 @@
-"""Names of files that are being written, beside the names that they get when whole."""
+"""Files that are being written: their names until they are whole, and what fails."""
 
 from __future__ import annotations
 
 import re
 import uuid
+
+from segdata.errors import OutputError
 
 TEMPORARY_PREFIX = ".tmp-"
 """What the name of every such file begins with."""
@@ -21,3 +23,18 @@ def is_temporary(name: str) -> bool:
     It may be removed when no build is running.
     """
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def not_written(path: object, error: OSError, advice: str) -> OutputError:
+    """The error for a file that could not be written.
+
+    Args:
+      path: Its final name.
+      error: What the system or the store says.
+      advice: What to do, without a full stop.
+    """
+    why = (error.strerror or str(error)).removeprefix(f"{path}: ").rstrip(".")
+    return OutputError(
+        f"cannot write {path}: {why}. {advice}, then run the same command again.",
+        reason="unwritable",
+    )

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from segdata.errors import CorruptionError, OptionError
 from segdata.shards.manifest import SplitSummary
 from segdata.shards.receipt import dali_index_path
-from segdata.storage import operations
-from segdata.storage.paths import Location, RemotePath
+from segdata.storage.paths import Location
 from segdata.streams.tensorflow import tf
 
 _BLOCK_BYTES = 8 << 20  # large enough to be read at full speed from remote files
@@ -78,10 +77,8 @@ def read_index(root: Location, summary: SplitSummary) -> RecordIndex:
     """
     _check_scheme(root)
     shards = [shard for shard in summary.shards if shard.num_records]
-    operations.each(root, lambda s: _check_size(root / s.name, s.num_bytes), shards)
-    offsets = operations.each(
-        root, lambda s: _offsets(root, s.name, s.num_records), shards
-    )
+    root.each(lambda s: _check_size(root / s.name, s.num_bytes), shards)
+    offsets = root.each(lambda s: _offsets(root, s.name, s.num_records), shards)
     starts = np.cumsum([0, *map(len, offsets)], dtype=np.int64)
     return RecordIndex(
         files=tuple(str(root / shard.name) for shard in shards),
@@ -93,10 +90,8 @@ def read_index(root: Location, summary: SplitSummary) -> RecordIndex:
 
 def _check_scheme(root: Location) -> None:
     """Refuses stores that TensorFlow, which reads the shards itself, does not know."""
-    if not isinstance(root, RemotePath):
-        return
     known = [s for s in tf.io.gfile.get_registered_schemes() if s not in ("", "ram")]
-    if root.scheme not in known:
+    if root.scheme not in ("file", *known):
         raise OptionError(
             f"tf.data cannot read {root}: this TensorFlow knows "
             f"{', '.join(f'{s}://' for s in known)} only. Copy the build to a disk, or "

@@ -21,7 +21,6 @@ import segdata as segdata_package
 from segdata.building import directory
 from segdata.cli import cli
 from segdata.errors import OutputError, StorageError
-from segdata.storage import files, operations
 from segdata.storage.paths import locate
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -146,7 +145,7 @@ def test_killed_builds_go_on_to_the_same_bytes(
     for num_receipts in (1, 3, 5):
         running = segdata(*command)
         while running.process.poll() is None:
-            if len(operations.sorted_glob(index, "*.json")) >= num_receipts:
+            if len(index.sorted_glob("*.json")) >= num_receipts:
                 break
             time.sleep(0.005)
         assert running.process.poll() is None, running.end().stderr
@@ -192,7 +191,7 @@ def test_attempts_at_one_file_never_mix_and_it_is_never_gone(hdfs: Any) -> None:
 
     def write(data: bytes) -> None:
         for _ in range(15):
-            with files.atomic_file(path) as file:
+            with path.atomic_file() as file:
                 file.write(data)
 
     def look() -> set[int]:
@@ -230,7 +229,7 @@ def test_shard_that_was_changed_meanwhile_is_built_anew(
     out = hdfs.path("meddled/out")
     command = build_command(camvid, out)
     running = segdata(*command)
-    while not (found := operations.sorted_glob(out / "index", "*.json")):
+    while not (found := (out / "index").sorted_glob("*.json")):
         time.sleep(0.005)
     kill_all(running)
     shard = out / found[0].stem
@@ -334,21 +333,21 @@ def test_paths_do_what_those_of_this_machine_do(hdfs: Any) -> None:
     assert (folder / "empty").read_bytes() == b""
     with pytest.raises(StorageError, match="Directory is not empty"):
         folder.rmdir()
-    state = operations.state_of(folder / "empty")
-    operations.move(folder / "empty", path)  # in place of what is there
-    assert operations.state_of(path) == state
+    state = (folder / "empty").state()
+    (folder / "empty").move_to(path)  # in place of what is there
+    assert path.state() == state
     for call in (path.with_name("d").read_bytes, path.with_name("d").unlink):
         with pytest.raises(FileNotFoundError, match="No such object"):
             call()
-    operations.remove_tree(folder)
-    operations.remove_tree(folder)
+    folder.remove_tree()
+    folder.remove_tree()
     assert not folder.exists()
 
 
 def test_large_shard_comes_and_goes_whole(hdfs: Any) -> None:
     data = os.urandom(20 << 20)
     path = hdfs.path("large/a")
-    with files.atomic_file(path) as file:
+    with path.atomic_file() as file:
         file.write(data)
     assert path.read_bytes() == data
     with path.open() as file:

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 
 from segdata.errors import CorruptionError, TrainingError
-from segdata.storage import files
+from segdata.storage.local_path import LocalPath
 from segdata.storage.temporary import TEMPORARY_PREFIX
 from segdata.trainers.run.directory import RunDirectory
 
@@ -115,7 +115,7 @@ def save_state(path: Path, model: Any, history: History) -> None:
         for index, variable in enumerate(training_state(model))
     }
     text = np.frombuffer(orjson.dumps(history.rows), np.uint8)
-    with files.atomic_file(path) as file:
+    with LocalPath(path).atomic_file() as file:
         np.savez(file, history=text, **arrays)
 
 

@@ -28,7 +28,7 @@ import orjson
 
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
-from segdata.storage import files
+from segdata.storage.local_path import LocalPath
 from segdata.storage.temporary import is_temporary
 from segdata.trainers.models import task_of
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
@@ -133,7 +133,7 @@ class RunDirectory:
 
     def _write(self, run: Run) -> None:
         data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2)
-        files.write_atomic(self.file(RUN_NAME), data + b"\n")
+        LocalPath(self.file(RUN_NAME)).write_atomic(data + b"\n")
 
     def earlier(self) -> Run | None:
         """The run that has begun here, if there is one."""
@@ -228,7 +228,7 @@ class RunDirectory:
         writer.writeheader()
         writer.writerows(history)
         path = self.file("metrics.csv")
-        files.write_atomic(path, text.getvalue().encode(), durable=False)
+        LocalPath(path).write_atomic(text.getvalue().encode(), durable=False)
 
 
 def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Any]:

@@ -16,7 +16,6 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from segdata.errors import OptionError, SourceError
-from segdata.storage.operations import path_below, sorted_glob
 from segdata.storage.paths import Location
 
 Kind = Literal["auto", "instances", "panoptic"]
@@ -43,14 +42,14 @@ def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
         path = source / given
         if not path.is_dir():
             return [path]
-        found = sorted_glob(path, "*.json")
+        listed: Sequence[Location] = path.sorted_glob("*.json")
     else:
-        found = (
-            sorted_glob(source / "annotations", "*.json")
-            or sorted_glob(source, "*.json")
-            or sorted_glob(source, "*/*.json")
+        listed = (
+            (source / "annotations").sorted_glob("*.json")
+            or source.sorted_glob("*.json")
+            or source.sorted_glob("*/*.json")
         )
-    found = [path for path in found if not path.name.startswith("._")]  # macOS's
+    found = [path for path in listed if not path.name.startswith("._")]  # macOS's
     plain = [path for path in found if not _OTHER_FILES.match(path.name)]
     choices = {
         "instances": [path for path in plain if path.name.startswith("instances")],
@@ -214,7 +213,7 @@ def _checked_folder(folder: str, flag: str) -> str:
 
 def _beside(source: Location, main: Location) -> str:
     # None where --annotations led out of it.
-    return path_below(main.parent, source) or "."
+    return main.parent.below(source) or "."
 
 
 def _is_file(path: Location) -> bool:

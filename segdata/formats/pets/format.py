@@ -25,7 +25,6 @@ from segdata.formats.folders import Listing, count_of, list_folder
 from segdata.formats.pets.lists import BreedTable, ListedImage, read_list
 from segdata.formats.pets.voc_xml import VocFile, read_voc
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
-from segdata.storage.operations import read_start
 from segdata.storage.paths import Location
 
 _IMAGES, _TRIMAPS, _XMLS = "images", "annotations/trimaps", "annotations/xmls"
@@ -254,7 +253,7 @@ class _Folders:
 def _png_size(path: Location) -> tuple[int, int] | None:
     """Height and width in a PNG's header; None if it is none: its worker says so."""
     try:
-        head = read_start(path, 24)
+        head = path.read_start(24)
     except OSError:
         return None
     if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):

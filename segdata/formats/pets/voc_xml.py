@@ -27,8 +27,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from segdata.errors import AnnotationError, short_repr
-from segdata.storage import files, operations
-from segdata.storage.paths import Location
+from segdata.storage.paths import Location, locate
 
 _MAX_BYTES = 1 << 20  # real ones have a kilobyte or two
 _MAX_DEPTH = 16
@@ -99,7 +98,7 @@ def read_voc(root: Location, relative: str) -> VocFile:
 
 def _read(root: Location, relative: str) -> bytes:
     try:
-        data = operations.read_start(files.join(root, relative), _MAX_BYTES + 1)
+        data = locate(root).inside(relative).read_start(_MAX_BYTES + 1)
     except OSError as error:
         raise _bad(relative, f"it cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:

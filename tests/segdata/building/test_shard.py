@@ -17,7 +17,7 @@ from segdata.building.plan import PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard, plan_path
 from segdata.errors import BuildError
 from segdata.formats.camvid.format import CamVid
-from segdata.storage import files
+from segdata.storage.paths import locate
 
 Hashes = Callable[[Path], dict[str, str]]
 
@@ -89,8 +89,8 @@ def test_attempt_of_another_plan_is_stopped(
     begun: tuple[BuildJob, PlannedShard],
 ) -> None:
     job, shard = begun
-    path = plan_path(Path(job.out), shard.name)
-    files.write_atomic(path, path.read_bytes() + b"\n")
+    path = plan_path(locate(job.out), shard.name)
+    path.write_atomic(path.read_bytes() + b"\n")
     with pytest.raises(BuildError, match=r"was changed during the build\. Is another"):
         build_shard(shard, job, lambda count: None)
     with pytest.raises(BuildError, match=r"cannot be read: No such file"):

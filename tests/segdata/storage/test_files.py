@@ -6,6 +6,7 @@ import pytest
 
 from segdata.errors import AnnotationError, ImageError, OutputError
 from segdata.storage import files
+from segdata.storage.inside import join_inside
 from segdata.storage.temporary import is_temporary
 
 
@@ -26,7 +27,7 @@ def root(tmp_path):
     ["a.png", "sub dir/ü.png", "./a.png", "a//b.png", "..a/b..png", "C/a", "日本.png"],
 )
 def test_relative_path_is_joined(root, relative):
-    assert files.join_inside(root, relative) == f"{root}/{relative}"
+    assert join_inside(root, relative) == f"{root}/{relative}"
 
 
 @pytest.mark.parametrize(
@@ -49,13 +50,13 @@ def test_relative_path_is_joined(root, relative):
 )
 def test_path_that_may_leave_the_folder_is_refused(root, relative):
     with pytest.raises(AnnotationError, match="may leave the image folder") as caught:
-        files.join_inside(root, relative)
+        join_inside(root, relative)
     assert caught.value.reason == "unsafe-path"
 
 
 @pytest.mark.parametrize("relative", ["\ud800.png", "sub dir/\udfff"])
 def test_path_that_the_file_system_cannot_spell_is_refused(root, relative):
-    for call in (files.join_inside, files.file_state):
+    for call in (join_inside, files.file_state):
         with pytest.raises(AnnotationError, match="is no file name") as caught:
             call(root, relative)
         assert caught.value.reason == "unsafe-path"
@@ -64,7 +65,7 @@ def test_path_that_the_file_system_cannot_spell_is_refused(root, relative):
 def test_link_to_a_file_outside_is_refused(root):
     (root / "link.png").symlink_to(root.parent / "secret.png")
     with pytest.raises(AnnotationError, match="link that leads out") as caught:
-        files.join_inside(root, "link.png")
+        join_inside(root, "link.png")
     assert caught.value.reason == "unsafe-path"
 
 
@@ -72,14 +73,14 @@ def test_link_to_a_file_outside_is_refused(root):
 def test_link_to_a_folder_outside_is_refused(root, relative):
     (root / "out").symlink_to(root.parent)
     with pytest.raises(AnnotationError, match="link that leads out"):
-        files.join_inside(root, relative)
+        join_inside(root, relative)
 
 
 def test_link_that_stays_inside_is_followed(root):
     (root / "link.png").symlink_to(root / "a.png")
     (root / "sub link").symlink_to("sub dir")
     assert files.read_bytes(root, "link.png", what="image") == b"inside"
-    assert files.join_inside(root, "sub link/a.png") == f"{root}/sub link/a.png"
+    assert join_inside(root, "sub link/a.png") == f"{root}/sub link/a.png"
 
 
 def test_root_itself_may_be_a_link(root, tmp_path):
@@ -141,7 +142,7 @@ def test_file_state_is_size_and_time_of_change_or_none(root):
 
 
 def test_written_file_appears_whole_and_alone(tmp_path):
-    files.write_atomic(tmp_path / "x", b"data")
+    (tmp_path / "x").write_atomic(b"data")
     assert (tmp_path / "x").read_bytes() == b"data"
     assert os.listdir(tmp_path) == ["x"]
 
@@ -149,7 +150,7 @@ def test_written_file_appears_whole_and_alone(tmp_path):
 def test_file_is_not_there_before_it_is_whole(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with files.atomic_file(path) as file:
+    with path.atomic_file() as file:
         file.write(b"half")
         assert path.read_bytes() == b"old"
         (temporary,) = set(os.listdir(tmp_path)) - {"x"}
@@ -166,7 +167,7 @@ def test_reader_of_the_old_file_keeps_it(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
     with open(path, "rb") as reader:
-        files.write_atomic(path, b"new")
+        path.write_atomic(b"new")
         assert reader.read() == b"old"
     assert path.read_bytes() == b"new"
 
@@ -174,7 +175,7 @@ def test_reader_of_the_old_file_keeps_it(tmp_path):
 def test_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(KeyError, match="boom"), files.atomic_file(path) as file:  # noqa: PT012
+    with pytest.raises(KeyError, match="boom"), path.atomic_file() as file:  # noqa: PT012
         file.write(b"new")
         raise KeyError("boom")
     assert path.read_bytes() == b"old"
@@ -183,7 +184,7 @@ def test_error_while_writing_leaves_the_old_file_and_no_temporary_one(tmp_path):
 
 def test_two_attempts_at_one_file_do_not_mix(tmp_path):
     path = tmp_path / "x"
-    with files.atomic_file(path) as first, files.atomic_file(path) as second:
+    with path.atomic_file() as first, path.atomic_file() as second:
         first.write(b"first")
         second.write(b"second")
     assert path.read_bytes() == b"first"
@@ -192,7 +193,7 @@ def test_two_attempts_at_one_file_do_not_mix(tmp_path):
 
 def test_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write .*No such file") as caught:
-        files.write_atomic(tmp_path / "gone" / "x", b"")
+        (tmp_path / "gone" / "x").write_atomic(b"")
     assert caught.value.reason == "unwritable"
 
 
@@ -202,7 +203,7 @@ def test_full_disk_is_an_output_error_that_leaves_nothing(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"No space left on device\. Free space"):
-        files.write_atomic(tmp_path / "x", b"data")
+        (tmp_path / "x").write_atomic(b"data")
     assert os.listdir(tmp_path) == []
 
 
@@ -210,5 +211,5 @@ def test_full_disk_is_an_output_error_that_leaves_nothing(tmp_path, monkeypatch)
 def test_impossible_path_is_an_output_error(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write") as caught:
-        files.write_atomic(tmp_path / name, b"")
+        (tmp_path / name).write_atomic(b"")
     assert caught.value.reason == "unwritable"

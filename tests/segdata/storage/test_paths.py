@@ -25,13 +25,13 @@ from segdata.errors import (
     OutputError,
     StorageError,
 )
-from segdata.storage import files, operations, stores
-from segdata.storage.paths import RemotePath, locate
+from segdata.storage import files, stores
+from segdata.storage.paths import StorePath, locate
 
 
-def remote(address: str) -> RemotePath:
+def remote(address: str) -> StorePath:
     path = locate(address)
-    assert isinstance(path, RemotePath)
+    assert isinstance(path, StorePath)
     return path
 
 
@@ -77,9 +77,9 @@ def test_parts_of_a_path_are_those_of_pathlib():
     assert path.parent == remote("s3://bucket/a/b")
     assert path.with_name("d") == remote("s3://bucket/a/b/d")
     assert path / "." == path
-    assert operations.path_below(path, remote("s3://bucket/a")) == "b/c.tar.gz"
-    assert operations.path_below(path, remote("gs://bucket/a")) is None
-    assert operations.path_below(path, Path("a")) is None
+    assert path.below(remote("s3://bucket/a")) == "b/c.tar.gz"
+    assert path.below(remote("gs://bucket/a")) is None
+    assert path.below(Path("a")) is None
     with pytest.raises(OptionError, match="/x is not below s3://bucket/a/b"):
         _ = path.parent / "/x"
 
@@ -110,18 +110,18 @@ def test_object_is_written_read_listed_and_removed(store: Any):
     assert path.read_bytes() == b"0123456789"
     assert path.read_range(3, 4) == b"3456"
     assert (folder / "a/c.txt").read_bytes() == b""
-    assert operations.read_start(path, 3) == b"012"
-    assert operations.read_start(folder / "a/c.txt", 3) == b""
+    assert path.read_start(3) == b"012"
+    assert (folder / "a/c.txt").read_start(3) == b""
     assert [entry.name for entry in folder.entries()] == ["a", "marker"]
-    assert [p.name for p in operations.sorted_glob(folder, "*/*.bin")] == ["b.bin"]
-    assert operations.state_of(path)[0] == 10
-    operations.move(path, folder / "d.bin")
+    assert [p.name for p in folder.sorted_glob("*/*.bin")] == ["b.bin"]
+    assert path.state()[0] == 10
+    path.move_to(folder / "d.bin")
     assert (folder / "d.bin").read_bytes() == b"0123456789"
     assert not path.exists()
-    operations.remove_tree(folder)
+    folder.remove_tree()
     # What consoles make, gcsfs takes for objects, and s3fs for folders.
     assert store.keys("objects") == ["marker/"] * (store.scheme == "s3")
-    operations.remove_tree(folder / "a")  # where there is nothing
+    (folder / "a").remove_tree()  # where there is nothing
     path.unlink(missing_ok=True)
 
 
@@ -167,7 +167,7 @@ def test_state_is_the_same_for_the_same_bytes_and_another_for_others(store: Any)
     states = []
     for data in (b"one", b"one", b"two"):
         path.write_bytes(data)
-        states.append(operations.state_of(path))
+        states.append(path.state())
     assert states[0] == states[1] != states[2]
     assert [size for size, _ in states] == [3, 3, 3]
 
@@ -192,7 +192,7 @@ def test_reader_is_a_file(store: Any):
     assert sum(r.startswith("GET /data/reader/a") for r in store.requests) == 1
     # What gcsfs asks for to know a size is more than one request.
     assert store.scheme == "gs" or len(store.requests) == 2
-    with operations.open_at(path, 100, 10) as file:
+    with path.open_at(100, 10) as file:
         file.seek(104)
         assert (file.tell(), file.read()) == (10 - 6, data[104:110])
 
@@ -208,7 +208,7 @@ def _small_parts(monkeypatch):
 def test_large_object_goes_up_in_parts_and_is_whole(store: Any):
     data = os.urandom(11 << 20)
     path = remote(store.address("large/a"))
-    with files.atomic_file(path) as file:
+    with path.atomic_file() as file:
         file.write(data)
         assert store.keys("large") == []
     assert sum("partNumber" in request for request in store.requests) == 3
@@ -222,7 +222,7 @@ def test_upload_that_fails_midway_leaves_what_was_there(store: Any):
     with (
         store.refusing("PUT /data/torn/a.*partNumber=2", 403),
         pytest.raises(OutputError, match=r"cannot write \w+://data/torn/a: .*Check b"),
-        files.atomic_file(path) as file,
+        path.atomic_file() as file,
     ):
         file.write(bytes(11 << 20))
     assert store.get("torn/a") == b"before"
@@ -240,7 +240,7 @@ def test_attempts_at_one_object_never_mix_and_it_is_never_gone(store: Any):
 
     def write(data: bytes) -> None:
         for _ in range(4):
-            with files.atomic_file(path) as file:
+            with path.atomic_file() as file:
                 file.write(data)
 
     def look() -> set[int]:
@@ -264,7 +264,7 @@ def test_attempts_at_one_object_never_mix_and_it_is_never_gone(store: Any):
 def test_error_while_writing_leaves_nothing(store: Any):
     with (  # noqa: PT012
         pytest.raises(KeyError),
-        files.atomic_file(remote(store.address("error/a"))) as file,
+        remote(store.address("error/a")).atomic_file() as file,
     ):
         file.write(b"half")
         raise KeyError
@@ -309,7 +309,7 @@ def test_refused_upload_is_told(store: Any):
     with (
         store.refusing("PUT /data/secret", 403),
         pytest.raises(OutputError, match=rf"cannot write {path}: Forbidden.*Check b"),
-        files.atomic_file(path) as file,
+        path.atomic_file() as file,
     ):
         file.write(b"data")
 
