@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
+from segdata.cpus import num_cpus
 from segdata.errors import OptionError
 
 LOCAL_RUNNERS = (
@@ -86,5 +86,5 @@ class RunnerOptions:
         """The same with `workers` settled: as asked for, else at most so many."""
         if self.workers is not None:
             return self
-        workers = max(1, min(len(os.sched_getaffinity(0)), worthwhile))
+        workers = max(1, min(num_cpus(), worthwhile))
         return replace(self, workers=workers)

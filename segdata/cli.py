@@ -7,6 +7,7 @@ and TensorFlow cost seconds.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import sys
 import traceback
@@ -104,6 +105,8 @@ def cli(verbose: bool) -> None:
 def main() -> None:
     """Entry point: turns errors into one line and an exit code."""
     verbose = bool({"-v", "--verbose"} & set(sys.argv[1:2]))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal cannot spell
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as error:

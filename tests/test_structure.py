@@ -32,6 +32,7 @@ ROOMS = [
     "version",
     "errors",
     "progress",
+    "cpus",
     "identity",
     "label_map",
     "annotations",

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,6 +26,7 @@ from segdata.building import directory
 from segdata.building.directory import NOTES_NAME, STAGING_DIR
 from segdata.building.plan import Plan, PlannedShard, parse_plan_line
 from segdata.building.sources import read_files, source_digest
+from segdata.cpus import num_cpus
 from segdata.errors import CorruptionError, OutputError
 from segdata.progress import display
 from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
@@ -220,7 +220,7 @@ def _unchanged(
     num_records = sum(shard.num_records for shard, _ in doubtful)
     # Threads will do: reading and hashing let go of the interpreter.
     with (
-        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        ThreadPoolExecutor(num_cpus()) as pool,
         display(num_records, "comparing") as advance,
     ):
         answers = pool.map(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -47,9 +48,14 @@ class Snippet:
 
 
 def shard_glob(out: Location, split: SplitSummary) -> str:
-    """A pattern that matches the shards of a split and nothing else."""
+    """A pattern that matches the shards of a split and nothing else.
+
+    What has a meaning in patterns is escaped: `a[1]` is `a[[]1]`.
+    """
     stem, _, numbers = split.shards[0].name.partition(".tfrecord-")
-    return f"{out / stem}.tfrecord-*-of-{numbers.rpartition('-of-')[2]}"
+    return (
+        f"{glob.escape(str(out / stem))}.tfrecord-*-of-{numbers.rpartition('-of-')[2]}"
+    )
 
 
 def reading_snippets(manifest: Manifest, out: Location) -> list[Snippet]:
@@ -208,7 +214,8 @@ def _spec(feature: Feature) -> str:
 
 
 def _dali(out: Location, shards: str) -> Snippet:
-    index = f"{out / INDEX_DIR / PurePosixPath(shards).name}.idx"
+    folder = glob.escape(str(out / INDEX_DIR))
+    index = f"{folder}/{PurePosixPath(shards).name}.idx"
     image = f"{schema.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
     return Snippet(
         title="DALI (nvidia-dali-cuda120), in a pipeline",

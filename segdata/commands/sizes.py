@@ -14,6 +14,9 @@ _UNITS = {
 }  # fmt: skip
 
 
+_LEAST_WITHOUT_UNIT = 10**6  # less is more likely meant in MB
+
+
 class ByteSize(click.ParamType[int]):
     """A size such as `128MiB`, `500MB` or `1000000`."""
 
@@ -37,6 +40,13 @@ class ByteSize(click.ParamType[int]):
         if not 1 <= size < 1 << 63:
             self.fail(
                 f"{value!r} is out of range: expected 1 byte to 8 EiB.", param, ctx
+            )
+        if not match[2] and size < _LEAST_WITHOUT_UNIT:
+            self.fail(
+                f"{value!r} has no unit: expected e.g. {match[1]}MiB; {match[1]}B are "
+                "so many bytes.",
+                param,
+                ctx,
             )
         return int(size)
 

@@ -13,16 +13,16 @@ import io
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import PurePosixPath
 from typing import IO, Any, Literal, TypeVar, cast
 
-from segdata.errors import OptionError, OutputError, StorageError
+from segdata.errors import OutputError, StorageError
 from segdata.storage import stores
-from segdata.storage.inside import checked_parts
 from segdata.storage.listing import Entry, Listing, State, entry_of
+from segdata.storage.object_reader import ObjectReader, Piece
+from segdata.storage.pure_store_path import PureStorePath
 from segdata.storage.temporary import TEMPORARY_PREFIX, not_written
 
 _BUFFER_BYTES = 4 << 20
@@ -33,38 +33,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class StorePath:
+class StorePath(PureStorePath):
     """A path such as `s3://bucket/folder/name`. Immutable, hashable, picklable.
 
     Its methods do what those of `pathlib.Path` do, and raise `OSError` likewise:
     `FileNotFoundError`, and for everything else that a store says `StorageError`.
-
-    Args:
-      scheme: `s3`, `gs` or `hdfs`.
-      path: Bucket and key; server and path, or the path alone, of a file system.
-      options: What the store's fsspec package is opened with beside its defaults;
-        they travel with the path to workers.
-      listing: What lies below some folder, so that the store need not be asked.
     """
 
-    __slots__ = ("_listing", "_options", "_path", "scheme")
+    __slots__ = ()
     is_store: Literal[True] = True
-
-    def __init__(
-        self,
-        scheme: str,
-        path: PurePosixPath,
-        options: Mapping[str, Any] | None = None,
-        listing: Listing | None = None,
-    ) -> None:
-        self.scheme = scheme
-        self._path = path
-        self._options = options or {}
-        self._listing = listing
-
-    def with_options(self, options: Mapping[str, Any]) -> StorePath:
-        """The same path, reached with other options."""
-        return StorePath(self.scheme, self._path, options, self._listing)
 
     def listed(self) -> StorePath:
         """The same folder as it is now: paths below it ask the store no more.
@@ -78,98 +55,6 @@ class StorePath:
             found = self._store().find(self._key, detail=True)
         listing = Listing(self._place, found)
         return StorePath(self.scheme, self._path, self._options, listing)
-
-    # --- The name.
-
-    @property
-    def is_file_system(self) -> bool:
-        """Whether it lies in a file system, with folders and renames, as in HDFS."""
-        return stores.store_of(self.scheme).is_file_system
-
-    @property
-    def extra(self) -> str:
-        """The extra of segdata that reaches it."""
-        return stores.store_of(self.scheme).extra
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Bucket or server and what is below; `/` in place of a server not named."""
-        return self._path.parts
-
-    @property
-    def name(self) -> str:
-        """The part after the last slash."""
-        return self._path.name
-
-    @property
-    def stem(self) -> str:
-        """The name without its suffix."""
-        return self._path.stem
-
-    @property
-    def suffix(self) -> str:
-        """The ending of the name, with its dot."""
-        return self._path.suffix
-
-    @property
-    def parent(self) -> StorePath:
-        """The folder that it lies in."""
-        return self._at(self._path.parent)
-
-    def with_name(self, name: str) -> StorePath:
-        """The path of another name in the same folder."""
-        return self._at(self._path.with_name(name))
-
-    def below(self, folder: object) -> str | None:
-        """The path below a folder; None where it does not lie there."""
-        if not isinstance(folder, StorePath) or folder.scheme != self.scheme:
-            return None
-        is_below = self._path.is_relative_to(folder._path)
-        return str(self._path.relative_to(folder._path)) if is_below else None
-
-    def resolve(self) -> StorePath:
-        """The path itself: it is absolute, and there are no links."""
-        return self
-
-    def as_posix(self) -> str:
-        """The address."""
-        return str(self)
-
-    def inside(self, relative: str) -> StorePath:
-        """The path of a file in it, which may not lead out.
-
-        Raises:
-          AnnotationError: If it does by its name.
-        """
-        checked_parts(relative)
-        return self / relative
-
-    def __truediv__(self, below: str | PurePosixPath) -> StorePath:
-        if str(below).startswith("/"):
-            raise OptionError(f"{below} is not below {self}: expected a relative path.")
-        return self._at(self._path / below)
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self._path}"
-
-    def __repr__(self) -> str:
-        return f"StorePath({str(self)!r})"  # without options: they may be secret
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, StorePath) and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-    def __lt__(self, other: StorePath) -> bool:
-        return str(self) < str(other)
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return self.scheme, self._path, self._options  # a listing stays where it is
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.scheme, self._path, self._options = state
-        self._listing = None
 
     # --- Looking.
 
@@ -290,13 +175,15 @@ class StorePath:
     @contextmanager
     def open_at(self, offset: int, size: int) -> Iterator[IO[bytes]]:
         """Opens an object to read some of it: no more is fetched."""
-        yield _Piece(self.read_range(offset, size), offset)
+        yield Piece(self.read_range(offset, size), offset)
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
         """Opens an object for reading, with a buffer of 4 MiB."""
         if mode != "rb":
             raise ValueError(f"mode {mode!r}: objects are written whole, see `upload`")
-        return io.BufferedReader(_Reader(self), _BUFFER_BYTES)
+        return io.BufferedReader(
+            ObjectReader(self.read_range, self.stat().st_size), _BUFFER_BYTES
+        )
 
     def write_bytes(self, data: bytes) -> None:
         """Writes an object, which appears when it is whole."""
@@ -397,20 +284,6 @@ class StorePath:
             with self._plain_errors():
                 self._store().rmdir(self._key)
 
-    @property
-    def _place(self) -> PurePosixPath:
-        """What the store itself calls the path."""
-        if self.is_file_system:
-            return PurePosixPath("/", *self._path.parts[1:])
-        return self._path
-
-    @property
-    def _key(self) -> str:
-        return str(self._place)
-
-    def _at(self, path: PurePosixPath) -> StorePath:
-        return StorePath(self.scheme, path, self._options, self._listing)
-
     def _plain_errors(self) -> AbstractContextManager[None]:
         return stores.plain_errors(self, f"{self.scheme}://{self._path.parts[0]}")
 
@@ -426,50 +299,3 @@ class StorePath:
     def _store(self) -> Any:
         server = self._path.parts[0].strip("/") if self.is_file_system else ""
         return stores.filesystem(self.scheme, self._options, server)
-
-
-class _Reader(io.RawIOBase):
-    """Reads an object range by range."""
-
-    def __init__(self, path: StorePath) -> None:
-        self._path = path
-        self._size = path.stat().st_size
-        self._place = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}
-        self._place = max(0, start[whence] + offset)
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        size = min(len(buffer), self._size - self._place)
-        data = self._path.read_range(self._place, size)
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        # Not in small pieces, as the base class does: each is a request.
-        data = self._path.read_range(self._place, self._size - self._place)
-        self._place += len(data)
-        return data
-
-
-class _Piece(io.BytesIO):
-    """A stretch of a file at its place."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        super().__init__(data)
-        self._offset = offset
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return super().seek(offset - self._offset, whence) + self._offset

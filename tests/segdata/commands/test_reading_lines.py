@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,3 +214,13 @@ def test_dali_lines_name_an_index_for_each_shard(coco: Path) -> None:
     shards = read_manifest(coco).splits["train"].shards
     assert [Path(path).name for path in paths] == [shard.name for shard in shards]
     assert [Path(path).stem for path in indices] == [Path(p).name for p in paths]
+
+
+def test_pattern_of_shards_matches_in_a_folder_with_glob_characters(
+    tiny_source: Path, tmp_path: Path, build_plainly: Callable[..., Manifest]
+) -> None:
+    out = tmp_path / "run[1]*"
+    manifest = build_plainly(tiny_source, out)
+    split = next(iter(manifest.splits.values()))
+    found = sorted(Path(path).name for path in glob.glob(shard_glob(out, split)))
+    assert found == [shard.name for shard in split.shards]
