@@ -314,8 +314,8 @@ def test_building_a_record_loads_neither_tensorflow_nor_beam(tmp_path):
     code = LOADED + (
         "import segdata\n"
         "from segdata.formats.camvid.format import CamVid\n"
-        "from pathlib import Path\n"
-        "scan = CamVid().scan(Path(sys.argv[1]))\n"
+        "from segdata.storage.paths import locate\n"
+        "scan = CamVid().scan(locate(sys.argv[1]))\n"
         "[data] = scan.annotations\n"
         "example = segdata.dict_to_tf_example(data, scan.label_map, sys.argv[1])\n"
         "assert len(example.SerializeToString()) > 10_000\n"

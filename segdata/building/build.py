@@ -113,13 +113,13 @@ def build(
 
 def _listed(source: Address) -> Location:
     """The folder of the source; one in a store with what is in it."""
-    folder = locate(source)
+    folder = locate(source).listed()
     if not folder.is_dir():
         raise SourceError(
             f"source {folder} is not a folder: expected the dataset's root.",
             reason="no-source",
         )
-    return folder.listed()
+    return folder
 
 
 def _prepare(

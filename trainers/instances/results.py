@@ -11,7 +11,7 @@ from PIL import Image
 from segdata.exports.coco.ids import CocoIds
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
-from segdata.storage import files
+from segdata.storage.local_path import LocalPath
 from segdata.trainers.instances.average_precision import (
     GroundTruth,
     Row,
@@ -89,4 +89,4 @@ class ObjectWriter:
 
 def write_results(path: Path, rows: list[Row]) -> None:
     """Writes detections as COCO's results JSON."""
-    files.write_atomic(path, orjson.dumps(rows) + b"\n", durable=False)
+    LocalPath(path).write_atomic(orjson.dumps(rows) + b"\n", durable=False)

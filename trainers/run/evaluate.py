@@ -12,7 +12,7 @@ import orjson
 
 from segdata.progress import display
 from segdata.reading.record_source import RecordSource
-from segdata.storage import files
+from segdata.storage.local_path import LocalPath
 from segdata.trainers.instances.detector import Detector
 from segdata.trainers.instances.results import ObjectScorer
 from segdata.trainers.run.directory import RunDirectory
@@ -60,7 +60,7 @@ class Evaluation:
           OutputError: If it cannot be written.
         """
         path = folder / f"evaluation-{self.name}.json"
-        files.write_atomic(path, f"{self.text}\n".encode())
+        LocalPath(path).write_atomic(f"{self.text}\n".encode())
         self.scorer.write(self.scores, folder, self.name, results)
 
 
