@@ -13,11 +13,12 @@ from dataclasses import asdict
 import orjson
 
 from segdata.building import output
+from segdata.building.kept import read_finished
 from segdata.building.options import differing_options
 from segdata.building.update import changed_shards
 from segdata.building.work import Work
-from segdata.errors import CorruptionError, OutputError, short_repr
-from segdata.shards.manifest import Manifest, read_manifest
+from segdata.errors import OutputError, short_repr
+from segdata.shards.manifest import Manifest
 from segdata.storage.paths import Location
 
 logger = logging.getLogger(__name__)
@@ -37,20 +38,13 @@ def same_build(work: Work, out: Location) -> Manifest:
       OutputError: If it is of other options, classes, versions or source files; all
         that differs is named.
     """
-    try:
-        old = read_manifest(out)
-    except CorruptionError as error:
-        raise OutputError(
-            f"{out} already holds a finished build, and its manifest is damaged: "
-            f"{error} Pass --overwrite to replace it, or choose another directory.",
-            reason="output-exists",
-        ) from error
+    old = read_finished(out)
     found = [*_other_settings(old, work)] or [*_other_source(old, work, out)]
     if found:
         raise OutputError(
             f"{out} already holds a finished build, and what is asked for differs: "
-            f"{'; '.join(found)}. Pass --update to bring it up to date, --overwrite to "
-            "replace it, or choose another directory.",
+            f"{'; '.join(found)}. Pass --update to bring it up to date with the "
+            "options it has, --overwrite to replace it, or choose another directory.",
             reason="output-exists",
         )
     logger.info("%s already holds this very build: nothing is left to do", out)

@@ -11,16 +11,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Literal
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
-from segdata.building import again, directory, output
+from segdata.building import again, directory, kept, output
 from segdata.building import update as updates
-from segdata.building.options import (
-    DEFAULT_SHARD_BYTES,
-    BuildOptions,
-    parse_mask_forms,
-)
+from segdata.building.options import BuildOptions, parse_mask_forms
 from segdata.building.plan import PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.building.sources import without_folder
@@ -45,11 +41,12 @@ def build(
     *,
     split: str | SplitChoice | None = None,
     num_shards: int | None = None,
-    shard_bytes: int = DEFAULT_SHARD_BYTES,
-    seed: int = 0,
-    masks: str | MaskForms = ("rle",),
-    on_error: Literal["fail", "skip"] = "fail",
-    max_reject_share: float = 0.1,
+    shard_bytes: int | None = None,
+    seed: int | None = None,
+    masks: str | MaskForms | None = None,
+    on_error: Literal["fail", "skip"] | None = None,
+    max_reject_share: float | None = None,
+    format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
     update: bool = False,
@@ -57,10 +54,12 @@ def build(
 ) -> Manifest:
     """Builds a dataset, or continues an unfinished build.
 
-    A finished build that is asked for again is left as it is.
+    A finished build that is asked for again is left as it is. An option that is None is
+    not stated: it has the default of `BuildOptions`, and in an update of a finished
+    build what this was built with. One that is stated otherwise is refused there.
 
     Args:
-      format: Name of the dataset's format, or a format with its options.
+      format: Name of the dataset's format, or a format, which states all its options.
       source: Folder of the source.
       out: Output directory.
       split: Which splits to build, or how to draw them, as `--split` takes it.
@@ -71,6 +70,7 @@ def build(
       on_error: Whether a bad record ends the build or lands in `rejects.jsonl`.
       max_reject_share: Share of rejected records, 0 to 1, above which a build fails
         all the same.
+      format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
       overwrite: Replace an earlier build in `out`.
       update: Bring a finished build in `out` up to date with its source.
@@ -86,22 +86,31 @@ def build(
         raise OptionError(
             "--overwrite and --update contradict each other: expected one of them."
         )
-    options = BuildOptions(
-        split=SplitChoice.parse(split)
-        if isinstance(split, str)
-        else split or SplitChoice(),
-        num_shards=num_shards,
-        shard_bytes=shard_bytes,
-        seed=seed,
-        masks=parse_mask_forms(masks) if isinstance(masks, str) else masks,
-        on_error=on_error,
-        max_reject_share=max_reject_share,
-    )
-    chosen = format_class(format)() if isinstance(format, str) else format
-    out = locate(out)
+    given: dict[str, Any] = {
+        "split": SplitChoice.parse(split) if isinstance(split, str) else split,
+        "num_shards": num_shards,
+        "shard_bytes": shard_bytes,
+        "seed": seed,
+        "masks": parse_mask_forms(masks) if isinstance(masks, str) else masks,
+        "on_error": on_error,
+        "max_reject_share": max_reject_share,
+    }
+    stated = {name: value for name, value in given.items() if value is not None}
+    BuildOptions(**stated)  # what cannot be is told first
+    cls, of_format = _stated_format(format, format_options)
+    out, folder = locate(out), _listed(source)
     updates.complete(out)  # of one that was killed in its last moment
-    work = _prepare(chosen, _listed(source), options, about or About(), run_shards)
-    if overwrite or not directory.recognize(out).is_finished:
+    is_finished = not overwrite and directory.recognize(out).is_finished
+    if update and is_finished:
+        old = kept.read_finished(out)
+        chosen = kept.kept_format(out, old, cls, of_format, folder)
+        options = kept.kept_options(out, old, stated, _noted(chosen, folder))
+        about = kept.kept_about(old.about, about or About())
+    else:
+        chosen = cls(**of_format)
+        options = BuildOptions(**stated, format=_noted(chosen, folder))
+    work = _prepare(chosen, folder, options, about or About(), run_shards)
+    if not is_finished:
         manifest = _build(work, out, overwrite=overwrite)
     elif update:
         manifest = _update(work, out)
@@ -109,6 +118,19 @@ def build(
         manifest = again.same_build(work, out)
     updates.note_sources(out, work.plan)
     return manifest
+
+
+def _stated_format(
+    format: str | Format, options: Mapping[str, Any] | None
+) -> tuple[type[Format], dict[str, Any]]:
+    """A format and those of its options that are stated."""
+    if isinstance(format, str):
+        return format_class(format), dict(options or {})
+    return type(format), asdict(format)  # type: ignore[call-overload]
+
+
+def _noted(chosen: Format, source: Location) -> dict[str, Any]:
+    return kept.noted(asdict(chosen), source)  # type: ignore[call-overload]
 
 
 def _listed(source: Address) -> Location:
@@ -209,8 +231,8 @@ def _update(work: Work, out: Location) -> Manifest:
     unfinished = output.begin(staging, part, work.settings, overwrite=False)
     _run(work, unfinished, staging)
     written = {shard.name for shard in stale}
-    kept = {s.name: out for s in plan.shards if s.name not in written}
-    manifest = _finish(work, staging, kept)
+    places = {s.name: out for s in plan.shards if s.name not in written}
+    manifest = _finish(work, staging, places)
     updates.complete(out)
     return manifest
 

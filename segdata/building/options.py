@@ -33,6 +33,8 @@ class BuildOptions:
     """Whether a bad record ends the build or lands in `rejects.jsonl`."""
     max_reject_share: float = 0.1
     """Share of rejected records, 0 to 1, above which a build fails all the same."""
+    format: Mapping[str, Any] = field(default_factory=dict)
+    """The format's options, for updates; None for a path outside the source."""
 
     def __post_init__(self) -> None:
         if self.num_shards is not None and not 1 <= self.num_shards <= MAX_SHARDS:
@@ -57,6 +59,17 @@ class BuildOptions:
         """The options as the manifest stores them."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> BuildOptions:
+        """The options that a manifest holds.
+
+        Raises:
+          TypeError: If there are others than this version knows.
+        """
+        split = {name: tuple(value) for name, value in data["split"].items()}
+        masks = tuple(data.get("masks", ("rle",)))  # absent from the first version
+        return cls(**{**data, "split": SplitChoice(**split), "masks": masks})
+
 
 FLAGS = {
     "split": "--split",
@@ -75,20 +88,27 @@ def differing_options(old: Mapping[str, Any], new: BuildOptions) -> list[str]:
 
     Args:
       old: The options of an earlier build, as its manifest has them.
-      new: The options of this one.
+      new: The options of this one. Those of the format are compared where both builds
+        have noted them.
     """
-    before, after = {**BuildOptions().to_json(), **old}, new.to_json()
-    pairs = {f: (_spelled(f, before[f]), _spelled(f, after[f])) for f in FLAGS}
-    return [f"{FLAGS[f]} {a} -> {b}" for f, (a, b) in pairs.items() if a != b]
+    before, after = _spelled(old), _spelled(new.to_json())
+    pairs = {flag: (text, after.get(flag, text)) for flag, text in before.items()}
+    return [f"{flag} {a} -> {b}" for flag, (a, b) in pairs.items() if a != b]
 
 
-def _spelled(field_name: str, value: Any) -> str:
-    """An option's value as a person types it."""
-    if field_name == "split":
-        return str(SplitChoice(**value)) or "all of the source's"
-    if field_name == "masks":
-        return ",".join(value)
-    return "by --shard-size" if value is None else str(value)
+def _spelled(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options and their values as a person types them."""
+    values = {**BuildOptions().to_json(), **options}
+    found = {flag: str(values[name]) for name, flag in FLAGS.items()}
+    split = str(SplitChoice(**values["split"]))
+    found["--split"] = split or "all of the source's"
+    found["--masks"] = ",".join(values["masks"])
+    if values["num_shards"] is None:
+        found["--shards"] = "by --shard-size"
+    for name, value in values["format"].items():
+        text = "a path outside SOURCE" if value is None else str(value)
+        found[f"--{name.replace('_', '-')}"] = text or "not given"
+    return found
 
 
 def parse_mask_forms(text: str) -> MaskForms:

@@ -140,7 +140,8 @@ def finish(
 def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) -> str:
     """Hash of everything that the bytes of a build depend on, but its source."""
     chosen = options.to_json()
-    del chosen["max_reject_share"]  # decides whether a build may end, not its bytes
+    # One decides whether a build may end, the others speak through classes and plan.
+    del chosen["max_reject_share"], chosen["format"]
     parts = {
         "name": name,
         "schema_version": schema.SCHEMA_VERSION,

@@ -7,9 +7,10 @@ import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
 from segdata.building.options import DEFAULT_SHARD_BYTES, parse_mask_forms
 from segdata.building.splits import SplitChoice
@@ -24,6 +25,8 @@ from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import About, Manifest
 from segdata.storage.paths import Location
+
+_T = TypeVar("_T")
 
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=LocationType()),
@@ -95,7 +98,7 @@ _COMMON: tuple[click.Parameter, ...] = (
         ["--update"],
         is_flag=True,
         help="Bring a finished build in OUT up to date with SOURCE: only the shards "
-        "that changed are written anew.",
+        "that changed are written anew. Options that are not stated are the build's.",
     ),
 )
 
@@ -179,7 +182,10 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
 
 
 def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
+    @click.pass_context
     def callback(
+        ctx: click.Context,
+        /,
         *,
         source: Location,
         out: Location,
@@ -211,6 +217,16 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         # What is not understood is told before Beam is imported.
         chosen_split = SplitChoice.parse(split) if split else None
         chosen_masks = parse_mask_forms(masks)
+        cls(**format_options)
+
+        def stated(name: str, value: _T) -> _T | None:
+            """None for a default: an update takes what the build has in its place."""
+            is_default = ctx.get_parameter_source(name) is ParameterSource.DEFAULT
+            return None if is_default else value
+
+        of_format = {
+            k: v for k, v in format_options.items() if stated(k, v) is not None
+        }
         with WorkerProcesses() as processes:
             if where.is_local and workers not in (None, 1):
                 processes.start(workers)
@@ -224,16 +240,17 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             gc.freeze()
             start = time.monotonic()
             result = build(
-                cls(**format_options),
+                cls.name,
                 with_beam_options(source, beam_args),
                 with_beam_options(out, beam_args),
                 split=chosen_split,
                 num_shards=shards,
-                shard_bytes=shard_size,
-                seed=seed,
-                masks=chosen_masks,
-                on_error=on_error,
-                max_reject_share=max_rejects,
+                shard_bytes=stated("shard_size", shard_size),
+                seed=stated("seed", seed),
+                masks=stated("masks", chosen_masks),
+                on_error=stated("on_error", on_error),
+                max_reject_share=stated("max_rejects", max_rejects),
+                format_options=of_format,
                 about=About(
                     license=license,
                     citation=citation,

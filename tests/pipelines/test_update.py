@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segdata.building import update
+from segdata.building import output, update
+from segdata.building.build import build
 from segdata.building.directory import NOTES_NAME, STAGING_DIR
 from segdata.checking.verify import stray_files, verify_shard
 from segdata.errors import ImageError, OptionError, OutputError
+from segdata.formats.camvid.format import CamVid
+from segdata.formats.mask_folder.format import MaskFolder
 from segdata.reading.record_source import RecordSource
-from segdata.shards.manifest import Manifest, read_manifest
+from segdata.shards.manifest import About, Manifest, read_manifest
 from segdata.storage import files
 
 Build = Callable[..., Manifest]
@@ -179,29 +182,98 @@ def test_shard_that_was_damaged_is_written_anew(
 
 
 @pytest.mark.parametrize(
-    ("options", "line"),
+    ("options", "told"),
     [
-        ({"num_shards": 3}, "every shard is written anew: options, classes or version"),
-        ({"seed": 1}, "every shard is written anew: options, classes or versions diff"),
-        ({"num_shards": None, "shard_bytes": 20_000}, "options, classes or versions"),
+        ({"num_shards": 3}, r"--shards 2 -> 3"),
+        ({"seed": 1, "masks": "rle,png"}, r"--seed 0 -> 1; --masks rle -> rle,png"),
+        ({"split": "a=0.5,b=0.5"}, r"--split all of the source's -> a=0\.5,b=0\.5"),
+        ({"on_error": "skip"}, r"--on-error fail -> skip"),
+        ({"dataset_format": CamVid(unknown="void")}, r"--unknown error -> void"),
+        ({"dataset_format": MaskFolder()}, r"format camvid -> mask-folder"),
     ],
 )
-def test_other_options_write_every_shard_anew_and_say_so(
+def test_options_that_are_stated_otherwise_are_named_and_refused(
     options: dict[str, Any],
-    line: str,
+    told: str,
     source: Path,
     out: Path,
-    tmp_path: Path,
     run_build: Build,
     file_hashes: Hashes,
+) -> None:
+    hashes = file_hashes(out)
+    with pytest.raises(
+        OutputError, match=rf"updated: {told}\. --update keeps its"
+    ) as e:
+        run_build(source, out, update=True, **options)
+    assert e.value.reason == "other-options"
+    assert file_hashes(out) == hashes
+
+
+def test_options_that_are_not_stated_are_those_of_the_build(
+    source: Path, tmp_path: Path, file_hashes: Hashes
+) -> None:
+    options: dict[str, Any] = {
+        "split": "train=0.5,val=0.5",
+        "num_shards": 3,
+        "seed": 7,
+        "masks": "rle,png",
+        "on_error": "skip",
+        "max_reject_share": 0.4,
+        "about": About(license="MIT"),
+        "format_options": {"classes": "camvid-11"},
+    }
+    build("camvid", source, tmp_path / "out", **options)
+    before = file_hashes(tmp_path / "out")
+    build("camvid", source, tmp_path / "out", update=True)
+    assert file_hashes(tmp_path / "out") == before
+    add_image(source)
+    build("camvid", source, tmp_path / "out", update=True)
+    build("camvid", source, tmp_path / "scratch", **options)
+    assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "scratch")
+
+
+def test_what_no_byte_depends_on_may_be_stated_anew(
+    source: Path, out: Path, run_build: Build
+) -> None:
+    before = inodes(out)
+    about = About(license="MIT")
+    manifest = run_build(source, out, update=True, max_reject_share=0.5, about=about)
+    assert (manifest.options["max_reject_share"], manifest.about) == (0.5, about)
+    assert inodes(out) == before
+
+
+def test_other_versions_write_every_shard_anew_and_say_so(
+    source: Path,
+    out: Path,
+    run_build: Build,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "segdata")
-    run_build(source, out, update=True, **options)
-    assert line in caplog.text
-    run_build(source, tmp_path / "scratch", **options)
-    assert file_hashes(out) == file_hashes(tmp_path / "scratch")
-    assert_whole(out)
+    versions = {**output.byte_versions(), "numpy": "0.1"}
+    monkeypatch.setattr(output, "byte_versions", lambda: versions)
+    before = inodes(out)
+    run_build(source, out, update=True)
+    assert "every shard is written anew: options, classes or versions" in caplog.text
+    assert not set(before.values()) & set(inodes(out).values())
+
+
+def test_a_class_file_outside_the_source_is_stated_again(
+    tmp_path: Path, make_segnet: Any
+) -> None:
+    source, out = make_segnet(tmp_path / "masks"), tmp_path / "out"
+    classes = tmp_path / "classes.txt"
+    classes.write_text("".join(f"class {i}\n" for i in range(12)))
+    options = {"images": "train", "mask_folder": "trainannot"}
+    stated = {**options, "classes": str(classes)}
+    build("mask-folder", source, out, format_options=stated)
+    assert str(tmp_path).encode() not in (out / "manifest.json").read_bytes()
+    with pytest.raises(OutputError, match=r"^--classes was a path outside SOURCE when"):
+        build("mask-folder", source, out, update=True)
+    before = (out / "manifest.json").read_bytes()
+    again = {"classes": str(classes)}
+    build("mask-folder", source, out, update=True, format_options=again)
+    assert (out / "manifest.json").read_bytes() == before
 
 
 def test_another_number_of_shards_writes_a_split_anew_and_says_so(
@@ -223,13 +295,12 @@ def test_another_number_of_shards_writes_a_split_anew_and_says_so(
     assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "scratch")
 
 
-def test_manifest_that_is_damaged_writes_every_shard_anew(
-    source: Path, out: Path, run_build: Build, file_hashes: Hashes
+def test_manifest_that_is_damaged_tells_no_options_and_is_refused(
+    source: Path, out: Path, run_build: Build
 ) -> None:
-    hashes = file_hashes(out)
     (out / "manifest.json").write_bytes(b"{")
-    run_build(source, out, update=True)
-    assert file_hashes(out) == hashes
+    with pytest.raises(OutputError, match=r"manifest is damaged: .*Pass --overwrite"):
+        run_build(source, out, update=True)
 
 
 def test_update_of_nothing_is_a_build(
@@ -307,17 +378,14 @@ def test_overwrite_removes_an_unfinished_update(
     assert_whole(out)
 
 
-def test_unfinished_update_of_other_options_is_dropped(
-    source: Path, out: Path, tmp_path: Path, run_build: Build, file_hashes: Hashes
+def test_unfinished_update_of_other_settings_is_dropped(
+    source: Path, out: Path, run_build: Build, file_hashes: Hashes
 ) -> None:
-    image = (source / IMAGE).read_bytes()
-    (source / IMAGE).write_bytes(b"no image")
-    with pytest.raises(ImageError):
-        run_build(source, out, update=True, seed=5)
-    (source / IMAGE).write_bytes(image)
-    run_build(source, out, update=True, seed=6)
-    run_build(source, tmp_path / "scratch", seed=6)
-    assert file_hashes(out) == file_hashes(tmp_path / "scratch")
+    hashes = file_hashes(out)
+    (out / STAGING_DIR / ".segdata").mkdir(parents=True)
+    (out / STAGING_DIR / ".segdata" / "build.json").write_text('{"segdata_build":"1"}')
+    run_build(source, out, update=True)
+    assert file_hashes(out) == hashes
 
 
 class CrashError(Exception):

@@ -83,7 +83,10 @@ def test_source_that_only_looks_changed_is_the_same(
             r"--split all of the source's -> train; --shard-size 134217728 -> 99",
         ),
         ({"about": About(license="MIT")}, r"--license '' -> 'MIT'"),
-        ({"dataset_format": CamVid(classes="camvid-11")}, r"the classes"),
+        (
+            {"dataset_format": CamVid(classes="camvid-11")},
+            r"--classes auto -> camvid-11; the classes",
+        ),
     ],
 )
 def test_what_differs_is_named_with_what_helps(
@@ -97,7 +100,7 @@ def test_what_differs_is_named_with_what_helps(
     before = file_hashes(out)
     message = (
         rf"^{out} already holds a finished build, and what is asked for differs: {told}"
-        r"\. Pass --update to bring it up to date, --overwrite to replace it, or choose"
+        r"\. Pass --update to bring it up to date with the options it has, --overwrite"
     )
     with pytest.raises(OutputError, match=message) as caught:
         build_plainly(source, out, **{"num_shards": 2, **options})
