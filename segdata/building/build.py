@@ -54,9 +54,8 @@ def build(
 ) -> Manifest:
     """Builds a dataset, or continues an unfinished build.
 
-    A finished build that is asked for again is left as it is. An option that is None is
-    not stated: it has the default of `BuildOptions`, and in an update of a finished
-    build what this was built with. One that is stated otherwise is refused there.
+    A finished build that is asked for again is left as it is. An option that is None
+    has the default of `BuildOptions`; in an update, what the build has.
 
     Args:
       format: Name of the dataset's format, or a format, which states all its options.
@@ -83,20 +82,16 @@ def build(
       SegdataError: See its subclasses; the message is one line for the user.
     """
     if overwrite and update:
-        raise OptionError(
-            "--overwrite and --update contradict each other: expected one of them."
-        )
-    given: dict[str, Any] = {
-        "split": SplitChoice.parse(split) if isinstance(split, str) else split,
-        "num_shards": num_shards,
-        "shard_bytes": shard_bytes,
-        "seed": seed,
-        "masks": parse_mask_forms(masks) if isinstance(masks, str) else masks,
-        "on_error": on_error,
-        "max_reject_share": max_reject_share,
-    }
-    stated = {name: value for name, value in given.items() if value is not None}
-    BuildOptions(**stated)  # what cannot be is told first
+        raise OptionError("--overwrite and --update contradict: expected one of them.")
+    stated = _stated(
+        split=SplitChoice.parse(split) if isinstance(split, str) else split,
+        num_shards=num_shards,
+        shard_bytes=shard_bytes,
+        seed=seed,
+        masks=parse_mask_forms(masks) if isinstance(masks, str) else masks,
+        on_error=on_error,
+        max_reject_share=max_reject_share,
+    )
     cls, of_format = _stated_format(format, format_options)
     out, folder = locate(out), _listed(source)
     updates.complete(out)  # of one that was killed in its last moment
@@ -118,6 +113,13 @@ def build(
         manifest = again.same_build(work, out)
     updates.note_sources(out, work.plan)
     return manifest
+
+
+def _stated(**given: Any) -> dict[str, Any]:
+    """The options that are not None; what cannot be is told first."""
+    stated = {name: value for name, value in given.items() if value is not None}
+    BuildOptions(**stated)
+    return stated
 
 
 def _stated_format(

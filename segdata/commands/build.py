@@ -181,6 +181,15 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     )
 
 
+def _check_beam_args(arguments: tuple[str, ...]) -> None:
+    stray = [argument for argument in arguments if not argument.startswith("-")]
+    if stray:
+        raise click.UsageError(
+            f"got unexpected arguments {stray}: expected SOURCE and OUT, and "
+            "Beam's options, as --name=value, after --."
+        )
+
+
 def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
     @click.pass_context
     def callback(
@@ -207,17 +216,18 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         homepage: str,
         **format_options: Any,
     ) -> None:
-        stray = [argument for argument in beam_args if not argument.startswith("-")]
-        if stray:
-            raise click.UsageError(
-                f"got unexpected arguments {stray}: expected SOURCE and OUT, and "
-                "Beam's options, as --name=value, after --."
-            )
+        _check_beam_args(beam_args)
         where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
         # What is not understood is told before Beam is imported.
         chosen_split = SplitChoice.parse(split) if split else None
         chosen_masks = parse_mask_forms(masks)
         cls(**format_options)
+        about = About(
+            license=license,
+            citation=citation,
+            description=description,
+            homepage=homepage,
+        )
 
         def stated(name: str, value: _T) -> _T | None:
             """None for a default: an update takes what the build has in its place."""
@@ -235,9 +245,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
 
             import_beam()
 
-            # What was imported stays: it need not be looked through at every
-            # collection, nor at the end, which would take a quarter of a second.
-            gc.freeze()
+            gc.freeze()  # looking through what stays takes a quarter of a second
             start = time.monotonic()
             result = build(
                 cls.name,
@@ -251,12 +259,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 on_error=stated("on_error", on_error),
                 max_reject_share=stated("max_rejects", max_rejects),
                 format_options=of_format,
-                about=About(
-                    license=license,
-                    citation=citation,
-                    description=description,
-                    homepage=homepage,
-                ),
+                about=about,
                 overwrite=overwrite,
                 update=update,
                 run_shards=OnBeam(where, processes, is_always=True),
