@@ -12,15 +12,12 @@ from PIL import Image
 
 from segdata.annotations import LabelEncoding, MaskEncoding
 from segdata.errors import AnnotationError
-from segdata.images import normalize
+from segdata.images import modes, normalize
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 
 _MAX_LISTED = 20
 _MAX_NAMED = 3  # unknown values spelled out in one message
-
-# Pillow stretches grey samples of 2 and 4 bits to 0..255: by these factors.
-_GREY_STRETCH = {2: 85, 4: 17}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +69,8 @@ def read_source_runs(
     """
     image = normalize.decode_label_image(data, name)
     by_index = encoding == "index"
+    if not by_index:
+        modes.check_colors(image, data, name)
     pixels = _indices(image, data, name) if by_index else _color_codes(image)
     codes, lengths = rle.encode_label_map(pixels)
     if encoding == "id24":
@@ -124,9 +123,8 @@ def _color_codes(image: Image.Image) -> NDArray[Any]:
 
 def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
     """`[height, width]` of stored sample values."""
-    pixels = np.asarray(image)
-    bits = data[24] if data.startswith(b"\x89PNG") else 8  # bit depth in IHDR
-    if image.mode in ("LA", "PA"):
+    pixels, bits = modes.stored_samples(image, data, name)
+    if image.mode in ("LA", "PA") and bits <= 8:
         return pixels[..., 0]
     if image.mode in ("RGB", "RGBA") and bits == 8:
         if (pixels[..., :3] != pixels[..., :1]).any():
@@ -146,8 +144,6 @@ def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
             "expected class indices in one channel, or 8-bit RGB.",
             reason="label-image-mode",
         )
-    if image.mode == "L" and bits in _GREY_STRETCH:
-        return pixels // _GREY_STRETCH[bits]
     return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
 
 

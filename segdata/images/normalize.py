@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from segdata.errors import ImageError
+from segdata.images import modes
 from segdata.images.png import PNG_SIGNATURE, encode_png
 
 MAX_IMAGE_PIXELS = 1 << 27  # 11585 x 11585: a larger header is a bomb or a mistake
@@ -292,9 +293,7 @@ def _read_other(data: bytes, name: str) -> ImageHeader:
     # Pillow turns TIFFs upright while loading, so only a loaded image tells the truth.
     image = _open(data, name)
     kind = (image.format or "unknown").lower()
-    oddities = [f"{kind}-converted"]
-    if "A" in image.getbands() or "transparency" in image.info:
-        oddities.append("alpha-removed")
+    oddities = [f"{kind}-converted", *modes.photo_notes(image, data, name)]
     return ImageHeader(
         format=kind,
         height=image.height,
@@ -334,7 +333,7 @@ def _reencode(
     image = _open(data, name)
     if rotate:
         image = image.transpose(_TRANSPOSITIONS[header.orientation])
-    image = _to_8_bit(image)
+    image = _to_8_bit(image, name)
     lossy = header.format == "jpeg"
     return NormalizedImage(
         encoded=_jpeg(image) if lossy else encode_png(np.asarray(image)),
@@ -351,12 +350,11 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
+def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
     """Grey or RGB, 8 bits, alpha dropped; 16-bit samples keep their high byte."""
     image.info.pop("transparency", None)  # dropped, without Pillow's warning
-    if image.mode.startswith("I") or image.mode == "F":
-        samples = np.nan_to_num(np.asarray(image)).clip(0, 65535).astype(np.int64)
-        image = Image.fromarray((samples >> 8).astype(np.uint8))
+    if image.mode.startswith("I"):
+        image = modes.high_bytes(image, name)
     elif image.mode in ("1", "L", "LA", "La"):
         image = image.convert("L")
     elif image.mode != "RGB":

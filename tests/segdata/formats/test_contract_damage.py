@@ -271,16 +271,9 @@ def reasons_and_notes() -> dict[str, str]:
     ]
     found = {}
     # What reads built records, and what keeps an output directory, is not the source's.
-    others = {
-        "parse.py",
-        "png_masks.py",
-        "output.py",
-        "directory.py",
-        "update.py",
-        "spool.py",
-        "build.py",
-    }
-    for path in (path for path in paths if path.name not in others):
+    others = {"parse", "png_masks", "output", "directory", "update", "spool"}
+    others |= {"build", "again", "kept"}
+    for path in (path for path in paths if path.stem not in others):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             value: Any = None
             if isinstance(node, ast.keyword) and node.arg == "reason":

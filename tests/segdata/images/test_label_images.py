@@ -207,7 +207,6 @@ COLOR_FILES = {
     "bmp": encode(COLORS[SOURCE], "BMP"),
     "tiff": encode(COLORS[SOURCE], "TIFF"),
     "gif": encode(palette(SOURCE), "GIF"),
-    "16-bit": deep_png(COLORS[SOURCE].astype(np.uint16) * 257),
     "lossless-webp": encode(COLORS[SOURCE], "WEBP", lossless=True),
 }
 

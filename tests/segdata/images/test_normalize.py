@@ -12,7 +12,6 @@ from segdata.errors import ImageError
 from segdata.images import normalize
 
 HEIGHT, WIDTH = 24, 40
-INF, NAN = float("inf"), float("nan")
 
 
 def gradient(channels=3, height=HEIGHT, width=WIDTH):
@@ -201,7 +200,7 @@ LOSSLESS = {
     "deep.tif": (
         encode(DEEP[..., 0], "TIFF"),
         (DEEP[..., 0] >> 8).astype(np.uint8),
-        ("tiff-converted",),
+        ("tiff-converted", "16-bit-reduced"),
     ),
     "lossless.webp": (
         encode(gradient(), "WEBP", lossless=True),
@@ -350,12 +349,6 @@ def test_damaged_exif_block_of_a_webp_counts_as_upright(block):
     result = normalize.normalize_image(data, "a.webp")
     assert result.changes == ("webp-converted",)
     assert np.array_equal(decoded(result.encoded), gradient())
-
-
-def test_float_samples_that_are_no_numbers_are_clipped_without_a_warning():
-    samples = np.array([[0, 513.9, 1e30, -5, INF, -INF, NAN]], np.float32)
-    result = normalize.normalize_image(encode(samples, "TIFF"), "a.tif")
-    assert decoded(result.encoded).tolist() == [[0, 2, 255, 0, 255, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
