@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from segdata.building import shard as shard_builder
 from segdata.building.plan import PlannedShard
-from segdata.building.shard import WORK_DIR
+from segdata.building.shard import WORK_DIR, plan_path, stored_path
 from segdata.errors import CorruptionError, SegdataError
 from segdata.shards import manifest
 from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, STATS_NAME
@@ -76,8 +75,8 @@ def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
     the note of what is stored: it is written before the receipt.
     """
     receipt_path(out, shard.name).unlink(missing_ok=True)
-    shard_builder.stored_path(out, shard.name).unlink(missing_ok=True)
-    plan = shard_builder.plan_path(out, shard.name)
+    stored_path(out, shard.name).unlink(missing_ok=True)
+    plan = plan_path(out, shard.name)
     plan.write_atomic(lines, durable=False)
     state = shard.state_sha256.encode()
     _state_path(out, shard.name).write_atomic(state, durable=False)
@@ -124,7 +123,7 @@ def _is_stored(out: Location, receipt: ShardReceipt) -> bool:
 
     Spares reading it back over the network.
     """
-    noted = shard_builder.stored_path(out, receipt.name)
+    noted = stored_path(out, receipt.name)
     try:
         found = orjson.loads(noted.read_bytes())
     except FileNotFoundError:
@@ -208,9 +207,9 @@ def _remove_shard(out: Location, name: str) -> None:
         receipt_path(out, name),
         dali_index_path(out, name),
         out / name,
-        shard_builder.plan_path(out, name),
+        plan_path(out, name),
         _state_path(out, name),
-        shard_builder.stored_path(out, name),
+        stored_path(out, name),
     ):
         path.unlink(missing_ok=True)
 
