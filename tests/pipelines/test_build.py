@@ -48,12 +48,14 @@ def problems(out: Path) -> list[str]:
 
 
 def assert_nothing_looks_finished(out: Path) -> None:
-    """No manifest, no temporary file, and each shard has a receipt that fits it."""
+    """No manifest, no temporary file; each shard that counts fits its receipt."""
     if not out.exists():
         return
     assert not (out / "manifest.json").exists()
     assert list(out.rglob(".tmp-*")) == []
     for path in out.glob("camvid-*"):
+        if not (out / "index" / f"{path.name}.json").exists():
+            continue  # ended between the two: it does not count
         receipt = read_receipt(out, path.name)
         assert path.stat().st_size == receipt.num_bytes
         assert receipt.rejects == ()
@@ -93,7 +95,9 @@ def test_order_of_the_scan_does_not_change_a_byte(
     for seed in range(2):
         out = tmp_path / str(seed)
         run_build(source, out, dataset_format=Shuffled(seed=seed))
-        assert file_hashes(out) == file_hashes(tmp_path / "plain")
+        found, expected = file_hashes(out), file_hashes(tmp_path / "plain")
+        del found["manifest.json"], expected["manifest.json"]  # names the seed
+        assert found == expected
 
 
 def test_source_at_another_place_gives_the_same_files(
@@ -196,7 +200,7 @@ BAD = {
         IMAGE,
         Path.unlink,
         ImageError,
-        rf"^image '{IMAGE}' is missing: expected a file at /.*{IMAGE}\. Restore it or",
+        rf"^image '{IMAGE}' is missing: expected a file at .*{IMAGE}\. Restore it or",
         "image-missing",
     ),
     "missing label": Bad(

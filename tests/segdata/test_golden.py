@@ -66,7 +66,10 @@ def test_its_records_hold_what_a_build_of_today_holds(out: Path, anew: Path) -> 
     assert dict(old.classes) == dict(new.classes)
     assert list(old.splits) == list(new.splits)
     for before, after in zip(old, new, strict=True):
-        assert (before.key, before.sha256) == (after.key, after.sha256)
+        assert before.key == after.key
+        # Images that are encoded anew have other bytes since, of the same pixels.
+        if "gif-converted" not in before.notes:
+            assert before.sha256 == after.sha256
         np.testing.assert_array_equal(before.image(), after.image())
         labels, expected = before.label_map(), after.label_map()
         assert (labels is None) == (expected is None)

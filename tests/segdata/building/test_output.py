@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -11,7 +12,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from segdata.building import output
+from segdata.building import kept, output
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
@@ -31,7 +32,9 @@ class Started:
 
     def __init__(self, source: Path, out: Path, **options: Any) -> None:
         self.source, self.out = source, out
-        self.options = BuildOptions(**{"num_shards": 2, **options})
+        of_format = kept.noted(dataclasses.asdict(CamVid()), source)
+        options = {"num_shards": 2, "format": of_format, **options}
+        self.options = BuildOptions(**options)
         self.scan = CamVid().scan(source)
         self.plan: Plan = make_plan(self.scan, source, "camvid", self.options)
         self.settings = output.settings_fingerprint(
