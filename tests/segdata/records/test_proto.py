@@ -98,7 +98,7 @@ def test_bytes_that_are_no_message_are_refused():
 
 def test_building_records_does_not_import_tensorflow():
     code = (
-        "import sys, segdata.records.encode, segdata.record\n"
+        "import sys, segdata.records.encode, segdata.records.record\n"
         "print('tensorflow' in sys.modules)"
     )
     ran = subprocess.run(
