@@ -133,3 +133,14 @@ def test_it_is_updated_to_what_a_build_of_today_is(
         hashes.pop("stats.json", None)  # made by another command
     assert updated == expected
     assert segdata.verify(out).problems == ()
+
+
+def test_its_update_says_that_the_formats_options_are_not_known(
+    name: str, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "format" not in segdata.open(out).manifest.options
+    caplog.set_level("INFO", "segdata")
+    segdata.build(name, GOLDEN / name / "source", out, update=True)
+    line = "does not say with which options of the format it was built: those that are"
+    assert line in caplog.text
+    assert "format" in segdata.open(out).manifest.options
