@@ -67,6 +67,7 @@ setup(
         "protobuf>=5.26",
         "pycocotools>=2.0.8",
         "rich>=13",
+        "simplejpeg>=1.8",  # Pillow hides what libjpeg warns of
     ],
     extras_require={
         "tensorflow": [TENSORFLOW],

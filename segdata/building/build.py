@@ -15,9 +15,10 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from segdata.building import again, directory, kept, output
+from segdata.building import exif as exif_orientation
 from segdata.building import update as updates
-from segdata.building.options import BuildOptions, parse_mask_forms
-from segdata.building.plan import PlannedShard, make_plan
+from segdata.building.options import BuildOptions, Check, parse_mask_forms
+from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.building.sources import without_folder
 from segdata.building.splits import SplitChoice
@@ -25,6 +26,7 @@ from segdata.building.work import Work
 from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats import format_class
 from segdata.formats.base import Format, Scan
+from segdata.images.orientation import Exif
 from segdata.masks import compiled
 from segdata.records.png_masks import MaskForms
 from segdata.shards.manifest import About, Manifest
@@ -46,6 +48,8 @@ def build(
     masks: str | MaskForms | None = None,
     on_error: Literal["fail", "skip"] | None = None,
     max_reject_share: float | None = None,
+    exif: Exif | None = None,
+    check: Check | None = None,
     format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
@@ -69,6 +73,8 @@ def build(
       on_error: Whether a bad record ends the build or lands in `rejects.jsonl`.
       max_reject_share: Share of rejected records, 0 to 1, above which a build fails
         all the same.
+      exif: Whether images are turned as EXIF says: `auto`, `apply` or `ignore`.
+      check: Whether images are decoded strictly: `structure` or `pixels`.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
       overwrite: Replace an earlier build in `out`.
@@ -91,6 +97,8 @@ def build(
         masks=parse_mask_forms(masks) if isinstance(masks, str) else masks,
         on_error=on_error,
         max_reject_share=max_reject_share,
+        exif=exif,
+        check=check,
     )
     cls, of_format = _stated_format(format, format_options)
     out, folder = locate(out), _listed(source)
@@ -161,6 +169,7 @@ def _prepare(
         logger.warning("%s", warning)
     scan = _without_folder(scan, source)
     plan = make_plan(scan, source, chosen.name, options)
+    scan, options = _with_exif(scan, plan, source, options)
     logger.info(
         "%s: %d images in %d shards (%s)",
         chosen.name,
@@ -183,6 +192,21 @@ def _prepare(
         plan=plan,
         settings=output.settings_fingerprint(chosen.name, scan.label_map, options),
     )
+
+
+def _with_exif(
+    scan: Scan, plan: Plan, source: Location, options: BuildOptions
+) -> tuple[Scan, BuildOptions]:
+    """Decides whether images are turned, where the user left it open."""
+    if options.exif != "auto":
+        return scan, options
+    decided, why = exif_orientation.decide(plan, source)
+    if decided == "apply":
+        logger.info("%s", why)
+    elif why:
+        logger.warning("%s", why)
+        scan = replace(scan, warnings=(*scan.warnings, why))
+    return scan, replace(options, exif=decided)
 
 
 def _without_folder(scan: Scan, source: Location) -> Scan:
@@ -246,6 +270,8 @@ def _run(work: Work, shards: Sequence[PlannedShard], out: Location) -> None:
         label_map=work.scan.label_map,
         on_error=work.options.on_error,
         masks=work.options.masks,
+        exif=work.options.exif,
+        check=work.options.check,
     )
     shard_work = ShardWork(
         do=functools.partial(_build_one, job),

@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 
 from segdata.building.splits import SplitChoice
 from segdata.errors import OptionError
+from segdata.images.orientation import Exif
 from segdata.records.png_masks import MaskForm, MaskForms
 
+Check = Literal["structure", "pixels"]
 # A shard of this size holds some hundred photos and is read in a second.
 DEFAULT_SHARD_BYTES = 128 << 20
 MAX_SHARDS = 99_999  # file names have five digits
@@ -33,6 +35,10 @@ class BuildOptions:
     """Whether a bad record ends the build or lands in `rejects.jsonl`."""
     max_reject_share: float = 0.1
     """Share of rejected records, 0 to 1, above which a build fails all the same."""
+    exif: Exif = "auto"
+    """Whether images are turned as EXIF says; `auto` is decided by a sample."""
+    check: Check = "structure"
+    """Whether images whose bytes are kept are decoded too, strictly."""
     format: Mapping[str, Any] = field(default_factory=dict)
     """The format's options, for updates; None for a path outside the source."""
 
@@ -54,6 +60,11 @@ class BuildOptions:
             raise OptionError(
                 f"--on-error is {self.on_error!r}: expected fail or skip."
             )
+        for name, kind in (("exif", Exif), ("check", Check)):
+            value = getattr(self, name)
+            if value not in get_args(kind):
+                expected = ", ".join(get_args(kind))
+                raise OptionError(f"--{name} is {value!r}: expected one of {expected}.")
 
     def to_json(self) -> dict[str, Any]:
         """The options as the manifest stores them."""
@@ -79,6 +90,8 @@ FLAGS = {
     "masks": "--masks",
     "on_error": "--on-error",
     "max_reject_share": "--max-rejects",
+    "exif": "--exif",
+    "check": "--check",
 }
 """Field of `BuildOptions` -> its option on the command line."""
 

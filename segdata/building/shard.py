@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import orjson
 
+from segdata.building.options import Check
 from segdata.building.plan import PlannedRecord, PlannedShard, parse_plan_line
 from segdata.building.prefetch import read_ahead
 from segdata.building.sources import (
@@ -25,6 +26,7 @@ from segdata.building.sources import (
     without_folder,
 )
 from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
+from segdata.images.orientation import Exif
 from segdata.label_map import LabelMap
 from segdata.records.encode import Files, encode_record
 from segdata.records.png_masks import MaskForms
@@ -64,6 +66,10 @@ class BuildJob:
     """Whether a bad record or object is raised or noted as a reject."""
     masks: MaskForms = ("rle",)
     """Forms of masks that records have."""
+    exif: Exif = "auto"
+    """Whether images are turned as EXIF says."""
+    check: Check = "structure"
+    """Whether images whose bytes are kept are decoded too, strictly."""
 
 
 def plan_path(out: Location, shard: str) -> Location:
@@ -144,6 +150,8 @@ class _Contents:
                 self._job.label_map,
                 number=planned.number,
                 on_bad_object=None if is_strict else bad_objects.append,
+                exif=self._job.exif,
+                check_pixels=self._job.check == "pixels",
             )
             data = serialize(to_example(record, self._job.label_map, self._job.masks))
             _check_record_bytes(data, record)

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from segdata.errors import ImageError
-from segdata.images import normalize
+from segdata.images.header import read_header
 from segdata.records import proto
 from segdata.shards.scan import ScannedRecord
 
@@ -208,7 +208,7 @@ def _bytes_preview(value: bytes, alone: bool) -> str:
 
 def _image_preview(value: bytes) -> str:
     try:
-        header = normalize.read_header(value, "it")
+        header = read_header(value, "it")
     except ImageError as error:
         return f"damaged image of {len(value)} bytes: {error}"
     size = f"{header.width}x{header.height}"

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from segdata.errors import CorruptionError, SegdataError
+from segdata.images.decode import decode_strictly
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 from segdata.records.parse import parse_record
@@ -260,7 +261,7 @@ def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> Non
         raise CorruptionError(
             f"expected image sha256 {entry.image_sha256}, got {digest}"
         )
-    image = record.image()
+    image = decode_strictly(record.encoded, record.key)
     if image.shape[:2] != (record.height, record.width):
         raise CorruptionError(
             f"expected an image of {record.height}x{record.width}, got "

@@ -12,13 +12,14 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import click
 from click.core import ParameterSource
 
-from segdata.building.options import DEFAULT_SHARD_BYTES, parse_mask_forms
+from segdata.building.options import DEFAULT_SHARD_BYTES, Check, parse_mask_forms
 from segdata.building.splits import SplitChoice
 from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
+from segdata.images.orientation import Exif
 from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.on_beam import OnBeam, import_beam
 from segdata.pipelines.runner_options import RunnerOptions
@@ -77,6 +78,21 @@ _COMMON: tuple[click.Parameter, ...] = (
         default=0.1,
         show_default=True,
         help="Share of rejected records above which the build fails all the same.",
+    ),
+    click.Option(
+        ["--exif"],
+        type=click.Choice(get_args(Exif)),
+        default="auto",
+        show_default=True,
+        help="Turn images and masks as their EXIF orientation says: all, none, or what "
+        "the sizes of a sample tell.",
+    ),
+    click.Option(
+        ["--check"],
+        type=click.Choice(get_args(Check)),
+        default="structure",
+        show_default=True,
+        help="pixels: decode every image too, and refuse what the decoder warns of.",
     ),
     click.Option(
         ["--workers"],
@@ -206,6 +222,8 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         masks: str,
         on_error: Literal["fail", "skip"],
         max_rejects: float,
+        exif: Exif,
+        check: Check,
         workers: int | None,
         runner: str | None,
         overwrite: bool,
@@ -258,6 +276,8 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 masks=stated("masks", chosen_masks),
                 on_error=stated("on_error", on_error),
                 max_reject_share=stated("max_rejects", max_rejects),
+                exif=stated("exif", exif),
+                check=stated("check", check),
                 format_options=of_format,
                 about=about,
                 overwrite=overwrite,

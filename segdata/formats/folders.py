@@ -10,7 +10,8 @@ from segdata.errors import SourceError
 from segdata.storage.paths import Location
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".tif", ".tiff", ".gif"}
+    | {".webp", ".avif", ".pbm", ".pgm", ".ppm", ".pnm"}
 )
 """Endings of image files, in lower case; the content decides what they really are."""
 

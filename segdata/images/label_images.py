@@ -12,7 +12,8 @@ from PIL import Image
 
 from segdata.annotations import LabelEncoding, MaskEncoding
 from segdata.errors import AnnotationError
-from segdata.images import modes, normalize
+from segdata.images import decode, modes
+from segdata.images.orientation import Exif, turn_pixels
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 
@@ -51,7 +52,11 @@ class SourceRuns:
 
 
 def read_source_runs(
-    data: bytes, encoding: LabelEncoding | MaskEncoding, name: str
+    data: bytes,
+    encoding: LabelEncoding | MaskEncoding,
+    name: str,
+    *,
+    exif: Exif = "auto",
 ) -> SourceRuns:
     """Decodes an image of labels.
 
@@ -62,21 +67,23 @@ def read_source_runs(
         alpha channel, which is ignored. `id24`: likewise `0xBBGGRR`, which is
         `R + 256 * G + 65536 * B`.
       name: For messages.
+      exif: Whether the image's own EXIF orientation counts, as for photos.
 
     Raises:
       ImageError: If the file cannot be decoded without loss.
       AnnotationError: If it is coloured where indices are expected.
     """
-    image = normalize.decode_label_image(data, name)
+    image, orientation = decode.decode_label_image(data, name)
     by_index = encoding == "index"
     if not by_index:
         modes.check_colors(image, data, name)
     pixels = _indices(image, data, name) if by_index else _color_codes(image)
+    pixels = turn_pixels(pixels, image, orientation, upright=exif != "ignore")
     codes, lengths = rle.encode_label_map(pixels)
     if encoding == "id24":
         codes = (codes >> 16) | (codes & 0xFF00) | ((codes & 0xFF) << 16)
     return SourceRuns(
-        codes=codes, lengths=lengths, height=image.height, width=image.width
+        codes=codes, lengths=lengths, height=pixels.shape[0], width=pixels.shape[1]
     )
 
 

@@ -1,4 +1,4 @@
-"""PNG files whose bytes depend on the pixels alone.
+"""PNG files: their chunks, and a writer whose bytes depend on the pixels alone.
 
 Other encoders leave it to zlib which earlier bytes to refer to, and zlib and zlib-ng
 choose differently. With the strategy `Z_RLE` nothing is to choose: it looks only at the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,37 @@ from numpy.typing import NDArray
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE = 0, 2, 3
 _NO_FILTER, _UP = 0, 2  # as it is; difference to the pixel above
+_OF_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+
+
+def read_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Walks a PNG's whole chunks up to IEND, or to where the file is cut off.
+
+    Yields:
+      The chunk's kind, and begin and end of its content in the file; 4 bytes of length
+      and 4 of kind stand before it, a CRC-32 of 4 bytes after it.
+    """
+    begin, kind = len(PNG_SIGNATURE) + 8, b""
+    while kind != b"IEND" and begin + 4 <= len(data):
+        (length,) = struct.unpack_from(">I", data, begin - 8)
+        kind, end = data[begin - 4 : begin], begin + length
+        if end + 4 > len(data):
+            return
+        yield kind, begin, end
+        begin = end + 12
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A PNG with the chunks that its pixels depend on, and no others.
+
+    Pillow refuses files with more than 1 MiB of text or colour profile, which other
+    readers pass over.
+    """
+    chunks = list(read_chunks(data))
+    if {kind for kind, _, _ in chunks} <= _OF_PIXELS:
+        return data
+    kept = (data[a - 8 : b + 4] for kind, a, b in chunks if kind in _OF_PIXELS)
+    return PNG_SIGNATURE + b"".join(kept)
 
 
 def encode_png(

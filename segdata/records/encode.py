@@ -18,6 +18,7 @@ from segdata.images.label_images import (
     to_label_runs,
 )
 from segdata.images.mask_images import MaskImageRuns, claims
+from segdata.images.orientation import Exif
 from segdata.label_map import LabelClass, LabelMap
 from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
@@ -40,6 +41,8 @@ def encode_record(
     *,
     number: int | None = None,
     on_bad_object: OnBadObject | None = None,
+    exif: Exif = "auto",
+    check_pixels: bool = False,
 ) -> EncodedRecord:
     """Encodes one image and its annotations. Reads nothing: all it takes is in hand.
 
@@ -50,6 +53,8 @@ def encode_record(
       number: `image/source_id`, where the dataset's plan gives one.
       on_bad_object: Takes each bad object or region, which is left out of the record;
         the image and the others stay. None refuses the image.
+      exif: Whether image, label image and mask image are turned as EXIF says.
+      check_pixels: Whether the image is decoded strictly, see `normalize_image`.
 
     Raises:
       ImageError: If the image or label image was not read, or is undecodable or
@@ -60,12 +65,16 @@ def encode_record(
     validate_annotation(annotation)
     name = annotation["image"]
     source = _content(files, name, "image")
-    labels = _LabelFiles(files)
+    labels = _LabelFiles(files, exif)
     label_runs = labels.label_runs(annotation, label_map)
     mask_image = labels.mask_image(annotation)
     of_labels = label_runs or (mask_image.source if mask_image else None)
     image = normalize.normalize_image(
-        source, name, expected_size=_expected_size(annotation, of_labels)
+        source,
+        name,
+        expected_size=_expected_size(annotation, of_labels),
+        exif=exif,
+        check_pixels=check_pixels,
     )
     _check_sizes(annotation, label_runs, mask_image, image)
     notes = {*image.changes, *_label_notes(label_runs)}
@@ -160,8 +169,8 @@ def _usable_number(data: Mapping[str, Any], key: str) -> int:
 class _LabelFiles:
     """The label image and mask image of a record; one file may be both."""
 
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, files: Files, exif: Exif) -> None:
+        self._files, self._exif = files, exif
         self._read: dict[tuple[str, str], SourceRuns] = {}
 
     def label_runs(
@@ -189,7 +198,9 @@ class _LabelFiles:
         place = (item["path"], item["encoding"])
         if place not in self._read:
             data = _content(self._files, item["path"], what)
-            self._read[place] = read_source_runs(data, item["encoding"], item["path"])
+            self._read[place] = read_source_runs(
+                data, item["encoding"], item["path"], exif=self._exif
+            )
         return self._read[place]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.images import normalize
+from segdata.images import decode
 from segdata.masks import rle
 from segdata.records.boxes import Box
 
@@ -109,7 +109,7 @@ class Record:
         Raises:
           ImageError: If it cannot be decoded.
         """
-        return normalize.decode_rgb(self.encoded, self.key)
+        return decode.decode_rgb(self.encoded, self.key)
 
     def label_map(self) -> NDArray[np.uint8] | None:
         """Decodes the label map: `[height, width] uint8`, or None if there is none.

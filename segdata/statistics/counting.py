@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segdata.images import normalize
+from segdata.images import decode
 from segdata.label_map import LabelMap
 from segdata.shards.manifest import Manifest, read_manifest
 from segdata.shards.tfrecord import FRAME_BYTES, read_records
@@ -150,7 +150,7 @@ def count_shard(
             tally.add_all(batch)
             batch, num_bytes = [], 0
         if job.options.takes(record.key, shard.split_records):
-            image = normalize.open_rgb(record.encoded, record.key)
+            image = decode.open_rgb(record.encoded, record.key)
             tally.channels.add(np.array(image.histogram()).reshape(3, 256))
         on_records(1)
     tally.add_all(batch)

@@ -18,7 +18,7 @@ from PIL import Image
 from segdata.errors import SegdataError
 from segdata.formats import format_class
 from segdata.formats.class_files import read_class_file
-from segdata.images import label_images, normalize
+from segdata.images import decode, label_images, normalize
 from segdata.masks import coco, rle
 from segdata.records.parse import parse_record
 from segdata.shards.manifest import read_manifest
@@ -32,7 +32,7 @@ Target = Callable[[bytes, Path], object]
 def image(data: bytes, folder: Path) -> None:
     """A photo: normalised, then decoded as readers do."""
     made = normalize.normalize_image(data, "x.jpg")
-    normalize.decode_rgb(made.encoded, "x.jpg")
+    decode.decode_rgb(made.encoded, "x.jpg")
 
 
 def label_image(data: bytes, folder: Path) -> None:

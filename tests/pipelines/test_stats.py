@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 import segdata
 from segdata.cli import cli
 from segdata.errors import CorruptionError, OptionError, OutputError
-from segdata.images.normalize import decode_rgb
+from segdata.images.decode import decode_rgb
 from segdata.shards.receipt import read_receipt
 from segdata.statistics.counting import stats
 from segdata.statistics.stats_file import StatsOptions, read_stats

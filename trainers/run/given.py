@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import ImageError, OptionError, SegdataError
-from segdata.images import normalize as image_bytes
+from segdata.formats.folders import IMAGE_SUFFIXES
+from segdata.images import decode, normalize
+from segdata.images.orientation import turn_pixels
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
 from segdata.trainers.run.data import Classes, ObjectClasses
@@ -20,7 +22,7 @@ from segdata.trainers.run.trained import PredictOptions
 
 logger = logging.getLogger(__name__)
 UInt8Array = NDArray[np.uint8]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,8 +118,8 @@ def _from_files(
                 f"image {path} cannot be read: {error.strerror}."
             ) from error
         # As a build would store it: upright, 8 bits, RGB.
-        normal = image_bytes.normalize_image(data, str(path))
-        image = image_bytes.decode_rgb(normal.encoded, str(path))
+        normal = normalize.normalize_image(data, str(path))
+        image = decode.decode_rgb(normal.encoded, str(path))
         known = None
         if labels is not None and isinstance(classes, Classes):
             known = _labels(Path(labels, f"{name}.png"), image.shape[:2], classes)
@@ -128,8 +130,8 @@ def _labels(path: Path, size: tuple[int, ...], classes: Classes) -> UInt8Array |
     """An index PNG of class ids; None if there is none of that name."""
     if not path.is_file():
         return None
-    picture = image_bytes.decode_label_image(path.read_bytes(), str(path))
-    ids = np.asarray(picture)
+    picture, orientation = decode.decode_label_image(path.read_bytes(), str(path))
+    ids = turn_pixels(np.asarray(picture), picture, orientation, upright=True)
     if picture.mode not in ("L", "P") or ids.shape != size:
         raise ImageError(
             f"label image {path} does not fit: expected one channel of 8 bits and "

@@ -12,7 +12,6 @@ of the image; and the heads as regions, whose pixels `formats.pets.voc_xml` expl
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from segdata.formats.base import Scan
 from segdata.formats.folders import Listing, count_of, list_folder
 from segdata.formats.pets.lists import BreedTable, ListedImage, read_list
 from segdata.formats.pets.voc_xml import VocFile, read_voc
+from segdata.images.header import png_size
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
 from segdata.storage.paths import Location
 
@@ -239,7 +239,10 @@ class _Folders:
 
     def _check_size(self, found: VocFile, path: str, trimap: str) -> None:
         """Refuses boxes that were drawn on an image of another size."""
-        size = _png_size(self._source / trimap)
+        try:
+            size = png_size((self._source / trimap).read_start(24))
+        except OSError:  # its worker says so
+            size = None
         if found.size is not None and size is not None and found.size != size:
             expected, got = (f"{s[0]}x{s[1]}" for s in (size, found.size))
             raise AnnotationError(
@@ -248,15 +251,3 @@ class _Folders:
                 "it.",
                 reason="xml-size-mismatch",
             )
-
-
-def _png_size(path: Location) -> tuple[int, int] | None:
-    """Height and width in a PNG's header; None if it is none: its worker says so."""
-    try:
-        head = path.read_start(24)
-    except OSError:
-        return None
-    if len(head) < 24 or not head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return None
-    width, height = struct.unpack(">II", head[16:])
-    return height, width

@@ -21,6 +21,8 @@ from segdata.errors import OptionError
         ({"shard_bytes": 0}, r"--shard-size is 0: expected at least 1"),
         ({"max_reject_share": 1.5}, r"--max-rejects is 1.5: expected a share"),
         ({"max_reject_share": float("nan")}, r"--max-rejects is nan"),
+        ({"exif": "yes"}, r"--exif is 'yes': expected one of auto, apply, ignore"),
+        ({"check": "all"}, r"--check is 'all': expected one of structure, pixels"),
         ({"on_error": "ignore"}, r"--on-error is 'ignore': expected fail or skip"),
     ],
 )

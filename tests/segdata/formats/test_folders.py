@@ -55,6 +55,14 @@ def test_broken_link_is_a_file_that_will_be_missed(tmp_path: Path) -> None:
     assert list_folder(tmp_path, "f").by_stem.keys() == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    "ending", ["jfif", "jpe", "JPEG", "mpo", "avif", "ppm", "pgm", "pbm", "pnm", "tif"]
+)
+def test_file_of_any_usual_ending_is_an_image(tmp_path: Path, ending: str) -> None:
+    touch(tmp_path, f"f/a.{ending}")
+    assert image_files(tmp_path, "f") == {"a": f"f/a.{ending}"}
+
+
 def test_other_endings_can_be_asked_for(tmp_path: Path) -> None:
     touch(tmp_path, "f/a.xml", "f/b.XML", "f/c.png")
     listing = list_folder(tmp_path, "f", suffixes={".xml"})

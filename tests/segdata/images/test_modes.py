@@ -12,8 +12,9 @@ from PIL import Image, TiffImagePlugin
 
 from segdata.errors import AnnotationError, ImageError
 from segdata.images import modes
+from segdata.images.decode import decode_rgb
 from segdata.images.label_images import read_source_runs
-from segdata.images.normalize import decode_rgb, normalize_image
+from segdata.images.normalize import normalize_image
 
 RAMP = np.tile(np.linspace(0, 1, 60), (40, 1))
 

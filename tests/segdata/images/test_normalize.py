@@ -9,7 +9,8 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from segdata.errors import ImageError
-from segdata.images import normalize
+from segdata.images import decode, normalize
+from segdata.images.header import read_header
 
 HEIGHT, WIDTH = 24, 40
 
@@ -100,7 +101,7 @@ def test_bytes_after_the_end_pass_through(junk):
 
 def test_fill_bytes_between_jpeg_markers_are_skipped():
     data = PLAIN["rgb.jpg"]
-    header = normalize.read_header(data[:2] + b"\xff\xff\xff" + data[2:], "a.jpg")
+    header = read_header(data[:2] + b"\xff\xff\xff" + data[2:], "a.jpg")
     assert (header.format, header.height, header.width) == ("jpeg", HEIGHT, WIDTH)
 
 
@@ -246,10 +247,10 @@ def test_half_transparent_palette_is_expanded_and_its_alpha_dropped():
     result = normalize.normalize_image(HALF_TRANSPARENT, "a.png")
     assert result.changes == ("palette-expanded", "alpha-removed")
     assert np.array_equal(decoded(result.encoded), PALETTE_PIXELS)
-    assert np.array_equal(normalize.decode_rgb(HALF_TRANSPARENT, "a"), PALETTE_PIXELS)
+    assert np.array_equal(decode.decode_rgb(HALF_TRANSPARENT, "a"), PALETTE_PIXELS)
 
 
-@pytest.mark.parametrize("read", [normalize.normalize_image, normalize.decode_rgb])
+@pytest.mark.parametrize("read", [normalize.normalize_image, decode.decode_rgb])
 def test_half_transparent_palette_raises_no_warning(read):
     read(HALF_TRANSPARENT, "a.png")
 
@@ -257,14 +258,14 @@ def test_half_transparent_palette_raises_no_warning(read):
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_decode_rgb_gives_three_channels_whatever_the_source(name):
     data, expected, _ = LOSSLESS[name]
-    assert normalize.decode_rgb(data, name).shape == (*expected.shape[:2], 3)
+    assert decode.decode_rgb(data, name).shape == (*expected.shape[:2], 3)
 
 
 def test_gif_under_a_jpeg_name_is_converted_once():
     # As Abyssinian_34.jpg of the Pets dataset.
     result = normalize.normalize_image(LOSSLESS["palette.gif"][0], "cat_34.jpg")
     assert (result.format, result.changes) == ("png", ("gif-converted",))
-    assert np.array_equal(normalize.decode_rgb(result.encoded, "x"), PALETTE_PIXELS)
+    assert np.array_equal(decode.decode_rgb(result.encoded, "x"), PALETTE_PIXELS)
 
 
 def test_animated_gif_keeps_its_first_frame():
@@ -305,7 +306,7 @@ def test_exif_rotated_jpeg_is_turned_upright(orientation):
     assert (result.height == WIDTH) == (orientation >= 5)
     pixels = decoded(result.encoded)
     assert np.abs(pixels.astype(int) - expected).max() < 12
-    assert normalize.read_header(result.encoded, "a.jpg").orientation == 1
+    assert read_header(result.encoded, "a.jpg").orientation == 1
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -420,7 +421,7 @@ def test_flipped_byte_anywhere_in_a_png_is_found():
         damaged = bytearray(data)
         damaged[position] ^= 0x55
         with pytest.raises(ImageError, match="cannot be decoded") as caught:
-            normalize.read_header(bytes(damaged), "a.png")
+            read_header(bytes(damaged), "a.png")
         assert caught.value.reason == "image-undecodable"
 
 
@@ -473,7 +474,7 @@ def test_png_with_right_checksums_around_nonsense_is_found_by_decoding():
     data = png(4, 4, 8, 2, [b"\0" * 3])
     assert normalize.normalize_image(data, "a.png").changes == ()
     with pytest.raises(ImageError, match=r"'a\.png' cannot be decoded") as caught:
-        normalize.decode_rgb(data, "a.png")
+        decode.decode_rgb(data, "a.png")
     assert caught.value.reason == "image-undecodable"
 
 
@@ -507,14 +508,14 @@ def test_other_image_that_claims_too_many_pixels_is_refused(kind):
 def test_label_image_that_claims_too_many_pixels_is_refused(kind):
     message = "label image 'b' claims 12000x12000"
     with pytest.raises(ImageError, match=message) as caught:
-        normalize.decode_label_image(claiming(kind, 12000), "b")
+        decode.decode_label_image(claiming(kind, 12000), "b")
     assert caught.value.reason == "label-image-too-large"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
 def test_label_image_beyond_pillows_own_limit_is_too_large_not_undecodable(kind):
     with pytest.raises(ImageError, match=r"label image 'b' claims .* pixels") as caught:
-        normalize.decode_label_image(claiming(kind, 60_000), "b")
+        decode.decode_label_image(claiming(kind, 60_000), "b")
     assert caught.value.reason == "label-image-too-large"
 
 
@@ -551,26 +552,26 @@ def test_jpeg_of_odd_depth_is_refused(offset, value, message):
 
 def test_message_names_the_file():
     with pytest.raises(ImageError, match=r"image 'sub/ä\.png' cannot be decoded"):
-        normalize.read_header(b"nonsense", "sub/ä.png")
+        read_header(b"nonsense", "sub/ä.png")
 
 
 # --- label images --------------------------------------------------------------------
 
 
 def test_label_image_keeps_its_own_mode():
-    assert normalize.decode_label_image(palette_image(), "l.png").mode == "P"
-    assert normalize.decode_label_image(encode(gradient(1)), "l.png").mode == "L"
+    assert decode.decode_label_image(palette_image(), "l.png")[0].mode == "P"
+    assert decode.decode_label_image(encode(gradient(1)), "l.png")[0].mode == "L"
 
 
 def test_jpeg_label_image_is_refused_also_under_a_png_name():
     with pytest.raises(ImageError, match=r"'l\.png' is a JPEG.*Expected PNG") as caught:
-        normalize.decode_label_image(PLAIN["grey.jpg"], "l.png")
+        decode.decode_label_image(PLAIN["grey.jpg"], "l.png")
     assert caught.value.reason == "label-image-lossy"
 
 
 def test_damaged_label_image_has_its_own_reason():
     with pytest.raises(ImageError, match="label image 'l' cannot be") as caught:
-        normalize.decode_label_image(PLAIN["grey.PNG"][:50], "l")
+        decode.decode_label_image(PLAIN["grey.PNG"][:50], "l")
     assert caught.value.reason == "label-image-undecodable"
 
 
@@ -580,5 +581,5 @@ def test_damaged_label_image_has_its_own_reason():
 def test_other_lossy_label_images_are_refused_too(kind, options):
     message = f"'l' is a {kind}: its compression changes label values"
     with pytest.raises(ImageError, match=message) as caught:
-        normalize.decode_label_image(encode(gradient(), kind, **options), "l")
+        decode.decode_label_image(encode(gradient(), kind, **options), "l")
     assert caught.value.reason == "label-image-lossy"
