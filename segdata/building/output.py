@@ -143,9 +143,9 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     # One decides whether a build may end, the others speak through classes and plan.
     del chosen["max_reject_share"], chosen["format"]
     # Absent from earlier versions, whose builds are those of the defaults.
-    for name in ("exif", "check"):
-        if chosen[name] == getattr(BuildOptions, name):
-            del chosen[name]
+    for option in ("exif", "check"):
+        if chosen[option] == getattr(BuildOptions, option):
+            del chosen[option]
     if options.check == "pixels":  # which records are rejected depends on it
         chosen["decoder"] = version("simplejpeg")
     parts = {
