@@ -89,24 +89,23 @@ def check_png_pixels(data: bytes, name: str, *, what: str = "image") -> None:
     Raises:
       ImageError: If they do, or cannot be inflated.
     """
-    needed = _png_bytes(data)
-    inflate, found = zlib.decompressobj(), 0
+    needed, found = _png_bytes(data), 0
+    inflate = zlib.decompressobj()
+    # One byte more than is needed tells that the stream goes on, which is no damage.
     for kind, begin, end in read_chunks(data):
-        if kind != b"IDAT":
-            continue
-        piece = data[begin:end]
-        while piece and found < needed:
+        piece = data[begin:end] if kind == b"IDAT" else b""
+        while piece and found <= needed and not inflate.eof:
+            room = min(_PIECE, needed + 1 - found)
             try:
-                found += len(inflate.decompress(piece, _PIECE))
+                found += len(inflate.decompress(piece, room))
             except zlib.error as error:
                 raise undecodable(name, f"PNG data: {error}", what=what) from error
             piece = inflate.unconsumed_tail
-    found += len(inflate.flush()) if found < needed else 0
-    if found < needed:
+    if found <= needed and not inflate.eof:
+        found += len(inflate.flush())
+    if found < needed or (found == needed and not inflate.eof):
         raise undecodable(
-            name,
-            f"its PNG data end after {found} of {needed} bytes",
-            what=what,
+            name, f"its PNG data end early, after {found} of {needed} bytes", what=what
         )
 
 

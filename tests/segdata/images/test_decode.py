@@ -138,7 +138,7 @@ def test_png_whose_data_end_early_is_refused_not_black(
 
 def test_png_that_is_converted_is_checked_without_being_asked() -> None:
     short = png_of(bytes(2 * 3), 4, 6, 2, 3)
-    with pytest.raises(ImageError, match="PNG data end after 6 of 12 bytes"):
+    with pytest.raises(ImageError, match="PNG data end early, after 6 of 12 bytes"):
         normalize_image(short, "a.png")
 
 
@@ -157,5 +157,7 @@ def test_interlaced_png_needs_the_rows_of_seven_passes(
     assert decode_rgb(whole, "a.png").shape == (5, 13, 3)
     short = png_of(bytes(needed - 1), 13, 5, bits, color, interlaced=1)
     check_png_pixels(whole, "a.png")
-    with pytest.raises(ImageError, match=f"data end after {needed - 1} of {needed}"):
+    with pytest.raises(
+        ImageError, match=f"data end early, after {needed - 1} of {needed}"
+    ):
         check_png_pixels(short, "a.png")
