@@ -131,8 +131,9 @@ def test_arrays_streams_stats_show_and_export_have_the_same_pixels(
     counted = orjson.loads((out / "stats.json").read_bytes())["splits"][split]
     pixels = np.concatenate([r.image().reshape(-1, 3) for r in records.values()])
     assert counted["channels"]["images"] == len(records)
-    assert np.allclose(counted["channels"]["mean"], pixels.mean(0) / 255)
-    run("show", out, "--count", len(records), "--output", tmp_path / "sheet.png")
+    assert np.allclose(counted["channels"]["mean"], pixels.mean(0))
+    every = [part for i in range(len(records)) for part in ("--index", i)]
+    run("show", out, *every, "--output", tmp_path / "sheet.png")
     run("export", out, tmp_path / "exported", "--to", "png")
     for name, record in records.items():
         [path] = (tmp_path / "exported").glob(f"**/images/**/{name}.*")
@@ -181,6 +182,9 @@ def test_numpy_and_tensorflow_decode_the_same_files_to_the_same_pixels(
             decoded = tensorflow_pixels(record)
         except tf.errors.InvalidArgumentError:
             decoded = None
+        if name == "png-no-adler":  # all rows are there, and only their checksum not
+            assert decoded is None
+            continue
         assert (pixels is None) == (decoded is None), name
         if pixels is not None:
             assert pixels.shape == (SIDE, SIDE, 3)
