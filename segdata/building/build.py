@@ -104,23 +104,34 @@ def build(
     out, folder = locate(out), _listed(source)
     updates.complete(out)  # of one that was killed in its last moment
     is_finished = not overwrite and directory.recognize(out).is_finished
+    about = about or About()
     if update and is_finished:
-        old = kept.read_finished(out)
-        chosen = kept.kept_format(out, old, cls, of_format, folder)
-        options = kept.kept_options(out, old, stated, _noted(chosen, folder))
-        about = kept.kept_about(old.about, about or About())
+        chosen, options, about = _kept(out, cls, of_format, folder, stated, about)
     else:
         chosen = cls(**of_format)
         options = BuildOptions(**stated, format=_noted(chosen, folder))
-    work = _prepare(chosen, folder, options, about or About(), run_shards)
-    if not is_finished:
-        manifest = _build(work, out, overwrite=overwrite)
-    elif update:
-        manifest = _update(work, out)
+    work = _prepare(chosen, folder, options, about, run_shards)
+    if is_finished:
+        manifest = _update(work, out) if update else again.same_build(work, out)
     else:
-        manifest = again.same_build(work, out)
+        manifest = _build(work, out, overwrite=overwrite)
     updates.note_sources(out, work.plan)
     return manifest
+
+
+def _kept(
+    out: Location,
+    cls: type[Format],
+    of_format: dict[str, Any],
+    folder: Location,
+    stated: dict[str, Any],
+    about: About,
+) -> tuple[Format, BuildOptions, About]:
+    """What an update is asked for: the finished build has what is not stated."""
+    old = kept.read_finished(out)
+    chosen = kept.kept_format(out, old, cls, of_format, folder)
+    options = kept.kept_options(out, old, stated, _noted(chosen, folder))
+    return chosen, options, kept.kept_about(old.about, about)
 
 
 def _stated(**given: Any) -> dict[str, Any]:

@@ -247,13 +247,8 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             homepage=homepage,
         )
 
-        def stated(name: str, value: _T) -> _T | None:
-            """None for a default: an update takes what the build has in its place."""
-            is_default = ctx.get_parameter_source(name) is ParameterSource.DEFAULT
-            return None if is_default else value
-
         of_format = {
-            k: v for k, v in format_options.items() if stated(k, v) is not None
+            k: v for k, v in format_options.items() if _stated(ctx, k, v) is not None
         }
         with WorkerProcesses() as processes:
             if where.is_local and workers not in (None, 1):
@@ -271,13 +266,13 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 with_beam_options(out, beam_args),
                 split=chosen_split,
                 num_shards=shards,
-                shard_bytes=stated("shard_size", shard_size),
-                seed=stated("seed", seed),
-                masks=stated("masks", chosen_masks),
-                on_error=stated("on_error", on_error),
-                max_reject_share=stated("max_rejects", max_rejects),
-                exif=stated("exif", exif),
-                check=stated("check", check),
+                shard_bytes=_stated(ctx, "shard_size", shard_size),
+                seed=_stated(ctx, "seed", seed),
+                masks=_stated(ctx, "masks", chosen_masks),
+                on_error=_stated(ctx, "on_error", on_error),
+                max_reject_share=_stated(ctx, "max_rejects", max_rejects),
+                exif=_stated(ctx, "exif", exif),
+                check=_stated(ctx, "check", check),
                 format_options=of_format,
                 about=about,
                 overwrite=overwrite,
@@ -287,6 +282,12 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         _report(result, out, time.monotonic() - start)
 
     return callback
+
+
+def _stated(ctx: click.Context, name: str, value: _T) -> _T | None:
+    """None for a default: an update takes what the build has in its place."""
+    is_default = ctx.get_parameter_source(name) is ParameterSource.DEFAULT
+    return None if is_default else value
 
 
 def _report(result: Manifest, out: Location, seconds: float) -> None:
