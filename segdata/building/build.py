@@ -104,13 +104,12 @@ def build(
     out, folder = locate(out), _listed(source)
     updates.complete(out)  # of one that was killed in its last moment
     is_finished = not overwrite and directory.recognize(out).is_finished
-    about = about or About()
     if update and is_finished:
         chosen, options, about = _kept(out, cls, of_format, folder, stated, about)
     else:
         chosen = cls(**of_format)
         options = BuildOptions(**stated, format=_noted(chosen, folder))
-    work = _prepare(chosen, folder, options, about, run_shards)
+    work = _prepare(chosen, folder, options, about or About(), run_shards)
     if is_finished:
         manifest = _update(work, out) if update else again.same_build(work, out)
     else:
@@ -125,13 +124,13 @@ def _kept(
     of_format: dict[str, Any],
     folder: Location,
     stated: dict[str, Any],
-    about: About,
+    about: About | None,
 ) -> tuple[Format, BuildOptions, About]:
     """What an update is asked for: the finished build has what is not stated."""
     old = kept.read_finished(out)
     chosen = kept.kept_format(out, old, cls, of_format, folder)
     options = kept.kept_options(out, old, stated, _noted(chosen, folder))
-    return chosen, options, kept.kept_about(old.about, about)
+    return chosen, options, kept.kept_about(old.about, about or About())
 
 
 def _stated(**given: Any) -> dict[str, Any]:

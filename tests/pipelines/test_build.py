@@ -229,7 +229,7 @@ BAD = {
         IMAGE,
         _cut,
         ImageError,
-        rf"^image '{IMAGE}' cannot be decoded: PNG is truncated after \d+ bytes\. Rep",
+        rf"^image '{IMAGE}' cannot be decoded: PNG ends after \d+ bytes, without IEND",
         "image-undecodable",
     ),
     "empty image": Bad(

@@ -124,7 +124,7 @@ def test_image_that_is_broken_is_named_after_those_before_are_written(
     good = sorted((camvid_source / "val").iterdir())[0]
     (tmp_path / "broken.png").write_bytes(good.read_bytes()[:500])
     given = options(tmp_path / "out", good, tmp_path / "broken.png")
-    with pytest.raises(ImageError, match=r"broken.png.* is truncated after 500 bytes"):
+    with pytest.raises(ImageError, match=r"broken.png.* PNG ends after 500 bytes"):
         predict(trained, given)
     assert (tmp_path / "out" / f"{good.stem}.png").is_file()
 
