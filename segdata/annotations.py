@@ -32,31 +32,76 @@ import orjson
 
 from segdata.errors import AnnotationError, short_repr
 
-LabelEncoding = Literal["index", "color"]
-"""How a label image spells classes: by pixel value, or by RGB colour."""
+LabelEncoding = Literal["index", "color", "binary"]
+"""How a label image spells classes: by pixel value, by RGB colour, or as 0 and 1 by
+zero and not zero."""
 
 MaskEncoding = Literal["index", "id24"]
 """How a mask image spells objects: by the stored sample or palette index, or by
 `R + 256 * G + 65536 * B`, as COCO's panoptic PNGs do."""
 
 
-class LabelImage(TypedDict):
+class LabelImage(TypedDict, total=False):
     """An image file whose pixels are class labels."""
 
-    path: str
+    path: Required[str]
     """Path relative to the image directory, with forward slashes."""
-    encoding: LabelEncoding
-    """`index`: the stored pixel value. `color`: the colour, whatever the index."""
+    encoding: Required[LabelEncoding]
+    """`index`: the stored pixel value. `color`: the colour, whatever the index.
+    `binary`: 0 where the stored value is zero, else 1, whatever the depth."""
+    tolerance: int
+    """How far a value may lie from that of its class, 0 to 255 in each channel: for
+    masks that were saved as JPEG. Such a pixel gets the nearest class and is counted.
+    Absent: a lossy file is refused."""
 
 
-class MaskImage(TypedDict):
+class MaskImage(TypedDict, total=False):
     """An image file whose pixels say which object they belong to."""
 
-    path: str
+    path: Required[str]
     """Path relative to the image directory, with forward slashes."""
-    encoding: MaskEncoding
+    encoding: Required[MaskEncoding]
     """`index`: values that no object claims are nobody's. `id24`: so is 0; any other
     value must be some object's, and every object must be there."""
+    objects: FoundObjects
+    """How the objects are found in it, where the annotation lists none."""
+
+
+class FoundObjects(TypedDict, total=False):
+    """Objects that only a mask image tells: one for each value that stands in it.
+
+    Exactly one of `category_id`, `factor` and `by_label_image` says what they are.
+    """
+
+    nobody: Required[list[int]]
+    """Values that are no object: the background, such as 0, and borders."""
+    category_id: int | str
+    """The category of all of them."""
+    factor: int
+    """A value is `category id * factor + number`: 1000 in Cityscapes. A smaller value
+    is a category id itself: a crowd where that is a class of objects."""
+    by_label_image: bool
+    """An object is of the class that most of its pixels have in the label image."""
+
+
+class AnnotationFile(TypedDict, total=False):
+    """A file with the annotations of one image, which the worker reads."""
+
+    path: Required[str]
+    """Path relative to the image directory, with forward slashes."""
+    reader: Required[str]
+    """Name of its reader, see `segdata.formats.annotation_reader`."""
+    options: dict[str, Any]
+    """What the reader is told besides; JSON-able."""
+
+
+class MaskFile(TypedDict):
+    """An image file that is the mask of one object: its pixels that are not zero."""
+
+    path: str
+    """Path relative to the image directory, with forward slashes."""
+    category_id: int | str
+    """Category id in the source."""
 
 
 class Region(TypedDict, total=False):
@@ -118,8 +163,15 @@ class Annotation(TypedDict):
     """Whether the label map is painted from the objects: `segdata.records.painting`."""
     mask_image: NotRequired[MaskImage]
     """Where the masks of objects with a `mask_value` are stored."""
+    mask_files: NotRequired[list[MaskFile]]
+    """Files of one mask each: objects behind those in `objects`."""
+    annotation_file: NotRequired[AnnotationFile]
+    """Where the rest of this dict is: what its reader finds is added when the record
+    is encoded."""
     objects: NotRequired[list[ObjectAnnotation]]
     """Instances, in the source's order."""
+    is_relative: NotRequired[bool]
+    """Whether polygons and boxes are shares of the width and height, 0 to 1."""
     image_class: NotRequired[int | str]
     """Source category id of the whole image."""
     regions: NotRequired[list[Region]]

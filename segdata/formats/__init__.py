@@ -7,8 +7,10 @@ Start at `base.py`. To add a format: a file or folder here and a line in `FORMAT
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
+from segdata.annotations import Annotation
 from segdata.errors import OptionError
 from segdata.formats.base import Format
 
@@ -21,13 +23,34 @@ FORMATS = {
 """Name -> `module:class`, loaded when used."""
 
 
+READERS: dict[str, str] = {}
+"""Name of a reader of annotation files -> `module:function`, loaded when used."""
+
+ReadAnnotationFile = Callable[[bytes, Annotation], Mapping[str, Any]]
+"""Takes what the file holds and the annotation dict that names it; returns what is to
+be added to the dict. Raises `AnnotationError`."""
+
+
+def annotation_reader(name: str) -> ReadAnnotationFile:
+    """Loads the reader of annotation files.
+
+    Raises:
+      OptionError: If there is no such reader.
+    """
+    return cast(ReadAnnotationFile, _load(READERS, "reader", name))
+
+
 def format_class(name: str) -> type[Format]:
     """Loads a format's class.
 
     Raises:
       OptionError: If there is no such format.
     """
-    if name not in FORMATS:
-        raise OptionError(f"unknown format {name!r}: known are {', '.join(FORMATS)}.")
-    module, _, attribute = FORMATS[name].partition(":")
-    return cast(type[Format], getattr(importlib.import_module(module), attribute))
+    return cast(type[Format], _load(FORMATS, "format", name))
+
+
+def _load(table: Mapping[str, str], what: str, name: str) -> Any:
+    if name not in table:
+        raise OptionError(f"unknown {what} {name!r}: known are {', '.join(table)}.")
+    module, _, attribute = table[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

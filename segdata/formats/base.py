@@ -33,6 +33,21 @@ class Scan:
     """What the source says of itself, by file, e.g. licences; JSON-able."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guess:
+    """What a format says of a folder that it knows at a glance."""
+
+    title: str
+    """Layout, flavour and, where known, the tool that wrote it; half a line."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the format without which it would not build rightly."""
+    is_sure: bool = True
+    """Whether nothing else can be meant: a file or folder of this format's own is
+    there. False for layouts that several formats share."""
+    below: str = ""
+    """The folder below the one looked at where it is; empty for that one."""
+
+
 class Format(Protocol):
     """A dataset format: a frozen dataclass whose fields are its options.
 
@@ -45,6 +60,16 @@ class Format(Protocol):
     """Name on the command line and in file names."""
     summary: ClassVar[str]
     """One line for `segdata build --help`."""
+
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """Says whether a folder looks like this format: by its listing and the heads of
+        a few files.
+
+        Returns:
+          None where it does not. A folder that only some options fit gets them.
+        """
+        ...
 
     def scan(self, source: Location) -> Scan:
         """Finds the images and annotations below `source`.
