@@ -36,6 +36,7 @@ ROOMS = [
     "identity",
     "label_map",
     "annotations",
+    "validation",
     "storage",
     "masks",
     "images",

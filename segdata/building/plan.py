@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from segdata import identity
-from segdata.annotations import Annotation, record_key, validate_annotation
+from segdata.annotations import Annotation, record_key
 from segdata.building.options import MAX_SHARDS, BuildOptions
 from segdata.building.sources import source_states
 from segdata.building.splits import DEFAULT_SPLIT
@@ -27,6 +27,7 @@ from segdata.records.png_masks import check_label_map
 from segdata.shards.tfrecord import shard_name
 from segdata.storage.listing import State
 from segdata.storage.paths import Location
+from segdata.validation import validate_annotation
 
 # Small datasets get a few shards too, so that workers and hosts can share them.
 _FEW_SHARDS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segdata.errors import AnnotationError, RecordError
@@ -20,9 +20,11 @@ def source_files(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     Every byte of a record comes from its annotation dict and these files.
     """
     paths = [("image", data.get("image"))]
-    for name in ("label_image", "mask_image"):
+    for name in ("annotation_file", "label_image", "mask_image"):
         if isinstance(found := data.get(name), Mapping):
             paths.append((name.replace("_", " "), found.get("path")))
+    if isinstance(masks := data.get("mask_files"), Sequence):
+        paths += [("mask file", m.get("path")) for m in masks if isinstance(m, Mapping)]
     return [(what, path) for what, path in paths if isinstance(path, str)]
 
 

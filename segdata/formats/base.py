@@ -63,11 +63,12 @@ class Format(Protocol):
 
     @classmethod
     def recognize(cls, folder: Location) -> Guess | None:
-        """Says whether a folder looks like this format: by its listing and the heads of
-        a few files.
+        """Says whether a folder looks like this format.
+
+        It must be cheap: by the folder's listing and the heads of a few files.
 
         Returns:
-          None where it does not. A folder that only some options fit gets them.
+          None where it does not.
         """
         ...
 

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from segdata import identity
-from segdata.annotations import canonical_json, record_key, validate_annotation
+from segdata.annotations import record_key
 from segdata.errors import AnnotationError, ImageError, RecordError
 from segdata.images import normalize
 from segdata.images.label_images import (
@@ -24,6 +24,7 @@ from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
 from segdata.records.regions import EncodedRegion, encode_regions, image_class
 from segdata.records.to_example import EncodedRecord
+from segdata.validation import canonical_json, validate_annotation
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.

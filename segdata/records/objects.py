@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.annotations import canonical_json, validate_object
 from segdata.errors import AnnotationError, short_repr
 from segdata.images.mask_images import MaskImageRuns
 from segdata.label_map import LabelClass, LabelMap
@@ -18,6 +17,7 @@ from segdata.masks import rle
 from segdata.masks.limits import MaskBudget, MaskBudgetError
 from segdata.records.boxes import Box, read_box
 from segdata.records.keypoints import read_keypoints
+from segdata.validation import canonical_json, validate_object
 
 OnBadObject = Callable[[AnnotationError], None]
 """Takes the reason why an object cannot be encoded."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segdata.annotations import canonical_json, validate_region
 from segdata.errors import AnnotationError, short_repr
 from segdata.label_map import LabelClass, LabelMap
 from segdata.records.boxes import Box, read_box
 from segdata.records.objects import OnBadObject
+from segdata.validation import canonical_json, validate_region
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

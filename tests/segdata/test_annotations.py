@@ -5,14 +5,10 @@ import typing
 import numpy as np
 import pytest
 
-from segdata.annotations import (
-    Annotation,
-    ObjectAnnotation,
-    record_key,
-    validate_annotation,
-)
-from segdata.annotations import validate_object as library_validate_object
+from segdata.annotations import Annotation, ObjectAnnotation, record_key
 from segdata.errors import AnnotationError
+from segdata.validation import validate_annotation
+from segdata.validation import validate_object as library_validate_object
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from segdata.annotations import canonical_json
 from segdata.errors import AnnotationError, OptionError, SourceError, short_repr
 from segdata.formats.coco.json import Id, checked_id
 from segdata.label_map import (
@@ -19,6 +18,7 @@ from segdata.label_map import (
     distinct_colors,
 )
 from segdata.storage.paths import Location
+from segdata.validation import canonical_json
 
 _OWN_FIELDS = ("id", "name", "supercategory", "isthing", "keypoints", "skeleton")
 _MAX_KEYPOINTS = 1000

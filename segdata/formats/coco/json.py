@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 
-from segdata.annotations import canonical_json
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.formats.coco.tables import (
     Row,
@@ -25,6 +24,7 @@ from segdata.formats.coco.tables import (
     row_keys,
 )
 from segdata.storage.paths import Location
+from segdata.validation import canonical_json
 
 Id = int | str
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from segdata.annotations import record_key, validate_annotation
+from segdata.annotations import record_key
 from segdata.building.options import BuildOptions
 from segdata.building.plan import make_plan
 from segdata.commands.sample import SAMPLES
 from segdata.errors import OptionError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.label_map import LabelMap
+from segdata.validation import validate_annotation
 
 
 @pytest.fixture(scope="module", params=FORMATS)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.annotations import record_key, validate_annotation
+from segdata.annotations import record_key
 from segdata.building.options import BuildOptions
 from segdata.building.plan import make_plan
 from segdata.building.sources import read_files
@@ -21,6 +21,7 @@ from segdata.formats.camvid.format import CamVid
 from segdata.masks.rle import decode_label_map
 from segdata.records.encode import EncodedRecord, encode_record
 from segdata.storage.files import read_bytes
+from segdata.validation import validate_annotation
 
 HEIGHT, WIDTH = 6, 8
 

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from segdata.annotations import validate_annotation
 from segdata.building.options import BuildOptions
 from segdata.building.plan import make_plan
 from segdata.building.sources import read_files
@@ -23,6 +22,7 @@ from segdata.records.parse import parse_record
 from segdata.records.proto import serialize
 from segdata.records.record import Record
 from segdata.records.to_example import to_example
+from segdata.validation import validate_annotation
 
 HEIGHT, WIDTH = 6, 8
 TRIMAP = np.array(
