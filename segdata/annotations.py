@@ -121,6 +121,8 @@ class ObjectAnnotation(TypedDict, total=False):
     """Whatever `segdata.masks.rle.rle` takes, or absent for a box-only object."""
     mask_value: int
     """In place of `segmentation`: the value of its pixels in the `mask_image`."""
+    mask_file: str
+    """In place of `segmentation`: path of one of the `mask_files`."""
     bbox: list[float]
     """`[x, y, width, height]` in pixels; derived from the mask where absent."""
     area: float

@@ -42,6 +42,7 @@ _OBJECT_KINDS: dict[str, tuple[type | UnionType, str]] = {
         "polygons, a COCO RLE, a dense mask or None",
     ),
     "mask_value": (int | Integral, "an integer"),
+    "mask_file": (str, "text"),
     "bbox": (list | tuple | np.ndarray | None, "a list of four numbers"),
     "area": (float | int | Real | None, "a number"),
     "iscrowd": (int | Integral, "0 or 1"),

@@ -28,7 +28,8 @@ from segdata.building.sources import (
 from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.images.orientation import Exif
 from segdata.label_map import LabelMap
-from segdata.records.encode import Files, encode_record
+from segdata.records.drawn import Files
+from segdata.records.encode import encode_record
 from segdata.records.png_masks import MaskForms
 from segdata.records.proto import serialize
 from segdata.records.to_example import EncodedRecord, to_example
@@ -268,6 +269,7 @@ def _count(counts: Counts, record: EncodedRecord) -> None:
     runs = record.label_runs
     if runs is not None:
         counts.voided_pixels += runs.voided_pixels
+        counts.moved_pixels += runs.moved_pixels
         pixels = np.bincount(runs.values, weights=runs.lengths)
         for class_id in np.flatnonzero(pixels).tolist():
             counts.class_pixels[str(class_id)] += int(pixels[class_id])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segdata.errors import AnnotationError, RecordError
-from segdata.records.encode import Files
+from segdata.records.drawn import Files
 from segdata.storage import files
 from segdata.storage.listing import State
 from segdata.storage.paths import Address

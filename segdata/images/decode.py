@@ -109,8 +109,15 @@ def check_png_pixels(data: bytes, name: str, *, what: str = "image") -> None:
         )
 
 
-def decode_label_image(data: bytes, name: str) -> tuple[Image.Image, int]:
+def decode_label_image(
+    data: bytes, name: str, *, may_be_lossy: bool = False
+) -> tuple[Image.Image, int]:
     """Decodes a label image, whose sample values must survive: PNG, BMP, TIFF, GIF.
+
+    Args:
+      data: The whole file.
+      name: For messages.
+      may_be_lossy: Whether a format will do that may have changed the values.
 
     Returns:
       The loaded Pillow image in its own mode, and its EXIF orientation.
@@ -134,7 +141,7 @@ def decode_label_image(data: bytes, name: str) -> tuple[Image.Image, int]:
         or (image.format == "WEBP" and b"VP8 " in data)
         or str(image.info.get("compression", "")).endswith(("jpeg", "webp"))
     )
-    if is_lossy:
+    if is_lossy and not may_be_lossy:
         raise ImageError(
             f"label image {name!r} is a {image.format}: its compression changes label "
             "values. Expected PNG; export the labels again.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ class LabelRuns:
     """Width in pixels."""
     voided_pixels: int
     """Pixels of unknown source values that went to `LabelMap.unknown_id`."""
+    moved_pixels: int = 0
+    """Pixels of other values that got the nearest class, within the tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,27 +59,35 @@ def read_source_runs(
     name: str,
     *,
     exif: Exif = "auto",
+    may_be_lossy: bool = False,
 ) -> SourceRuns:
     """Decodes an image of labels.
 
     Args:
-      data: The whole file, in a lossless format.
+      data: The whole file, in a lossless format unless `may_be_lossy`.
       encoding: Which value of a pixel counts. `index`: the stored sample or palette
         index. `color`: `0xRRGGBB`, whether stored directly, by a palette, or with an
         alpha channel, which is ignored. `id24`: likewise `0xBBGGRR`, which is
-        `R + 256 * G + 65536 * B`.
+        `R + 256 * G + 65536 * B`. `binary`: 0 or 255 by zero and not zero, whatever
+        the depth; of a lossy file the grey value itself.
       name: For messages.
       exif: Whether the image's own EXIF orientation counts, as for photos.
+      may_be_lossy: Whether its compression may have changed the values.
 
     Raises:
       ImageError: If the file cannot be decoded without loss.
       AnnotationError: If it is coloured where indices are expected.
     """
-    image, orientation = decode.decode_label_image(data, name)
-    by_index = encoding == "index"
-    if not by_index:
+    image, orientation = decode.decode_label_image(
+        data, name, may_be_lossy=may_be_lossy
+    )
+    if encoding == "index":
+        pixels = _indices(image, data, name)
+    elif encoding == "binary":
+        pixels = _zero_or_not(image, data, name, as_stored=may_be_lossy)
+    else:
         modes.check_colors(image, data, name)
-    pixels = _indices(image, data, name) if by_index else _color_codes(image)
+        pixels = _color_codes(image)
     pixels = turn_pixels(pixels, image, orientation, upright=exif != "ignore")
     codes, lengths = rle.encode_label_map(pixels)
     if encoding == "id24":
@@ -88,38 +98,98 @@ def read_source_runs(
 
 
 def to_label_runs(
-    source: SourceRuns, encoding: LabelEncoding, label_map: LabelMap, name: str
+    source: SourceRuns,
+    encoding: LabelEncoding,
+    label_map: LabelMap,
+    name: str,
+    *,
+    tolerance: int = 0,
 ) -> LabelRuns:
     """Maps source values to contiguous class ids.
 
     Args:
       source: From `read_source_runs` with the same encoding.
-      encoding: Whether its values are source ids or colours.
+      encoding: Whether its values are source ids, colours, or 0 and 255 for the source
+        ids 0 and 1.
       label_map: Its `semantic_classes` say which source value is which class.
       name: For messages.
+      tolerance: How far a value may lie from that of its class, in each channel. It
+        gets the nearest class, of equals the one that is listed first.
 
     Raises:
       AnnotationError: If it holds a value that is no class of `label_map` and
         `label_map.unknown_id` is None.
     """
-    if encoding == "color":
-        table: Mapping[Any, int] = {
-            (r << 16) | (g << 8) | b: class_id
-            for (r, g, b), class_id in label_map.semantic_by_source_color.items()
-        }
-    else:
-        table = label_map.semantic_by_source_id
-    values, voided = _to_classes(
-        source.codes, source.lengths, table, label_map, encoding, name
+    table = _class_values(label_map, encoding)
+    distinct, inverse = _distinct(source.codes)
+    known = [table.get(code, -1) for code in distinct.tolist()]
+    classes = np.array(known, np.int64)
+    moved = voided = 0
+    if (classes < 0).any():
+        pixels = np.bincount(inverse, weights=source.lengths, minlength=len(distinct))
+        if tolerance:
+            split = _rgb if encoding == "color" else _single
+            moved = _move_to_nearest(classes, distinct, pixels, table, tolerance, split)
+        unknown = classes < 0
+        voided = int(pixels[unknown].sum())
+        if voided and label_map.unknown_id is None:
+            raise _unknown_values(
+                distinct[unknown], pixels[unknown], encoding, label_map, name
+            )
+        if label_map.unknown_id is not None:
+            classes[unknown] = label_map.unknown_id
+    values, lengths = rle.merge_label_runs(
+        classes.astype(np.uint8)[inverse], source.lengths
     )
-    values, lengths = rle.merge_label_runs(values, source.lengths)
     return LabelRuns(
         values=values,
         lengths=lengths,
         height=source.height,
         width=source.width,
         voided_pixels=voided,
+        moved_pixels=moved,
     )
+
+
+def _class_values(label_map: LabelMap, encoding: LabelEncoding) -> dict[Any, int]:
+    """Value as `read_source_runs` gives it -> class id."""
+    if encoding == "color":
+        colors = label_map.semantic_by_source_color.items()
+        return {(r << 16) | (g << 8) | b: class_id for (r, g, b), class_id in colors}
+    by_id = label_map.semantic_by_source_id
+    if encoding == "binary":
+        return {255 * value: by_id[value] for value in (0, 1) if value in by_id}
+    return dict(by_id)
+
+
+def _move_to_nearest(
+    classes: NDArray[np.int64],
+    distinct: NDArray[Any],
+    pixels: NDArray[Any],
+    table: Mapping[Any, int],
+    tolerance: int,
+    channels: Callable[[NDArray[Any]], NDArray[np.int64]],
+) -> int:
+    """Gives values without a class the nearest one; how many pixels that moves."""
+    centres = np.array([value for value in table if isinstance(value, int)], np.int64)
+    ids = np.array([table[value] for value in centres.tolist()])
+    unknown = np.flatnonzero(classes < 0)
+    moved = 0
+    for part in np.array_split(unknown, max(1, len(unknown) * len(ids) >> 20)):
+        steps = np.abs(channels(distinct[part])[:, None] - channels(centres))
+        nearest = np.square(steps).sum(axis=2).argmin(axis=1)
+        is_near = steps[np.arange(len(part)), nearest].max(axis=1) <= tolerance
+        classes[part[is_near]] = ids[nearest[is_near]]
+        moved += int(pixels[part[is_near]].sum())
+    return moved
+
+
+def _rgb(codes: NDArray[Any]) -> NDArray[np.int64]:
+    return codes.astype(np.int64)[:, None] >> [16, 8, 0] & 255
+
+
+def _single(codes: NDArray[Any]) -> NDArray[np.int64]:
+    return codes.astype(np.int64)[:, None]
 
 
 def _color_codes(image: Image.Image) -> NDArray[Any]:
@@ -154,28 +224,25 @@ def _indices(image: Image.Image, data: bytes, name: str) -> NDArray[Any]:
     return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
 
 
-def _to_classes(
-    codes: NDArray[Any],
-    lengths: NDArray[np.int64],
-    table: Mapping[Any, int],
-    label_map: LabelMap,
-    encoding: LabelEncoding,
-    name: str,
-) -> tuple[NDArray[np.uint8], int]:
-    """Maps the source value of each run to its class id; counts what is unknown."""
-    distinct, inverse = _distinct(codes)
-    known = [table.get(code, -1) for code in distinct.tolist()]
-    classes = np.array(known, np.int64)
-    is_unknown = classes < 0
-    if not is_unknown.any():
-        return classes.astype(np.uint8)[inverse], 0
-    pixels = np.bincount(inverse, weights=lengths, minlength=len(distinct))
-    if label_map.unknown_id is None:
-        raise _unknown_values(
-            distinct[is_unknown], pixels[is_unknown], encoding, label_map, name
-        )
-    classes[is_unknown] = label_map.unknown_id
-    return classes.astype(np.uint8)[inverse], int(pixels[is_unknown].sum())
+def _zero_or_not(
+    image: Image.Image, data: bytes, name: str, *, as_stored: bool
+) -> NDArray[np.uint8]:
+    """`[height, width]` of 0 and 255, or of grey values where they are wanted."""
+    if image.mode in ("RGB", "RGBA") or (image.mode == "P" and _is_inverted(image)):
+        modes.check_colors(image, data, name)
+        pixels: NDArray[Any] = np.asarray(image.convert("RGB")).max(axis=2)
+    else:
+        pixels = _indices(image, data, name)
+    if as_stored and pixels.dtype == np.uint8 and image.mode not in ("1", "P"):
+        return pixels
+    return np.where(pixels != 0, np.uint8(255), np.uint8(0))
+
+
+def _is_inverted(image: Image.Image) -> bool:
+    """Whether a palette says that index 0 is not black, and another one is."""
+    palette = image.getpalette("RGB") or []
+    colors = list(zip(palette[::3], palette[1::3], palette[2::3], strict=False))
+    return colors[:1] != [(0, 0, 0)] and (0, 0, 0) in colors[1:]
 
 
 def _distinct(codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -208,11 +275,20 @@ def _unknown_values(
     more = f" and {len(codes) - _MAX_NAMED} more" if len(codes) > _MAX_NAMED else ""
     if encoding == "color":
         known = f"one of the {len(label_map.semantic_by_source_color)} class colours"
+    elif encoding == "binary":
+        known = "black or white"
     else:
         known = _listed(label_map.semantic_by_source_id)
+    remedy = "choose another class set, or send unknown values to void"
+    if encoding == "index":
+        value = codes[largest[0]]
+        remedy = (
+            f"add the class to the class file ('{value} NAME'), or skip its pixels "
+            f"(--ignore {value}; --unknown void for all such)"
+        )
     return AnnotationError(
         f"label image {name!r} has unknown {named}{more}: expected {known}. Correct "
-        "the label, choose another class set, or send unknown values to void.",
+        f"the label, or {remedy}.",
         reason=f"unknown-label-{encoding}",
     )
 

@@ -1,7 +1,8 @@
 """Mask images: files whose pixel values say which object they belong to.
 
 Oxford-IIIT Pets' trimaps (`index`) and COCO's panoptic PNGs (`id24`,
-https://cocodataset.org/#format-data) are such.
+https://cocodataset.org/#format-data) are such, with a list of objects beside them.
+Where there is no list, each value is an object: `segdata.records.found_objects`.
 """
 
 from __future__ import annotations

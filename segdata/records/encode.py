@@ -9,30 +9,28 @@ from typing import Any
 
 from segdata import identity
 from segdata.annotations import record_key
-from segdata.errors import AnnotationError, ImageError, RecordError
+from segdata.errors import AnnotationError
 from segdata.images import normalize
-from segdata.images.label_images import (
-    LabelRuns,
-    SourceRuns,
-    read_source_runs,
-    to_label_runs,
-)
-from segdata.images.mask_images import MaskImageRuns, claims
+from segdata.images.label_images import LabelRuns
 from segdata.images.orientation import Exif
 from segdata.label_map import LabelClass, LabelMap
+from segdata.records.drawn import (
+    Drawn,
+    Files,
+    content,
+    read_drawn,
+    with_annotation_file,
+)
 from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
 from segdata.records.regions import EncodedRegion, encode_regions, image_class
+from segdata.records.relative import in_pixels
 from segdata.records.to_example import EncodedRecord
-from segdata.validation import canonical_json, validate_annotation
+from segdata.validation import canonical_json
 
 # Above one run per so many pixels a label map is noise: slow to read, and a sign of
 # labels that went through a lossy format.
 _PIXELS_PER_RUN = 8
-
-
-Files = Mapping[str, bytes | RecordError]
-"""Path as the annotation names it -> what the file holds, or why it was not read."""
 
 
 def encode_record(
@@ -63,25 +61,23 @@ def encode_record(
       AnnotationError: If an annotation is malformed, does not fit the image, or names
         an unknown class.
     """
-    validate_annotation(annotation)
+    annotation = with_annotation_file(annotation, files)
     name = annotation["image"]
-    source = _content(files, name, "image")
-    labels = _LabelFiles(files, exif)
-    label_runs = labels.label_runs(annotation, label_map)
-    mask_image = labels.mask_image(annotation)
-    of_labels = label_runs or (mask_image.source if mask_image else None)
+    source = content(files, name, "image")
+    drawn = read_drawn(annotation, files, label_map, exif)
+    label_runs = drawn.labels
     image = normalize.normalize_image(
         source,
         name,
-        expected_size=_expected_size(annotation, of_labels),
+        expected_size=drawn.size or _stated_size(annotation),
         exif=exif,
         check_pixels=check_pixels,
     )
-    _check_sizes(annotation, label_runs, mask_image, image)
+    _check_sizes(annotation, drawn, image)
     notes = {*image.changes, *_label_notes(label_runs)}
     try:
         objects, regions, label_class = _encode_annotations(
-            annotation, label_map, image, notes, mask_image, on_bad_object
+            annotation, label_map, image, notes, drawn, on_bad_object
         )
         if annotation.get("paint_label_map"):
             label_runs = paint_label_map(objects, label_map, image.height, image.width)
@@ -110,46 +106,28 @@ def encode_record(
     )
 
 
-def _content(files: Files, path: str, what: str) -> bytes:
-    """What a file of the record holds, which may not be nothing."""
-    found = files.get(path)
-    if isinstance(found, RecordError):
-        raise found
-    slug = what.replace(" ", "-")
-    if found is None:
-        raise ImageError(
-            f"{what} {path!r} was not handed over: expected its bytes, got those of "
-            f"{sorted(files)}.",
-            reason=f"{slug}-missing",
-        )
-    if not found:
-        raise ImageError(
-            f"{what} {path!r} is empty: expected an image file, got 0 bytes.",
-            reason=f"{slug}-undecodable",
-        )
-    return found
-
-
 def _encode_annotations(
     data: Mapping[str, Any],
     label_map: LabelMap,
     image: normalize.NormalizedImage,
     notes: set[str],
-    mask_image: MaskImageRuns | None,
+    drawn: Drawn,
     on_bad_object: OnBadObject | None,
 ) -> tuple[
     tuple[EncodedObject, ...], tuple[EncodedRegion, ...] | None, LabelClass | None
 ]:
     size = (image.height, image.width)
-    items = data.get("objects") or ()
-    objects = encode_objects(items, label_map, size, notes, on_bad_object, mask_image)
-    if mask_image is not None:
-        stray = mask_image.unclaimed()
-        if stray is not None:
-            if on_bad_object is None:
-                raise stray
-            notes.add("objects-rejected")
-            on_bad_object(stray)
+    items = drawn.objects
+    if data.get("is_relative"):
+        items = [in_pixels(item, *size) for item in items]
+    masks = drawn.masks
+    objects = encode_objects(items, label_map, size, notes, on_bad_object, masks)
+    stray = masks.unclaimed()
+    if stray is not None:
+        if on_bad_object is None:
+            raise stray
+        notes.add("objects-rejected")
+        on_bad_object(stray)
     regions = data.get("regions")
     encoded = (
         None
@@ -167,60 +145,15 @@ def _usable_number(data: Mapping[str, Any], key: str) -> int:
     return identity.image_id(key)
 
 
-class _LabelFiles:
-    """The label image and mask image of a record; one file may be both."""
-
-    def __init__(self, files: Files, exif: Exif) -> None:
-        self._files, self._exif = files, exif
-        self._read: dict[tuple[str, str], SourceRuns] = {}
-
-    def label_runs(
-        self, data: Mapping[str, Any], label_map: LabelMap
-    ) -> LabelRuns | None:
-        item = data.get("label_image")
-        if item is None:
-            return None
-        runs = self._runs(item, "label image")
-        return to_label_runs(runs, item["encoding"], label_map, item["path"])
-
-    def mask_image(self, data: Mapping[str, Any]) -> MaskImageRuns | None:
-        item = data.get("mask_image")
-        if item is None:
-            return None
-        runs = self._runs(item, "mask image")
-        return MaskImageRuns(
-            source=runs,
-            encoding=item["encoding"],
-            name=item["path"],
-            claims=claims(data.get("objects") or ()),
-        )
-
-    def _runs(self, item: Mapping[str, Any], what: str) -> SourceRuns:
-        place = (item["path"], item["encoding"])
-        if place not in self._read:
-            data = _content(self._files, item["path"], what)
-            self._read[place] = read_source_runs(
-                data, item["encoding"], item["path"], exif=self._exif
-            )
-        return self._read[place]
-
-
-def _expected_size(
-    data: Mapping[str, Any], of_labels: LabelRuns | SourceRuns | None
-) -> tuple[int, int] | None:
+def _stated_size(data: Mapping[str, Any]) -> tuple[int, int] | None:
     """The size that the annotations were made for, if they tell."""
-    if of_labels is not None:
-        return of_labels.height, of_labels.width
     if "height" in data and "width" in data:
         return data["height"], data["width"]
     return None
 
 
 def _check_sizes(
-    data: Mapping[str, Any],
-    label_runs: LabelRuns | None,
-    mask_image: MaskImageRuns | None,
-    image: normalize.NormalizedImage,
+    data: Mapping[str, Any], drawn: Drawn, image: normalize.NormalizedImage
 ) -> None:
     got = f"{image.height}x{image.width}"
     declared = (data.get("height", image.height), data.get("width", image.width))
@@ -231,14 +164,12 @@ def _check_sizes(
             "another size cannot be used.",
             reason="image-size-mismatch",
         )
-    drawn = {"label": label_runs, "mask": mask_image and mask_image.source}
-    for what, runs in drawn.items():
-        if runs and (runs.height, runs.width) != (image.height, image.width):
+    for what, path, (height, width) in drawn.sizes():
+        if (height, width) != (image.height, image.width):
             raise AnnotationError(
-                f"{what} image {data[f'{what}_image']['path']!r} does not fit its "
-                f"image {data['image']!r}: expected {got}, got {runs.height}x"
-                f"{runs.width} (height x width).",
-                reason=f"{what}-size-mismatch",
+                f"{what} {path!r} does not fit its image {data['image']!r}: expected "
+                f"{got}, got {height}x{width} (height x width).",
+                reason=f"{what.split()[0]}-size-mismatch",
             )
 
 
@@ -247,6 +178,8 @@ def _label_notes(label_runs: LabelRuns | None) -> list[str]:
     if label_runs is not None:
         if label_runs.voided_pixels:
             notes.append("unknown-labels-voided")
+        if label_runs.moved_pixels:
+            notes.append("labels-moved-to-nearest")
         num_pixels = label_runs.height * label_runs.width
         if num_pixels > 64 and len(label_runs.values) > num_pixels // _PIXELS_PER_RUN:
             notes.append("noisy-label-map")

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import AnnotationError, short_repr
-from segdata.images.mask_images import MaskImageRuns
 from segdata.label_map import LabelClass, LabelMap
 from segdata.masks import rle
 from segdata.masks.limits import MaskBudget, MaskBudgetError
 from segdata.records.boxes import Box, read_box
+from segdata.records.drawn import ObjectMasks
 from segdata.records.keypoints import read_keypoints
 from segdata.validation import canonical_json, validate_object
 
@@ -74,7 +74,7 @@ def encode_objects(
     size: tuple[int, int],
     notes: set[str],
     on_bad_object: OnBadObject | None = None,
-    mask_image: MaskImageRuns | None = None,
+    drawn: ObjectMasks | None = None,
 ) -> list[EncodedObject]:
     """Encodes all objects of an image.
 
@@ -85,7 +85,7 @@ def encode_objects(
       notes: Names of what looked odd are added here.
       on_bad_object: Called for each object that is bad, and the others are encoded;
         None refuses the image with its first bad object.
-      mask_image: Where objects with a `mask_value` have their masks.
+      drawn: Where objects without a `segmentation` have their masks.
 
     Returns:
       The good objects, in order.
@@ -94,8 +94,9 @@ def encode_objects(
       AnnotationError: For the first bad object, where `on_bad_object` is None.
       MaskBudgetError: If the masks are too many and too complex together.
     """
+    drawn = drawn or ObjectMasks()
     try:
-        return _encode_all(objects, label_map, size, notes, mask_image, MaskBudget())
+        return _encode_all(objects, label_map, size, notes, drawn, MaskBudget())
     except MaskBudgetError:
         raise
     except AnnotationError:
@@ -107,7 +108,7 @@ def encode_objects(
     for number, item in enumerate(objects):  # slower, but only where one is bad
         try:
             result += _encode_all(
-                [item], label_map, size, notes, mask_image, budget, first=number
+                [item], label_map, size, notes, drawn, budget, first=number
             )
         except MaskBudgetError:
             raise
@@ -121,7 +122,7 @@ def _encode_all(
     label_map: LabelMap,
     size: tuple[int, int],
     notes: set[str],
-    mask_image: MaskImageRuns | None,
+    drawn: ObjectMasks,
     budget: MaskBudget,
     *,
     first: int = 0,
@@ -131,7 +132,7 @@ def _encode_all(
     height, width = size
     result = []
     for item, mask in zip(
-        objects, _masks(objects, height, width, mask_image, budget), strict=True
+        objects, _masks(objects, height, width, drawn, budget), strict=True
     ):
         label = _object_class(item, label_map)
         called = _called(item)
@@ -158,7 +159,7 @@ def _masks(
     objects: Sequence[Mapping[str, Any]],
     height: int,
     width: int,
-    mask_image: MaskImageRuns | None,
+    drawn: ObjectMasks,
     budget: MaskBudget,
 ) -> list[NDArray[np.int64]]:
     """Runs of each object; empty where it has no mask."""
@@ -177,24 +178,22 @@ def _masks(
     runs = iter(encoded)
     result = []
     for item in objects:
-        if "mask_value" in item:
-            result.append(_mask_by_value(item, mask_image))
+        if "mask_value" in item or "mask_file" in item:
+            result.append(_drawn_mask(item, drawn))
         else:
             result.append(next(runs) if _has_mask(item) else np.zeros(0, np.int64))
     return result
 
 
-def _mask_by_value(
-    item: Mapping[str, Any], mask_image: MaskImageRuns | None
-) -> NDArray[np.int64]:
-    if mask_image is None or _has_mask(item):
+def _drawn_mask(item: Mapping[str, Any], drawn: ObjectMasks) -> NDArray[np.int64]:
+    if _has_mask(item):
         raise AnnotationError(
-            f"{_called(item)} has a 'mask_value': expected a 'mask_image' beside the "
-            "objects, and no 'segmentation'.",
+            f"{_called(item)} has a mask in a file and a 'segmentation': expected one "
+            "of both.",
             reason="bad-mask-value",
         )
     try:
-        return mask_image.runs(int(item["mask_value"]))
+        return drawn.runs(item)
     except AnnotationError as error:
         raise AnnotationError(
             f"{_called(item)}: {error}", reason=error.reason

@@ -72,6 +72,8 @@ class Counts:
     have it."""
     voided_pixels: int = 0
     """Pixels of unknown labels that became the unknown id."""
+    moved_pixels: int = 0
+    """Pixels of other labels that got the nearest class."""
     heights: tuple[int, int] | None = None
     """Smallest and largest image height in pixels."""
     widths: tuple[int, int] | None = None
@@ -89,12 +91,15 @@ class Counts:
         self.class_objects.update(other.class_objects)
         self.parts.update(other.parts)
         self.voided_pixels += other.voided_pixels
+        self.moved_pixels += other.moved_pixels
         self.heights = _widen(self.heights, other.heights)
         self.widths = _widen(self.widths, other.widths)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with sorted keys."""
+        moved = {"moved_pixels": self.moved_pixels} if self.moved_pixels else {}
         return {
+            **moved,
             "notes": dict(sorted(self.notes.items())),
             "class_pixels": _sorted_by_id(self.class_pixels),
             "class_objects": _sorted_by_id(self.class_objects),
@@ -113,6 +118,7 @@ class Counts:
             class_objects=Counter(data["class_objects"]),
             parts=Counter(data.get("parts", {})),  # absent from manifests of version 1
             voided_pixels=data["voided_pixels"],
+            moved_pixels=data.get("moved_pixels", 0),  # absent where none was
             heights=_pair(data["heights"]),
             widths=_pair(data["widths"]),
         )

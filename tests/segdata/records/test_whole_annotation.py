@@ -303,25 +303,35 @@ def test_annotation_whose_segment_is_not_there_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "message"),
     [
-        {"objects": [{"id": 1, "category_id": 1, "mask_value": 1}]},
-        trimap(
-            objects=[
-                {
-                    "id": 1,
-                    "category_id": 1,
-                    "mask_value": 1,
-                    "segmentation": [[0, 0, 5, 0, 5, 5]],
-                }
-            ]
+        (
+            {"objects": [{"id": 1, "category_id": 1, "mask_value": 1}]},
+            "annotation 1: its mask is in no file: expected 'mask_image'",
+        ),
+        (
+            {"objects": [{"id": 1, "category_id": 1, "mask_file": "m.png"}]},
+            "annotation 1: its mask is in no file: expected 'mask_files'",
+        ),
+        (
+            trimap(
+                objects=[
+                    {
+                        "id": 1,
+                        "category_id": 1,
+                        "mask_value": 1,
+                        "segmentation": [[0, 0, 5, 0, 5, 5]],
+                    }
+                ]
+            ),
+            "annotation 1 has a mask in a file and a 'segmentation'",
         ),
     ],
 )
 def test_mask_value_needs_a_mask_image_and_no_segmentation(
-    folder: Path, data: dict[str, Any]
+    folder: Path, data: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(AnnotationError, match="annotation 1 has a 'mask_value'"):
+    with pytest.raises(AnnotationError, match=message):
         record_of(folder, data)
 
 
