@@ -219,9 +219,7 @@ def test_lossy_labels_get_the_nearest_class_within_the_tolerance():
     with pytest.raises(ImageError, match="is a JPEG: its compression changes"):
         encode_record({"image": "a", "label_image": exact}, files, BINARY)
     label["tolerance"] = 2
-    with pytest.raises(
-        AnnotationError, match=r"unknown value .* expected black"
-    ):
+    with pytest.raises(AnnotationError, match=r"unknown value .* expected black"):
         encode_record({"image": "a", "label_image": label}, files, BINARY)
 
 
