@@ -62,7 +62,7 @@ def _other_settings(old: Manifest, work: Work) -> Iterator[str]:
             yield f"--{name} {short_repr(before[name])} -> {short_repr(text)}"
     for name, version in output.byte_versions().items():
         if old.versions.get(name) != version:
-            yield f"{name} {old.versions.get(name)} -> {version}"
+            yield f"{name} {old.versions.get(name, 'not noted')} -> {version}"
     if old.label_map.to_json() != work.scan.label_map.to_json():
         yield "the classes"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from segdata import identity
 from segdata.annotations import Annotation, record_key
 from segdata.building.options import MAX_SHARDS, BuildOptions
 from segdata.building.sources import source_states
-from segdata.building.splits import DEFAULT_SPLIT
+from segdata.building.splits import DEFAULT_SPLIT, SplitChoice
 from segdata.building.spool import Place, PlanLines, Spool
 from segdata.errors import AnnotationError, SourceError
 from segdata.formats.base import Scan
@@ -117,14 +117,7 @@ def make_plan(
         raise SourceError(
             f"no images were found in {source} ({scan.layout}).", reason="no-images"
         )
-    for name in options.split.names or sorted(by_split):
-        if not by_split.get(name):
-            raise SourceError(
-                f"split {name!r} is empty: the source has {', '.join(source_splits)}. "
-                "Choose others with --split, or draw new ones: "
-                "--split train=0.8,val=0.2.",
-                reason="empty-split",
-            )
+    _check_splits(options.split, by_split.keys(), source_splits)
     ids = _image_ids(by_split)
     shards: list[PlannedShard] = []
     lines = PlanLines(spool)
@@ -144,6 +137,27 @@ def parse_plan_line(line: bytes) -> PlannedRecord:
         number=parsed["number"],
         source_bytes=parsed["source_bytes"],
     )
+
+
+def _check_splits(
+    choice: SplitChoice, planned: Collection[str], source_splits: list[str]
+) -> None:
+    """Refuses a split that has no record, and says why it has none."""
+    have = f"the source has {', '.join(source_splits)}"
+    for wanted in choice.sources or (() if choice.shares else choice.names):
+        if wanted not in source_splits:
+            raise SourceError(
+                f"the source has no split {wanted!r} of --split {choice}: {have}. Name "
+                "one of these, or draw new ones: --split train=0.8,val=0.2.",
+                reason="empty-split",
+            )
+    for name in choice.names:
+        if name not in planned:
+            raise SourceError(
+                f"--split {choice} draws no record for {name!r}: its share is too "
+                "small for so few images. Pass a larger one, or another --seed.",
+                reason="empty-split",
+            )
 
 
 def _collect(

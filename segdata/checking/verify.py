@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from segdata.errors import CorruptionError, SegdataError
+from segdata.errors import CorruptionError, ImageError, SegdataError
 from segdata.images.decode import decode_strictly
 from segdata.label_map import LabelMap
 from segdata.masks import rle
@@ -44,6 +44,8 @@ class Problem:
     """File name."""
     message: str
     """One line that names the record where there is one."""
+    is_of_source: bool = False
+    """The bytes are those of the build; the image that it was given is damaged."""
 
 
 def verify_shard(
@@ -86,8 +88,7 @@ def verify_shard(
             record = parse_record(data, f"{path.name}: record {index}")
             _check_record(record, entry, label_map)
 
-        for message in _check_records(path, receipt, check, on_record):
-            yield Problem(shard=shard.name, message=message)
+        yield from _check_records(path, receipt, check, on_record)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +101,8 @@ class Verified:
     """Shards, all of which were looked at."""
     num_problems: int
     """Problems in all of them."""
+    num_of_source: int
+    """Those that are damaged images of the source."""
     problems: tuple[Problem, ...]
     """The first ones of each shard, in the order of the shards."""
 
@@ -152,8 +155,9 @@ def verify(
     return Verified(
         num_records=sum(shard.num_records for shard in shards),
         num_shards=len(shards),
-        num_problems=len(beside) + sum(count for count, _ in found),
-        problems=(*beside, *(problem for _, kept in found for problem in kept)),
+        num_problems=len(beside) + sum(count for count, _, _ in found),
+        num_of_source=sum(count for _, count, _ in found),
+        problems=(*beside, *(problem for *_, kept in found for problem in kept)),
     )
 
 
@@ -165,17 +169,18 @@ def _look_at(
     *,
     is_fast: bool,
     limit: int,
-) -> tuple[int, list[Problem]]:
-    """Number of a shard's problems, and the first of them."""
+) -> tuple[int, int, list[Problem]]:
+    """Number of a shard's problems, of those of the source, and the first of them."""
     kept: list[Problem] = []
-    count = 0
+    count = of_source = 0
     for problem in verify_shard(
         directory, shard, label_map, on_records, is_fast=is_fast
     ):
         count += 1
+        of_source += problem.is_of_source
         if count <= limit:
             kept.append(problem)
-    return count, kept
+    return count, of_source, kept
 
 
 def stray_files(directory: Location, manifest: Manifest) -> list[str]:
@@ -219,7 +224,7 @@ def _check_records(
     receipt: ShardReceipt,
     check: Callable[[IO[bytes], int, IndexEntry], None],
     on_record: Callable[[int], None],
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """Reads every record at the place its receipt names.
 
     So one damaged record does not hide the others.
@@ -231,12 +236,17 @@ def _check_records(
                 check(file, index, entry)
             except (SegdataError, OSError) as error:
                 what = _without_name(error, path, index)
-                yield f"{_named(path, index, entry)}: {what}"
+                yield Problem(
+                    shard=path.name,
+                    message=f"{_named(path, index, entry)}: {what}",
+                    is_of_source=isinstance(error, ImageError),
+                )
             end = entry.offset + entry.size
             on_record(1)
         file.seek(0, 2)
         if file.tell() > end:
-            yield f"{path.name}: {file.tell() - end} bytes follow the last record"
+            follow = f"{file.tell() - end} bytes follow the last record"
+            yield Problem(shard=path.name, message=f"{path.name}: {follow}")
 
 
 def _named(path: Location, index: int, entry: IndexEntry) -> str:
@@ -261,6 +271,7 @@ def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> Non
         raise CorruptionError(
             f"expected image sha256 {entry.image_sha256}, got {digest}"
         )
+    # An ImageError from here on is the source's: these are the bytes of the build.
     image = decode_strictly(record.encoded, record.key)
     if image.shape[:2] != (record.height, record.width):
         raise CorruptionError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from segdata.commands.location import LocationType
@@ -10,6 +12,9 @@ from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.storage.paths import Location
+
+if TYPE_CHECKING:  # `segdata verify --help` needs no NumPy
+    from segdata.checking.verify import Verified
 
 
 @click.command()
@@ -59,14 +64,26 @@ def verify(
         click.echo(problem.message)
     if found.num_problems > limit:
         click.echo(f"... and {found.num_problems - limit} more")
-    if found.num_problems:
-        raise CorruptionError(
-            f"{out} is not what its manifest says: {found.num_problems} problems. "
-            "Restore the files; or remove the damaged shards and build with --update, "
-            "which writes what is missing."
-        )
+    _check(found, out)
     how = "have their sizes and indexes" if fast else "are whole"
     click.echo(
         f"verified {out}: {found.num_records} records in {found.num_shards} shards "
         f"{how}"
     )
+
+
+def _check(found: Verified, out: Location) -> None:
+    """Ends the command if something was found, and says what to do about it."""
+    num_damaged = found.num_problems - found.num_of_source
+    if num_damaged:
+        raise CorruptionError(
+            f"{out} is not what its manifest says: {num_damaged} problems. "
+            "Restore the files; or remove the damaged shards and build with --update, "
+            "which writes what is missing."
+        )
+    if found.num_of_source:
+        raise CorruptionError(
+            f"{out} is what was built, but images of its source are damaged: "
+            f"{found.num_of_source}. Replace them and build with --update; or leave "
+            "them out by --check pixels --on-error skip --overwrite."
+        )

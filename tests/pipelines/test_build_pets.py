@@ -183,4 +183,5 @@ def test_validation_split_is_carved_out_of_trainval(
     assert splits["test"].num_records == 8
     typo = segdata(*arguments, "--overwrite", "--split", "val=trainvall:1,test").end()
     assert typo.returncode == 1
-    assert "split 'val' is empty: the source has test, trainval." in typo.stderr
+    assert "the source has no split 'trainvall' of --split val=tr" in typo.stderr
+    assert ": the source has test, trainval. Name" in typo.stderr

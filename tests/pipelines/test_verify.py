@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from segdata.checking.verify import Verified, verify
 from segdata.cli import cli
@@ -162,3 +165,24 @@ def test_command_says_what_the_fast_way_looked_at(built: Path) -> None:
     line = "9 records in 4 shards have their sizes and indexes\n"
     assert result.stdout == f"verified {built}: {line}"
     assert read_manifest(built).splits.keys() == {"train", "val"}
+
+
+def test_command_tells_an_image_that_the_source_damaged_from_a_changed_build(
+    make_segnet: Callable[..., Path], run_build: Build, tmp_path: Path
+) -> None:
+    source, out = make_segnet(tmp_path / "source"), tmp_path / "out"
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    early = file.getvalue()[:-200] + b"\xff\xd9"  # the scan ends early
+    (source / "train" / "train_000.png").write_bytes(early)
+    run_build(source, out)
+    result = CliRunner().invoke(cli, ["verify", str(out), "--workers=1"])
+    assert "image 'train/train_000' cannot be decoded" in result.stdout
+    assert isinstance(result.exception, CorruptionError)
+    assert "what was built, but images of its source are damaged: 1. Replace" in str(
+        result.exception
+    )
+    flip(shard_of(out), read_receipt(out, shard_of(out).name).records[0].offset + 40)
+    result = CliRunner().invoke(cli, ["verify", str(out), "--workers=1"])
+    assert "is not what its manifest says: 2 problems. Rest" in str(result.exception)

@@ -121,21 +121,23 @@ def open_split(run: Run, split: str, data: str | None) -> RecordSource:
     Raises:
       OptionError: If the split is unknown or empty, or the classes differ.
     """
-    source = RecordSource(data or run.dataset["directory"], split)
+    directory = data or run.dataset["directory"]
+    source = RecordSource(directory, split)
     known = {item.id: item.name for item in run.classes.drawn}
     label_map = source.manifest.label_map
     is_semantic = run.options.task == "semantic"
     classes = label_map.semantic_classes if is_semantic else label_map.object_classes
     given = {item.id: item.name for item in classes}
     if given != known:
-        differing = sorted(
-            str(class_id)
-            for class_id in known.keys() | given.keys()
+        differing = [
+            class_id
+            for class_id in sorted(known.keys() | given.keys())
             if known.get(class_id) != given.get(class_id)
-        )
+        ]
+        named = [*map(str, differing[:5]), *(["..."] if differing[5:] else [])]
         raise OptionError(
-            f"the run was trained on other classes than {data} has: ids "
-            f"{', '.join(differing[:5])} differ. Build it with the same class set."
+            f"the run was trained on other classes than {directory} has: ids "
+            f"{', '.join(named)} differ. Build it with the same class set."
         )
     if not len(source):
         raise OptionError(f"split {split!r} has no records.")

@@ -281,7 +281,7 @@ def test_data_of_other_classes_is_refused(
     out = tmp_path / "out"
     build(CamVid(classes="camvid-11"), camvid_source, out)
     with pytest.raises(
-        OptionError, match=r"trained on other classes .*: ids 11, 255 dif"
+        OptionError, match=r"trained on other classes than .*out has: ids 11, 255 dif"
     ):
         evaluate(trained, EvaluateOptions(data=str(out)))
     with pytest.raises(OptionError, match="split 'test' is not in this dataset"):
