@@ -24,9 +24,6 @@ class OnBeam:
     """Where and how wide."""
     started: WorkerProcesses | None = None
     """Workers that were started beforehand, to save time."""
-    is_always: bool = False
-    """Whether Beam is used for one worker on this machine too, which needs none: to
-    import it and to wire a pipeline takes as long as counting 1,000 records does."""
 
     def __call__(
         self, work: ShardWork[ShardT, Result], shards: Sequence[ShardT], /
@@ -39,16 +36,10 @@ class OnBeam:
         """
         total = sum(shard.num_records for shard in shards)
         runner = self.runner.sized(min(len(shards), total // work.records_per_worker))
-        is_alone = runner.is_local and runner.workers == 1
-        if not shards or (is_alone and not self.is_always):
+        # One worker on this machine needs no Beam, whose import takes seconds.
+        if not shards or (runner.is_local and runner.workers == 1):
             return in_turn(work, shards)
-        import_beam()
-        from segdata.pipelines.shards import run_pipeline
+        with quiet_import():
+            from segdata.pipelines.shards import run_pipeline
 
         return run_pipeline(work, shards, runner, self.started)
-
-
-def import_beam() -> None:
-    """Imports Beam, which takes seconds, and the pipeline."""
-    with quiet_import():
-        import segdata.pipelines.shards  # noqa: F401

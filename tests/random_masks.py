@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 sides = st.one_of(st.just(1), st.integers(1, 24))
 densities = st.sampled_from([0.0, 0.02, 0.3, 0.5, 0.9, 1.0])
 seeds = st.integers(0, 2**32 - 1)
-fast = settings(max_examples=120, deadline=None)
+fast = settings(max_examples=40, deadline=None)
 
 
 def random_mask(height, width, density, seed):

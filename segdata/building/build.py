@@ -275,7 +275,7 @@ def _update(work: Work, out: Location) -> Manifest:
 
 def _run(work: Work, shards: Sequence[PlannedShard], out: Location) -> None:
     job = BuildJob(
-        source=work.source.resolve(),
+        source=work.source.resolve().unlisted(),  # it may change meanwhile
         out=out.resolve(),
         label_map=work.scan.label_map,
         on_error=work.options.on_error,

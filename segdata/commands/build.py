@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Format
 from segdata.images.orientation import Exif
 from segdata.pipelines.local.processes import WorkerProcesses
-from segdata.pipelines.on_beam import OnBeam, import_beam
+from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import About, Manifest
@@ -253,12 +252,9 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         with WorkerProcesses() as processes:
             if where.is_local and workers not in (None, 1):
                 processes.start(workers)
-            # Not earlier: `segdata build camvid --help` needs no Beam.
+            # Not earlier: `segdata build camvid --help` needs no formats.
             from segdata.building.build import build
 
-            import_beam()
-
-            gc.freeze()  # looking through what stays takes a quarter of a second
             start = time.monotonic()
             result = build(
                 cls.name,
@@ -277,7 +273,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 about=about,
                 overwrite=overwrite,
                 update=update,
-                run_shards=OnBeam(where, processes, is_always=True),
+                run_shards=OnBeam(where, processes),
             )
         _report(result, out, time.monotonic() - start)
 

@@ -41,6 +41,10 @@ class LocalPath(_Path):
         """The path itself: asking the file system takes no request."""
         return self
 
+    def unlisted(self) -> LocalPath:
+        """The path itself."""
+        return self
+
     def below(self, folder: object) -> str | None:
         """The path below a folder, with `/`; None where it does not lie there."""
         if not isinstance(folder, Path) or not self.is_relative_to(folder):

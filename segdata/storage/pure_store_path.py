@@ -41,6 +41,10 @@ class PureStorePath:
         """The same path, reached with other options."""
         return type(self)(self.scheme, self._path, options, self._listing)
 
+    def unlisted(self) -> Self:
+        """The same path: the store is asked what lies there now."""
+        return type(self)(self.scheme, self._path, self._options)
+
     @property
     def is_file_system(self) -> bool:
         """Whether it lies in a file system, with folders and renames, as in HDFS."""

@@ -3,7 +3,7 @@
 - `source`: a tiny CamVid folder in the SegNet layout, one for each test.
 - `run_build`: a build by Beam; its manifest is checked.
 - `segdata`: runs the command in a process of its own.
-- `Pipe`: an image that makes the worker that reads it wait, until it is fed.
+- `Pipe`: an image that makes the worker that reads it wait.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +49,6 @@ def _run_build(
     dataset_format: Any = None,
     **options: Any,
 ) -> Manifest:
-    # Not at the top: collecting tests needs no Beam.
     from segdata.building.build import build
     from segdata.pipelines.on_beam import OnBeam
     from segdata.pipelines.runner_options import RunnerOptions
@@ -60,7 +58,7 @@ def _run_build(
         source,
         out,
         **{"num_shards": 2, **options},
-        run_shards=OnBeam(RunnerOptions(workers=workers), is_always=True),
+        run_shards=OnBeam(RunnerOptions(workers=workers)),
     )
 
 
@@ -142,7 +140,7 @@ def segdata() -> Iterator[Callable[..., Command]]:
 
 
 class Pipe:
-    """A named pipe in the place of an image: its reader waits until it is fed."""
+    """A named pipe in the place of an image: its reader waits."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -182,14 +180,11 @@ class Pipe:
             os.close(self._writer)
             self._writer = None
 
-    @contextlib.contextmanager
-    def fed(self) -> Iterator[None]:
-        """Gives the image's bytes to the next reader."""
-        thread = threading.Thread(target=self.path.write_bytes, args=(self.content,))
-        thread.start()
-        yield
-        thread.join(timeout=30)
-        assert not thread.is_alive(), "nobody read the pipe"
+    def become_a_file(self) -> None:
+        """Puts the image back in its place."""
+        self.let_go()
+        self.path.unlink()
+        self.path.write_bytes(self.content)
 
 
 @pytest.fixture

@@ -184,16 +184,10 @@ def test_real_build_is_verified(real_build: Path) -> None:
     assert list(stray_files(real_build, manifest)) == []
 
 
-@pytest.mark.parametrize("workers", [2, 4])
 def test_processes_write_the_bytes_that_are_written_in_memory(
-    workers: int,
-    coco: Path,
-    real_build: Path,
-    run_build: Build,
-    file_hashes: Hashes,
-    tmp_path: Path,
+    coco: Path, real_build: Path, run_build: Build, file_hashes: Hashes, tmp_path: Path
 ) -> None:
-    run_build(coco, tmp_path, dataset_format=Coco(), num_shards=4, workers=workers)
+    run_build(coco, tmp_path, dataset_format=Coco(), num_shards=4, workers=2)
     assert file_hashes(tmp_path) == file_hashes(real_build)
 
 
@@ -248,25 +242,16 @@ def test_real_label_maps_are_painted_by_the_rule(
 
 
 def test_real_panoptic_segments_come_back_bit_for_bit(
-    coco: Path,
-    table: dict[str, Any],
-    run_build: Build,
-    file_hashes: Hashes,
-    tmp_path: Path,
+    coco: Path, table: dict[str, Any], run_build: Build, tmp_path: Path
 ) -> None:
-    source = tmp_path / "source"
+    source, out = tmp_path / "source", tmp_path / "out"
     truth = write_real_panoptic(coco, table, source, 40)
-    outs = [tmp_path / str(workers) for workers in (1, 2)]
-    for workers, out in enumerate(outs, 1):
-        manifest = run_build(
-            source, out, dataset_format=Coco(semantic=True), workers=workers
-        )
-    assert file_hashes(outs[0]) == file_hashes(outs[1])
+    manifest = run_build(source, out, dataset_format=Coco(semantic=True))
     by_source = {c.source_ids[0]: c for c in manifest.label_map.object_classes}
     assert [c.is_thing for c in by_source.values()] == [i % 2 == 1 for i in by_source]
     assert manifest.label_map.ignore_id == 255
     segments = crowds = largest = 0
-    for record in RecordSource(outs[0], "val"):
+    for record in RecordSource(out, "val"):
         expected = truth[int(record.image_id)]
         painted = np.full((record.height, record.width), 255, np.uint8)
         assert {item.source["id"] for item in record.objects} == set(expected)

@@ -48,18 +48,6 @@ def test_built_label_maps_are_the_masks(
             assert np.array_equal(label_map, expected)
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(
-    drawn: Path,
-    run_build: Build,
-    tmp_path: Path,
-    file_hashes: Callable[[Path], dict[str, str]],
-) -> None:
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        run_build(drawn, out, workers=workers, dataset_format=MaskFolder())
-    assert file_hashes(tmp_path / "1") == file_hashes(tmp_path / "2")
-
-
 def test_ambiguous_names_end_a_strict_build_with_their_number(
     source: Path, run_build: Build, tmp_path: Path
 ) -> None:

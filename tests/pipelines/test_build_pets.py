@@ -101,13 +101,6 @@ def test_real_build_is_whole_and_names_what_it_left_out(real_build: Path) -> Non
     assert any("images/Abyssinian_34.jpg" in line for line in manifest.warnings)
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(
-    real: Path, real_build: Path, run_build: Build, tmp_path: Path, file_hashes: Hashes
-) -> None:
-    run_build(real, tmp_path / "2", workers=2, dataset_format=Pets(), num_shards=4)
-    assert file_hashes(tmp_path / "2") == file_hashes(real_build)
-
-
 def test_order_of_the_lists_is_no_matter(
     drawn: Path, run_build: Build, tmp_path: Path, file_hashes: Hashes
 ) -> None:

@@ -150,11 +150,10 @@ def test_workers_are_as_many_as_cores_or_as_the_work_is_worth(
 NASTY = """image 'a"} [while running "b\\n\u00e9' is: {"kind": "x"}. See [1]."""
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    "error",
-    [ImageError(NASTY, reason="of-its-own"), OutputError("x")],
-    ids=["nasty", "plain"],
+    ("error", "workers"),
+    [(OutputError("x"), 1), (ImageError(NASTY, reason="of-its-own"), 2)],
+    ids=["plain", "nasty"],
 )
 def test_error_of_a_step_comes_back_as_it_was_raised(
     error: SegdataError, workers: int
@@ -165,17 +164,14 @@ def test_error_of_a_step_comes_back_as_it_was_raised(
     assert caught.value.reason == error.reason
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_error_that_nobody_expected_is_one_line_that_names_its_kind(
-    workers: int,
-) -> None:
+def test_error_that_nobody_expected_is_one_line_that_names_its_kind() -> None:
     message = (
         r"^the pipeline failed: ZeroDivisionError: two lines\. Run with -v for Beam's "
         r"whole report\.$"
     )
     error = ZeroDivisionError("two\nlines")
     with pytest.raises(BuildError, match=message):
-        runners.run(raising(error), RunnerOptions(workers=workers), do_nothing)
+        runners.run(raising(error), RunnerOptions(workers=1), do_nothing)
 
 
 def test_error_while_waiting_ends_the_run() -> None:
@@ -193,18 +189,15 @@ def test_error_while_waiting_ends_the_run() -> None:
 
 
 def test_folders_of_the_user_do_not_shadow_ours(
-    source: Path, tmp_path: Path, segdata: Any, file_hashes: Any
+    source: Path, tmp_path: Path, segdata: Any
 ) -> None:
     home = tmp_path / "home"
     for name in ("pipelines", "segdata", "apache_beam", "numpy"):
         (home / name).mkdir(parents=True)
         (home / name / "__init__.py").write_text("raise RuntimeError('the user's own')")
-    for workers in (1, 2):
-        arguments = ("build", "camvid", source, tmp_path / str(workers))
-        command = segdata(*arguments, f"--workers={workers}", "--shards=2", cwd=home)
-        result = command.end()
-        assert result.returncode == 0, result.stderr
-    assert file_hashes(tmp_path / "1") == file_hashes(tmp_path / "2")
+    arguments = ("build", "camvid", source, tmp_path / "out", "--workers=2")
+    result = segdata(*arguments, "--shards=2", cwd=home).end()
+    assert result.returncode == 0, result.stderr
 
 
 def test_workers_are_as_many_as_asked_for_and_end_with_the_build(

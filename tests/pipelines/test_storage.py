@@ -27,13 +27,14 @@ from segdata.errors import (
 from segdata.storage.paths import locate
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def expected(
-    source: Path, tmp_path: Path, run_build: Any, file_hashes: Any
+    make_segnet: Any, tmp_path_factory: Any, run_build: Any, file_hashes: Any
 ) -> dict[str, str]:
     """The hashes of a build from `source` on this machine to itself."""
-    run_build(source, tmp_path / "expected")
-    hashes: dict[str, str] = file_hashes(tmp_path / "expected")
+    folder = tmp_path_factory.mktemp("expected")
+    run_build(make_segnet(folder / "source", num_train=6), folder / "out")
+    hashes: dict[str, str] = file_hashes(folder / "out")
     return hashes
 
 
@@ -93,9 +94,6 @@ def test_workers_get_beams_options(
     done = command.end(timeout=200)
     assert done.returncode == 0, done.stderr
     assert store.hashes("workers/out") == expected
-    again = segdata("verify", out, "--workers=2", "--", *store.beam_args).end(200)
-    assert again.returncode == 0, again.stderr
-    assert "9 records in 4 shards are whole" in again.stdout
 
 
 def test_requests_do_not_grow_with_files_but_by_one_each(

@@ -122,7 +122,7 @@ def test_many_changes_at_once_are_taken_over(
         change(source)
     change_label(source)
     (source / "val" / "val_001.png").write_bytes((source / IMAGE).read_bytes())
-    run_build(source, out, update=True, workers=2)
+    run_build(source, out, update=True)
     run_build(source, tmp_path / "scratch")
     assert file_hashes(out) == file_hashes(tmp_path / "scratch")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pickle
 import re
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def test_class_is_a_frozen_dataclass_of_optional_fields_with_help(name: str) -> 
     sentence = re.compile(r"[A-Z].+\.( \[default: .+\])?")
     assert [n for n, text in helps.items() if not sentence.fullmatch(text)] == []
     assert all(field.default is not dataclasses.MISSING for field in fields)
+
+
+def test_format_with_all_its_options_reaches_other_processes(name: str) -> None:
+    one = format_class(name)()
+    assert pickle.loads(pickle.dumps(one)) == one
 
 
 def test_every_format_has_a_drawn_sample(name: str) -> None:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from random_masks import fast
 
 from segdata.masks import rle
 from segdata.streams import label_maps as mask_ops
@@ -37,7 +38,7 @@ def nearest(label_map: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.u
     return label_map[rows][:, columns]
 
 
-@settings(max_examples=150, deadline=None)
+@fast
 @given(label_maps())
 def test_decoding_returns_every_pixel(label_map: NDArray[np.uint8]) -> None:
     height, width = label_map.shape
@@ -45,7 +46,7 @@ def test_decoding_returns_every_pixel(label_map: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(decoded.numpy(), label_map)
 
 
-@settings(max_examples=150, deadline=None)
+@fast
 @given(label_maps(), SIZES, SIZES)
 def test_resizing_equals_nearest_sampling_of_the_dense_map(
     label_map: NDArray[np.uint8], out_height: int, out_width: int
@@ -57,7 +58,7 @@ def test_resizing_equals_nearest_sampling_of_the_dense_map(
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("size", [(7, 5), (1, 1), (64, 3), (3, 64), (100, 90)])
+@pytest.mark.parametrize("size", [(1, 1), (64, 3)])
 def test_graph_with_known_and_unknown_source_size_agree(
     known: bool, size: tuple[int, int]
 ) -> None:

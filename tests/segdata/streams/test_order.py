@@ -48,9 +48,10 @@ def records(
     chosen = StreamOptions(**{"batch_size": 3, "shuffle_buffer": 8, **options})
     dataset = serialized_records(index, chosen)
     found = []
-    for data, draw in dataset if count is None else dataset.take(count):
+    part = dataset if count is None else dataset.take(count)
+    for data, draw in part.as_numpy_iterator():
         epoch, number = divmod(int(draw), stream.EPOCH)
-        assert int(data.numpy()) == number
+        assert int(data) == number
         found.append((number, epoch))
     return found
 
@@ -63,8 +64,7 @@ def test_unshuffled_records_come_in_the_order_of_the_files(index: RecordIndex) -
     assert numbers(index) == list(range(37))
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("num_shards", [1, 3, 7])
+@pytest.mark.parametrize(("num_shards", "shuffle"), [(3, True), (7, False)])
 def test_hosts_get_every_record_exactly_once(
     index: RecordIndex, num_shards: int, shuffle: bool
 ) -> None:
@@ -76,10 +76,10 @@ def test_hosts_get_every_record_exactly_once(
     assert {len(part) for part in parts} <= {37 // num_shards, -(-37 // num_shards)}
 
 
-@pytest.mark.parametrize("num_shards", [1, 3])
 def test_repeated_hosts_share_out_every_epoch_and_stay_in_step(
-    index: RecordIndex, num_shards: int
+    index: RecordIndex,
 ) -> None:
+    num_shards = 3
     length = 4 * 37 // num_shards
     parts = [
         records(
@@ -126,10 +126,10 @@ def test_shuffled_windows_mix_records_from_all_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shuffle", "num_shards", "shard_index", "steps"),
     [
-        (True, 1, 0, (1, 2, 7, 12, 13, 25)),  # an epoch ends inside of step 12
-        (False, 1, 0, (7, 12, 13)),
-        (True, 3, 1, (2, 4, 5)),
-        (True, 50, 45, (1, 12)),
+        (True, 1, 0, (1, 12, 25)),  # an epoch ends inside of step 12
+        (False, 1, 0, (12,)),
+        (True, 3, 1, (4,)),
+        (True, 50, 45, (12,)),
     ],
 )
 def test_streams_resume_at_any_step(
@@ -156,7 +156,7 @@ def test_streams_resume_at_any_step(
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_single_passes_resume_too(index: RecordIndex, shuffle: bool) -> None:
     whole = numbers(index, shuffle=shuffle)
-    for step in (5, 12, 40):
+    for step in (12, 40):
         assert numbers(index, shuffle=shuffle, start_step=step) == whole[3 * step :]
 
 

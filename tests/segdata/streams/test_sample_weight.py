@@ -56,7 +56,15 @@ READERS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("given", READERS)
+@pytest.mark.parametrize(
+    ("directory", "given"),
+    [
+        ("with_void", READERS[0]),
+        ("without_void", READERS[1]),
+        ("without_void", READERS[2]),
+    ],
+    indirect=["directory"],
+)
 def test_weights_are_0_where_the_label_is_to_be_ignored(
     directory: Path, given: dict[str, Any]
 ) -> None:
