@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from segdata.pipelines.known_options import check_beam_options
 from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.quiet import quiet_import
 from segdata.pipelines.runner_options import RunnerOptions
@@ -18,12 +19,19 @@ from segdata.shards.work import Result, ShardT, ShardWork, in_turn
 
 @dataclass(frozen=True)
 class OnBeam:
-    """Goes through shards by a Beam pipeline; see `segdata.shards.work.RunShards`."""
+    """Goes through shards by a Beam pipeline; see `segdata.shards.work.RunShards`.
+
+    Raises:
+      OptionError: If Beam does not know one of its options.
+    """
 
     runner: RunnerOptions = field(default_factory=RunnerOptions)
     """Where and how wide."""
     started: WorkerProcesses | None = None
     """Workers that were started beforehand, to save time."""
+
+    def __post_init__(self) -> None:
+        check_beam_options(self.runner)
 
     def __call__(
         self, work: ShardWork[ShardT, Result], shards: Sequence[ShardT], /

@@ -16,6 +16,9 @@ LOCAL_RUNNERS = (
 )
 """Names that all mean: on this machine, by FnApiRunner."""
 
+LONG_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
+"""Runners that Beam itself does not know by their short names."""
+
 _LOCAL = {name.lower() for name in LOCAL_RUNNERS if name}
 _REFUSED = {
     "bundlebaseddirectrunner": "it works in one process and tries a failed shard four "

@@ -41,10 +41,7 @@ from segdata.errors import BuildError, SegdataError
 from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.local.runner import local_pipeline
 from segdata.pipelines.quiet import quiet_logs
-from segdata.pipelines.runner_options import RunnerOptions
-
-_LONG_NAMES = {"daskrunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
-"""Runners that Beam itself does not know by their short names."""
+from segdata.pipelines.runner_options import LONG_NAMES, RunnerOptions
 
 _CARRIED = re.compile(r'segdata-error:(?={"kind": ")')
 _IN_STEP = " [while running"
@@ -147,7 +144,7 @@ def _surroundings() -> Iterator[None]:
 
 
 def _remote_pipeline(options: RunnerOptions) -> beam.Pipeline:
-    runner = _LONG_NAMES.get(str(options.runner).lower(), options.runner)
+    runner = LONG_NAMES.get(str(options.runner).lower(), options.runner)
     arguments = [f"--runner={runner}", *options.beam_args]
     return beam.Pipeline(options=PipelineOptions(arguments))
 

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from segdata.building.options import DEFAULT_SHARD_BYTES, Check, parse_mask_forms
 from segdata.building.splits import SplitChoice
+from segdata.commands.beam_args import check_beam_args
 from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
@@ -31,7 +32,9 @@ _T = TypeVar("_T")
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=LocationType()),
     click.Argument(["out"], type=LocationType()),
-    click.Argument(["beam_args"], nargs=-1, type=click.UNPROCESSED),
+    click.Argument(
+        ["beam_args"], nargs=-1, type=click.UNPROCESSED, callback=check_beam_args
+    ),
     click.Option(
         ["--split"],
         metavar="SPLITS",
@@ -196,15 +199,6 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     )
 
 
-def _check_beam_args(arguments: tuple[str, ...]) -> None:
-    stray = [argument for argument in arguments if not argument.startswith("-")]
-    if stray:
-        raise click.UsageError(
-            f"got unexpected arguments {stray}: expected SOURCE and OUT, and "
-            "Beam's options, as --name=value, after --."
-        )
-
-
 def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
     @click.pass_context
     def callback(
@@ -233,7 +227,6 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         homepage: str,
         **format_options: Any,
     ) -> None:
-        _check_beam_args(beam_args)
         where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
         # What is not understood is told before Beam is imported.
         chosen_split = SplitChoice.parse(split) if split else None
@@ -255,6 +248,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             # Not earlier: `segdata build camvid --help` needs no formats.
             from segdata.building.build import build
 
+            engine = OnBeam(where, processes)
             start = time.monotonic()
             result = build(
                 cls.name,
@@ -273,7 +267,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
                 about=about,
                 overwrite=overwrite,
                 update=update,
-                run_shards=OnBeam(where, processes),
+                run_shards=engine,
             )
         _report(result, out, time.monotonic() - start)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from segdata.commands.beam_args import check_beam_args
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
@@ -22,7 +23,7 @@ from segdata.storage.paths import Location
 
 @click.command()
 @click.argument("out", type=LocationType())
-@click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("beam_args", nargs=-1, type=click.UNPROCESSED, callback=check_beam_args)
 @click.option(
     "--pixels",
     type=click.Choice(["sample", "all", "none"]),
@@ -71,14 +72,16 @@ def stats(
     Writes OUT/stats.json, which trainers read. Options of Beam follow after --.
     """
     where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+    engine = OnBeam(where)
+    out = with_beam_options(out, beam_args)
     # Not earlier: `segdata stats --help` needs no NumPy.
     from segdata.statistics.counting import stats as count
 
     found = count(
-        with_beam_options(out, beam_args),
+        out,
         pixels=pixels,
         sample_size=sample_size,
-        run_shards=OnBeam(where),
+        run_shards=engine,
     )
     if page is not None:
         _write_page(out, page)

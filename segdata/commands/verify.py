@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segdata.commands.beam_args import check_beam_args
 from segdata.commands.location import LocationType
 from segdata.errors import CorruptionError
 from segdata.pipelines.on_beam import OnBeam
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # `segdata verify --help` needs no NumPy
 
 @click.command()
 @click.argument("out", type=LocationType())
-@click.argument("beam_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("beam_args", nargs=-1, type=click.UNPROCESSED, callback=check_beam_args)
 @click.option(
     "--fast",
     is_flag=True,
@@ -54,11 +55,12 @@ def verify(
     from segdata.checking.verify import verify as run_verify
 
     options = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
+    engine = OnBeam(options)
     found = run_verify(
         with_beam_options(out, beam_args),
         fast=fast,
         limit=limit,
-        run_shards=OnBeam(options),
+        run_shards=engine,
     )
     for problem in found.problems[:limit]:
         click.echo(problem.message)

@@ -22,9 +22,9 @@ pytestmark = [
 def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     from segdata.building.build import build
 
-    source = tmp_path_factory.mktemp("coco")
+    folder = tmp_path_factory.mktemp("coco")
+    source, out = folder / "source", folder / "out"
     write_coco_sample(source, seed=0, num_train=9, num_val=1)
-    out = source / "out"
     build(Coco(), source, out)
     return {
         snippet.title.partition(" (")[0]: "\n".join(snippet.lines)

@@ -90,9 +90,10 @@ def coco(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every kind of annotation, objects that are boxes only among them."""
-    source = tmp_path_factory.mktemp("sample")
+    folder = tmp_path_factory.mktemp("sample")
+    source = folder / "source"
     write_coco_sample(source, seed=0, num_train=16, num_val=8)
-    return build(Coco(), source, source / "out")
+    return build(Coco(), source, folder / "out")
 
 
 def all_records(out: Path) -> list[Record]:

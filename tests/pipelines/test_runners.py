@@ -15,6 +15,7 @@ from segdata.errors import (
     SegdataError,
 )
 from segdata.pipelines import runners
+from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import LOCAL_RUNNERS, RunnerOptions
 
 
@@ -126,6 +127,32 @@ def test_prism_is_taken_where_its_binary_is_named() -> None:
 def test_fewer_than_one_worker_is_refused(workers: int) -> None:
     with pytest.raises(OptionError, match=rf"--workers is {workers}: expected at leas"):
         RunnerOptions(workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("--hdfs_hots=a", r"^--hdfs_hots is no option of Beam: did you mean --hdfs_ho"),
+        ("--save_main_sesion", r"^--save_main_sesion is no .* --save_main_session\?$"),
+        ("--zzzz", r"^--zzzz is no option of Beam\.$"),
+        ("--num_workers=many", r"cannot read its .*: argument --num_workers: invalid"),
+    ],
+)
+def test_option_that_beam_does_not_know_is_refused(given: str, message: str) -> None:
+    options = RunnerOptions(beam_args=("--hdfs_port=1", given))
+    with pytest.raises(OptionError, match=message):
+        OnBeam(options)
+
+
+def test_option_that_another_runner_may_know_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    arguments = ("--spark_master=local", "--parallelism=2", "--no_save_main_session")
+    OnBeam(RunnerOptions(runner="SparkRunner", beam_args=arguments))
+    assert caplog.messages == [
+        "--spark_master is no option of Beam; SparkRunner may know it: did you mean "
+        "--spark_master_url?"
+    ]
 
 
 # --- how many workers ---

@@ -14,6 +14,7 @@ from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap, distinct_
 from segdata.storage.paths import Location
 
 _PROBED_MASKS = 16
+_WIDE_MODES = ("I", "F")  # of more than 8 bits a sample
 _MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
 
 
@@ -75,30 +76,67 @@ def recognise_encoding(classes: ClassFile, masks: Sequence[Location]) -> LabelEn
     step = max(1, len(masks) // _PROBED_MASKS)
     colors = {row.color for row in classes.rows if row.color is not None}
     is_grey = all(red == green == blue for red, green, blue in colors)
-    for path in masks[::step]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # over its size: the worker refuses it
-                with path.open("rb") as file, Image.open(file) as image:
-                    mode, palette = image.mode, image.getpalette("RGB") or []
-        except Exception:  # damaged: the worker that reads it says so
-            continue
+    for mode, palette in map(_header, masks[::step]):
         if mode in ("RGB", "RGBA"):
             return "color"
-        if not classes.has_ids:
+        if mode and not classes.has_ids:
             known = set(zip(palette[::3], palette[1::3], palette[2::3], strict=False))
             if is_grey if mode in ("1", "L") else colors <= known:
                 return "color"
     return "index"
 
 
+def check_ignored(
+    ignore: str, classes: ClassFile, encoding: LabelEncoding, masks: Sequence[Location]
+) -> None:
+    """Refuses an id to ignore that no pixel of the masks can have.
+
+    Raises:
+      OptionError: If it is one. An id above 255 costs a look at the headers of masks.
+    """
+    if not ignore.isdecimal() or _row_of(ignore, classes) is not None:
+        return
+    if encoding == "color":
+        raise OptionError(
+            f"--ignore is {ignore}, and pixels have colours, not ids: expected the "
+            "name of a class of the class file."
+        )
+    highest = 255
+    if int(ignore) > highest and any(
+        mode.startswith(_WIDE_MODES) for mode, _ in map(_header, masks)
+    ):
+        highest = 65535
+    if int(ignore) > highest:
+        raise OptionError(
+            f"--ignore is {ignore}: expected a class, or an id that a mask can hold, "
+            f"0 to {highest}."
+        )
+
+
+def _header(path: Location) -> tuple[str, Sequence[int]]:
+    """Pillow's mode of a mask, and its palette; empty where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # over its size: the worker refuses it
+            with path.open("rb") as file, Image.open(file) as image:
+                return image.mode, image.getpalette("RGB") or []
+    except Exception:  # damaged: the worker that reads it says so
+        return "", []
+
+
+def _row_of(ignore: str, classes: ClassFile) -> ClassRow | None:
+    for row in classes.rows:
+        if ignore in (row.name, str(row.source_id)):
+            return row
+    return None
+
+
 def _ignored_row(classes: ClassFile, ignore: str) -> ClassRow | None:
     """The class that `ignore` names; one of its own for an id that is none."""
     if not ignore:
         return None
-    for row in classes.rows:
-        if ignore in (row.name, str(row.source_id)):
-            return row
+    if (named := _row_of(ignore, classes)) is not None:
+        return named
     if not (ignore.isascii() and ignore.isdecimal() and len(ignore) < 10):
         known = ", ".join(row.name for row in classes.rows[:20])
         raise OptionError(

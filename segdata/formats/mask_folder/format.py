@@ -18,7 +18,11 @@ from segdata.errors import OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.class_files import ClassFile, read_class_file
 from segdata.formats.folders import subfolders
-from segdata.formats.mask_folder.classes import mask_label_map, recognise_encoding
+from segdata.formats.mask_folder.classes import (
+    check_ignored,
+    mask_label_map,
+    recognise_encoding,
+)
 from segdata.formats.mask_folder.pairs import FolderPair
 from segdata.storage.paths import Location, locate
 
@@ -108,14 +112,15 @@ class MaskFolder:
         ]
         classes = self._read_classes(source)
         encoding: LabelEncoding = self.labels if self.labels != "auto" else "index"
+        masks = [source / path for pair in pairs for path in pair.masks.values()]
         if self.labels == "auto":
-            masks = [source / path for pair in pairs for path in pair.masks.values()]
             encoding = recognise_encoding(classes, masks)
         elif encoding == "color" and not classes.has_colors:
             raise OptionError(
                 "--labels color needs colours: expected them in the class file, as in "
                 "'0 sky 128 128 128'."
             )
+        check_ignored(self.ignore, classes, encoding, masks)
         splits = sorted({s for pair in pairs for s in pair.splits if s is not None})
         named = ", ".join(splits) or "no split of its own"
         return Scan(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,9 @@ from segdata.statistics.columns import read_columns
 def raws(
     tmp_path_factory: pytest.TempPathFactory, build_plainly: Callable[..., Manifest]
 ) -> list[bytes]:
-    source = tmp_path_factory.mktemp("coco")
+    folder = tmp_path_factory.mktemp("coco")
+    source, out = folder / "source", folder / "out"
     write_coco_sample(source, seed=0, num_train=9, num_val=1)
-    out: Path = source / "out"
     build_plainly(source, out, dataset_format=Coco())
     shards = read_manifest(out).splits["train"].shards
     return [raw.data for shard in shards for raw in read_records(out / shard.name)]

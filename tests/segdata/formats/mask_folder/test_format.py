@@ -293,6 +293,23 @@ def test_ignored_class_gets_255(tmp_path: Path, ignore: str) -> None:
     assert label_rows(encode(scan, tmp_path)) == [0, 255, 1] * 2
 
 
+def test_ignored_id_of_masks_of_16_bits(tmp_path: Path) -> None:
+    mask = index_mask(0, 1).astype(np.uint16) * 999
+    folder(tmp_path, "a", mask=mask, classes="road\n")
+    scan = MaskFolder(ignore="999").scan(tmp_path)
+    assert label_rows(encode(scan, tmp_path)) == [0, 255] * 3
+    with pytest.raises(OptionError, match=r"that a mask can hold, 0 to 65535\.$"):
+        MaskFolder(ignore="65536").scan(tmp_path)
+
+
+def test_ignored_id_is_refused_where_colours_are_the_classes(tmp_path: Path) -> None:
+    folder(tmp_path, "a", classes="0 sky 1 2 3\n1 void 0 0 0\n")
+    with pytest.raises(OptionError, match=r"^--ignore is 255, and pixels have colour"):
+        MaskFolder(ignore="255", labels="color").scan(tmp_path)
+    scan = MaskFolder(ignore="1", labels="color").scan(tmp_path)
+    assert scan.label_map.ignore_id == 255
+
+
 def test_ignored_id_need_be_no_class(tmp_path: Path) -> None:
     folder(tmp_path, "a", mask=index_mask(0, 255), classes="void\n")
     scan = MaskFolder(ignore="255").scan(tmp_path)
@@ -429,6 +446,10 @@ def test_options_that_contradict_the_class_file_are_refused(tmp_path: Path) -> N
         OptionError, match=r"--ignore is 'x': expected a class \(sky, r"
     ):
         MaskFolder(ignore="x").scan(tmp_path)
+    with pytest.raises(
+        OptionError, match=r"^--ignore is 256: .* that a mask can hold, 0 to 255\.$"
+    ):
+        MaskFolder(ignore="256").scan(tmp_path)
     (tmp_path / "classes.txt").write_text("sky\n")
     with pytest.raises(SourceError, match="nothing but what is ignored"):
         MaskFolder(ignore="sky").scan(tmp_path)
