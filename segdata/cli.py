@@ -18,6 +18,10 @@ from segdata.errors import OptionError, SegdataError
 from segdata.version import __version__
 
 COMMANDS = {
+    "check": (
+        "segdata.commands.check:check",
+        "Tell what a folder is, how to build it.",
+    ),
     "build": ("segdata.commands.build:build", "Convert a dataset to shards."),
     "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
     "verify": (

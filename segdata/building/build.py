@@ -26,6 +26,7 @@ from segdata.building.work import Work
 from segdata.errors import AnnotationError, OptionError, OutputError, SourceError
 from segdata.formats import format_class
 from segdata.formats.base import Format, Scan
+from segdata.formats.recognize import AUTO, the_one
 from segdata.images.orientation import Exif
 from segdata.masks import compiled
 from segdata.records.png_masks import MaskForms
@@ -62,7 +63,8 @@ def build(
     has the default of `BuildOptions`; in an update, what the build has.
 
     Args:
-      format: Name of the dataset's format, or a format, which states all its options.
+      format: Name of the dataset's format, or a format, which states all its options;
+        `auto` for what `segdata.formats.recognize` says of the source.
       source: Folder of the source.
       out: Output directory.
       split: Which splits to build, or how to draw them, as `--split` takes it.
@@ -100,6 +102,8 @@ def build(
         exif=exif,
         check=check,
     )
+    if format == AUTO:
+        format, source, format_options = _recognised(source, format_options)
     cls, of_format = _stated_format(format, format_options)
     folder, out = _places(source, out)
     updates.complete(out)  # of one that was killed in its last moment
@@ -138,6 +142,17 @@ def _stated(**given: Any) -> dict[str, Any]:
     stated = {name: value for name, value in given.items() if value is not None}
     BuildOptions(**stated)
     return stated
+
+
+def _recognised(
+    source: Address, options: Mapping[str, Any] | None
+) -> tuple[str, Location, dict[str, Any]]:
+    """The format, folder and options of a source that can be one thing only."""
+    found = the_one(locate(source))
+    logger.info(
+        "recognised %s: %s (%s)", found.format, found.guess.title, found.command()
+    )
+    return found.format, found.folder, {**found.guess.options, **(options or {})}
 
 
 def _stated_format(

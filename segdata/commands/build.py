@@ -18,7 +18,7 @@ from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
 from segdata.formats import FORMATS, format_class
-from segdata.formats.base import Format
+from segdata.formats.recognize import AUTO
 from segdata.images.orientation import Exif
 from segdata.pipelines.local.processes import WorkerProcesses
 from segdata.pipelines.on_beam import OnBeam
@@ -151,14 +151,19 @@ _ABOUT = tuple(
 )
 
 
+_AUTO_SUMMARY = (
+    "Whatever `segdata check` recognises, where only one thing can be meant."
+)
+
+
 class _Formats(click.Group):
     """One subcommand per format."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(FORMATS)
+        return [AUTO, *FORMATS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(cmd_name) if cmd_name in FORMATS else None
+        return _command(cmd_name) if cmd_name in (AUTO, *FORMATS) else None
 
 
 @click.group(cls=_Formats)
@@ -171,16 +176,19 @@ def build() -> None:
 
 
 def _command(name: str) -> click.Command:
-    cls = format_class(name)
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # formats are dataclasses
-    hints = get_type_hints(cls)
-    params = [_option(field, hints[field.name]) for field in fields]
+    summary, params = _AUTO_SUMMARY, []
+    if name != AUTO:
+        cls = format_class(name)
+        hints = get_type_hints(cls)
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # formats are such
+        params = [_option(field, hints[field.name]) for field in fields]
+        summary = cls.summary
     return click.Command(
         name,
         params=[*_COMMON, *_ABOUT, *params],
-        callback=_callback(cls, {field.name for field in fields}),
-        help=cls.summary,
-        short_help=cls.summary,
+        callback=_callback(name),
+        help=summary,
+        short_help=summary,
     )
 
 
@@ -199,7 +207,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
     )
 
 
-def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
+def _callback(name: str) -> Callable[..., None]:
     @click.pass_context
     def callback(
         ctx: click.Context,
@@ -231,7 +239,8 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
         # What is not understood is told before Beam is imported.
         chosen_split = SplitChoice.parse(split) if split else None
         chosen_masks = parse_mask_forms(masks)
-        cls(**format_options)
+        if name != AUTO:
+            format_class(name)(**format_options)
         about = About(
             license=license,
             citation=citation,
@@ -251,7 +260,7 @@ def _callback(cls: type[Format], own: set[str]) -> Callable[..., None]:
             engine = OnBeam(where, processes)
             start = time.monotonic()
             result = build(
-                cls.name,
+                name,
                 with_beam_options(source, beam_args),
                 with_beam_options(out, beam_args),
                 split=chosen_split,

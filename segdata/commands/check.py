@@ -1,0 +1,120 @@
+"""`segdata check SOURCE`: what a folder is, and the command that builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from segdata.commands.location import LocationType
+from segdata.commands.sizes import format_bytes
+from segdata.errors import SourceError
+from segdata.formats import FORMATS
+from segdata.storage.paths import Location
+
+if TYPE_CHECKING:  # `segdata check --help` needs no NumPy
+    from segdata.checking.source import SourceReport
+    from segdata.label_map import LabelMap
+
+_MAX_CLASSES = 12
+
+
+@click.command()
+@click.argument("source", type=LocationType())
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice([*FORMATS]),
+    help="Look for this format only. [default: every format is asked]",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Problems and missing files shown; all are counted.",
+)
+def check(source: Location, format: str | None, limit: int) -> None:
+    """Tell what a folder is and how to build it. Builds nothing.
+
+    Looks at SOURCE, below it and above it; lists splits, images, classes, files that
+    are missing, every problem, and what would be planned. Exits with 1 where a build
+    would leave something out, or where nothing is recognised.
+    """
+    from segdata.checking.source import check_source
+    from segdata.formats.base import Guess
+    from segdata.formats.recognize import AUTO, Candidate, recognize, what_is_there
+
+    if not source.is_dir():
+        raise SourceError(f"{source} is not a folder: {_file(source)}.")
+    found = recognize(source, format or AUTO)
+    if not found and format is None:
+        raise SourceError(
+            f"no dataset is recognised in {source}: {what_is_there(source)}. "
+            "docs/formats.md shows the layouts that are known."
+        )
+    if not found and format is not None:
+        guess = Guess(title="not recognised at a glance", is_sure=False)
+        found = [Candidate(format=format, folder=source, guess=guess)]
+    if len(found) > 1:
+        click.echo(f"{source} may be {len(found)} things.")
+    is_whole = True
+    for candidate in found:
+        report = check_source(candidate)
+        _print(report, limit)
+        is_whole &= report.is_whole
+    if not is_whole:
+        click.get_current_context().exit(1)
+
+
+def _file(source: Location) -> str:
+    from segdata.formats.recognize import what_is_there
+
+    if not source.is_file():
+        return "there is nothing of that name"
+    told = what_is_there(source.parent)
+    return told if source.name in told else "expected the dataset's root"
+
+
+def _print(report: SourceReport, limit: int) -> None:
+    candidate = report.candidate
+    click.echo(f"{candidate.format}: {candidate.guess.title}")
+    click.echo(f"  folder    {candidate.folder}")
+    if report.layout:
+        click.echo(f"  layout    {report.layout}")
+    if report.images:
+        splits = ", ".join(f"{name} {count}" for name, count in report.images.items())
+        click.echo(f"  images    {report.images.total()}: {splits}")
+        click.echo(f"  classes   {_classes(report.label_map)}")
+    if report.num_objects:
+        click.echo(f"  objects   {report.num_objects}")
+    if report.num_shards:
+        size, memory = map(format_bytes, (report.num_bytes, report.driver_bytes))
+        click.echo(
+            f"  plan      {report.num_shards} shards of {size} in all; {memory} of "
+            "memory for the plan"
+        )
+    for what, paths in report.missing.items():
+        _print_list(f"{what}s are missing", paths, limit)
+    _print_list("warnings", report.warnings, limit)
+    _print_list("problems", report.problems, limit)
+    if report.num_shards:
+        skip = "" if report.is_whole else " --on-error skip"
+        click.echo(f"\n  {candidate.command()}{skip}\n")
+
+
+def _print_list(title: str, lines: Sequence[str], limit: int) -> None:
+    if not lines:
+        return
+    click.echo(f"  {len(lines)} {title}")
+    for line in lines[:limit]:
+        click.echo(f"    {line}")
+    if len(lines) > limit:
+        click.echo(f"    and {len(lines) - limit} more (--limit)")
+
+
+def _classes(label_map: LabelMap) -> str:
+    names = [*label_map]
+    more = f" and {len(names) - _MAX_CLASSES} more" if names[_MAX_CLASSES:] else ""
+    return f"{len(names)}: {', '.join(names[:_MAX_CLASSES])}{more}"

@@ -1,0 +1,175 @@
+"""Which format a folder has: every format is asked, here, below and above."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from segdata.errors import SegdataError, SourceError
+from segdata.formats import FORMATS, format_class
+from segdata.formats.base import Guess
+from segdata.formats.folders import subfolders
+from segdata.formats.json_kinds import kind_of_json
+from segdata.storage.paths import Location
+
+AUTO = "auto"
+"""Stands for whatever format is recognised."""
+
+_MAX_FOLDERS = 32  # looked into one level down
+_MAX_NAMED = 5
+_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
+# What tells folders that no format reads.
+_FOREIGN = (
+    (
+        "manifest.json",
+        "a finished build of segdata: `segdata info` tells what it holds",
+    ),
+    ("dataset_info.json", "a dataset of TFDS: its shards are TFRecords already"),
+    ("meta.json", "a project of Supervisely: export it as COCO"),
+)
+_FOREIGN_SUFFIXES = {
+    ".tfrecord": "TFRecords already: `segdata inspect` tells what they hold",
+    ".record": "TFRecords already: `segdata inspect` tells what they hold",
+    ".parquet": "Parquet: save its images and masks as files",
+    ".mat": "MATLAB: save its masks as PNGs",
+    ".npy": "NumPy arrays: save them as PNGs",
+    ".npz": "NumPy arrays: save them as PNGs",
+    ".h5": "HDF5: save its images and masks as files",
+    ".nii": "NIfTI volumes: save their slices as PNGs",
+    ".dcm": "DICOM: save its images and masks as PNGs",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A format that a folder may have."""
+
+    format: str
+    """Its name."""
+    folder: Location
+    """Where it is: the folder that was asked for, one below, or the one above."""
+    guess: Guess
+    """What the format says."""
+
+    def command(self, out: str = "OUT") -> str:
+        """The command that builds it, as a person types it."""
+        return build_command(self.format, str(self.folder), out, self.guess.options)
+
+
+def build_command(
+    format: str, source: str, out: str, options: Mapping[str, Any]
+) -> str:
+    """`segdata build FORMAT SOURCE OUT` with the options of the format."""
+    words = ["segdata", "build", format, source, out]
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)
+
+
+def recognize(source: Location, format: str = AUTO) -> list[Candidate]:
+    """The formats that a folder may have, the likeliest first.
+
+    Folders below it and the one above are looked at where it has none itself. Where a
+    format is sure of the folder, those that are not are left out.
+
+    Args:
+      source: The folder.
+      format: Name of the only format to ask, or `AUTO`.
+    """
+    for folders in ([source], _below(source), [source.parent]):
+        found = [c for folder in folders for c in _asked(folder, format)]
+        sure = [candidate for candidate in found if candidate.guess.is_sure]
+        if found:
+            return sure or found
+    return []
+
+
+def the_one(source: Location) -> Candidate:
+    """The only format that a folder can have.
+
+    Raises:
+      SourceError: If there is none, or there are several.
+    """
+    found = recognize(source)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SourceError(
+            f"no dataset is recognised in {source}: {what_is_there(source)}. "
+            "docs/formats.md shows the layouts that are known.",
+            reason="not-recognised",
+        )
+    choices = "; ".join(candidate.command() for candidate in found[:_MAX_NAMED])
+    raise SourceError(
+        f"{source} may be {len(found)} things: run the command that is meant, one of: "
+        f"{choices}",
+        reason="ambiguous",
+    )
+
+
+def what_is_there(source: Location) -> str:
+    """What a folder holds that no format knows, as a clause."""
+    entries = source.entries() if source.is_dir() else []
+    files = [entry.name for entry in entries if not entry.is_dir]
+    for name, what in _FOREIGN:
+        if name in files:
+            return f"this is {what}"
+    for name in files:
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in _ARCHIVES:
+            return f"{name} is an archive: unpack it, and give the folder"
+        if suffix in _FOREIGN_SUFFIXES:
+            return f"{name} is of {_FOREIGN_SUFFIXES[suffix]}"
+    for name in [name for name in files if name.endswith(".json")][:_MAX_NAMED]:
+        if what := _kind_of(source / name):
+            return f"{name}: {what}"
+    return f"it has {_counted(source)}"
+
+
+def _kind_of(path: Location) -> str:
+
+    try:
+        return kind_of_json(path.read_bytes(), frozenset(FORMATS))
+    except OSError:
+        return ""
+
+
+def _counted(source: Location) -> str:
+    """How many files of each ending are there, and which folders."""
+    entries = source.entries() if source.is_dir() else []
+    suffixes = Counter(
+        PurePosixPath(e.name).suffix.lower() or "no ending"
+        for e in entries
+        if not e.is_dir
+    )
+    folders = [entry.name for entry in entries if entry.is_dir]
+    parts = [f"{count} files of {name}" for name, count in suffixes.most_common(4)]
+    if folders:
+        more = " ..." if folders[_MAX_NAMED:] else ""
+        parts.append(f"the folders {', '.join(folders[:_MAX_NAMED])}{more}")
+    return " and ".join(parts) or "no files"
+
+
+def _below(source: Location) -> list[Location]:
+    if not source.is_dir():
+        return []
+    return [source / name for name in subfolders(source)[:_MAX_FOLDERS]]
+
+
+def _asked(folder: Location, format: str) -> Iterator[Candidate]:
+    """What each format says of one folder."""
+    if not folder.is_dir():
+        return
+    for name in FORMATS if format == AUTO else [format]:
+        try:
+            known = getattr(format_class(name), "recognize", None)
+            guess = known(folder) if known else None
+        except (OSError, SegdataError):  # what cannot be read is not recognised
+            continue
+        if guess is not None:
+            yield Candidate(format=name, folder=folder / guess.below, guess=guess)
