@@ -8,6 +8,7 @@ one by one; `manifest.json` comes last and `.segdata/` is removed. A directory w
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ import orjson
 
 from segdata.building import directory
 from segdata.building.options import BuildOptions
+from segdata.building.outcome import remarks
 from segdata.building.plan import Plan, PlannedShard
 from segdata.building.shard import WORK_DIR
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
@@ -35,6 +37,8 @@ from segdata.shards.manifest import (
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.storage.paths import Location
 from segdata.version import __version__
+
+logger = logging.getLogger(__name__)
 
 
 def begin(
@@ -114,6 +118,10 @@ def finish(
     rejects = [reject for receipt in receipts for reject in receipt.rejects]
     _write_rejects(out, [*unplaced, *rejects])
     source = summarize_source(receipts, plan)
+    splits = manifest.summarize(receipts)
+    said = tuple(remarks(splits))
+    for line in said:
+        logger.warning("%s", line)
     result = Manifest(
         name=name,
         layout=scan.layout,
@@ -124,9 +132,9 @@ def finish(
         options=options.to_json(),
         versions=byte_versions(),
         label_map=scan.label_map,
-        splits=manifest.summarize(receipts),
+        splits=splits,
         leakage=find_leakage(receipts),
-        warnings=scan.warnings,
+        warnings=(*scan.warnings, *said),
         source_info=scan.source_info,
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )

@@ -15,7 +15,7 @@ from segdata.commands.tables import print_table
 from segdata.pipelines.on_beam import OnBeam
 from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
-from segdata.shards.manifest import STATS_NAME
+from segdata.shards.manifest import STATS_NAME, read_manifest
 from segdata.statistics.stats_file import Pixels
 from segdata.storage.local_path import LocalPath
 from segdata.storage.paths import Location
@@ -89,6 +89,8 @@ def stats(
         click.echo((out / STATS_NAME).read_text("utf-8"), nl=False)
         return
     _print(found)
+    for warning in read_manifest(out).warnings:
+        click.echo(f"warning: {warning}")
     click.echo(f"\nwrote {out / STATS_NAME}" + (f" and {page}" if page else ""))
 
 

@@ -370,6 +370,23 @@ def test_voided_pixels_are_counted_in_the_manifest(
     assert counts["train"].notes == {"unknown-labels-voided": 1}
     assert counts["val"].voided_pixels == 0
     assert sum(counts["train"].class_pixels.values()) == 6 * 24 * 32
+    share = 1 / sum(split.num_records for split in manifest.splits.values())
+    (line,) = manifest.warnings
+    assert line.startswith(
+        f"{share:.1%} of all labelled pixels have labels that are no"
+    )
+
+
+def test_void_below_one_percent_is_no_warning(
+    source: Path, tmp_path: Path, run_build: Build
+) -> None:
+    labels = np.array(Image.open(source / LABEL))
+    labels[0, :2] = 77
+    Image.fromarray(labels).save(source / LABEL)
+    form = CamVid(unknown="void")
+    manifest = run_build(source, tmp_path / "out", dataset_format=form)
+    assert manifest.splits["train"].counts.voided_pixels == 2
+    assert manifest.warnings == ()
 
 
 def test_same_image_in_train_and_val_is_reported_as_leakage(

@@ -1,0 +1,34 @@
+"""What only a finished build tells: remarks on it, as the manifest holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from segdata.shards.manifest import SplitSummary
+
+_MUCH = 0.01
+"""Share of all pixels above which it is said what became of them."""
+
+
+def remarks(splits: Mapping[str, SplitSummary]) -> Iterator[str]:
+    """One line on each thing that a person should know.
+
+    Args:
+      splits: What was written.
+    """
+    counts = [split.counts for split in splits.values()]
+    total = sum(each.class_pixels.total() for each in counts)
+    for pixels, what in (
+        (
+            sum(each.voided_pixels for each in counts),
+            "have labels that are no class and count as void: if they are one, add it "
+            "to the class file",
+        ),
+        (
+            sum(each.moved_pixels for each in counts),
+            "had other values than those of classes and got the nearest one: export "
+            "the labels as PNG if they can be had",
+        ),
+    ):
+        if total and pixels / total > _MUCH:
+            yield f"{pixels / total:.1%} of all labelled pixels {what}"
