@@ -51,6 +51,7 @@ def build(
     max_reject_share: float | None = None,
     exif: Exif | None = None,
     check: Check | None = None,
+    max_size: int | None = None,
     format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
@@ -77,6 +78,7 @@ def build(
         all the same.
       exif: Whether images are turned as EXIF says: `auto`, `apply` or `ignore`.
       check: Whether images are decoded strictly: `structure` or `pixels`.
+      max_size: The longer side in pixels that images are shrunk to, with their masks.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
       overwrite: Replace an earlier build in `out`.
@@ -101,6 +103,7 @@ def build(
         max_reject_share=max_reject_share,
         exif=exif,
         check=check,
+        max_size=max_size,
     )
     if format == AUTO:
         format, source, format_options = _recognised(source, format_options)
@@ -303,6 +306,7 @@ def _run(work: Work, shards: Sequence[PlannedShard], out: Location) -> None:
         masks=work.options.masks,
         exif=work.options.exif,
         check=work.options.check,
+        max_size=work.options.max_size,
     )
     shard_work = ShardWork(
         do=functools.partial(_build_one, job),

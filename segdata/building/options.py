@@ -39,6 +39,8 @@ class BuildOptions:
     """Whether images are turned as EXIF says; `auto` is decided by a sample."""
     check: Check = "structure"
     """Whether images whose bytes are kept are decoded too, strictly."""
+    max_size: int | None = None
+    """The longer side in pixels that images are shrunk to; None for any."""
     format: Mapping[str, Any] = field(default_factory=dict)
     """The format's options, for updates; None for a path outside the source."""
 
@@ -59,6 +61,10 @@ class BuildOptions:
         if self.on_error not in ("fail", "skip"):
             raise OptionError(
                 f"--on-error is {self.on_error!r}: expected fail or skip."
+            )
+        if self.max_size is not None and self.max_size < 1:
+            raise OptionError(
+                f"--max-size is {self.max_size}: expected at least 1 pixel."
             )
         for name, kind in (("exif", Exif), ("check", Check)):
             value = getattr(self, name)
@@ -92,6 +98,7 @@ FLAGS = {
     "max_reject_share": "--max-rejects",
     "exif": "--exif",
     "check": "--check",
+    "max_size": "--max-size",
 }
 """Field of `BuildOptions` -> its option on the command line."""
 

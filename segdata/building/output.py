@@ -151,7 +151,7 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     # One decides whether a build may end, the others speak through classes and plan.
     del chosen["max_reject_share"], chosen["format"]
     # Absent from earlier versions, whose builds are those of the defaults.
-    for option in ("exif", "check"):
+    for option in ("exif", "check", "max_size"):
         if chosen[option] == getattr(BuildOptions, option):
             del chosen[option]
     if options.check == "pixels":  # which records are rejected depends on it

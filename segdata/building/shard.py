@@ -71,6 +71,8 @@ class BuildJob:
     """Whether images are turned as EXIF says."""
     check: Check = "structure"
     """Whether images whose bytes are kept are decoded too, strictly."""
+    max_size: int | None = None
+    """The longer side in pixels that images are shrunk to; None for any."""
 
 
 def plan_path(out: Location, shard: str) -> Location:
@@ -150,6 +152,7 @@ class _Contents:
                 found,
                 self._job.label_map,
                 number=planned.number,
+                max_size=self._job.max_size,
                 on_bad_object=None if is_strict else bad_objects.append,
                 exif=self._job.exif,
                 check_pixels=self._job.check == "pixels",

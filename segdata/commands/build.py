@@ -97,6 +97,12 @@ _COMMON: tuple[click.Parameter, ...] = (
         help="pixels: decode every image too, and refuse what the decoder warns of.",
     ),
     click.Option(
+        ["--max-size"],
+        type=click.IntRange(min=1),
+        help="Shrink images whose longer side is larger to so many pixels, and their "
+        "masks with them. [default: as they are]",
+    ),
+    click.Option(
         ["--workers"],
         type=click.IntRange(min=1),
         help="Worker processes on this machine. [default: the cores, fewer for small "
@@ -225,6 +231,7 @@ def _callback(name: str) -> Callable[..., None]:
         max_rejects: float,
         exif: Exif,
         check: Check,
+        max_size: int | None,
         workers: int | None,
         runner: str | None,
         overwrite: bool,
@@ -272,6 +279,7 @@ def _callback(name: str) -> Callable[..., None]:
                 max_reject_share=_stated(ctx, "max_rejects", max_rejects),
                 exif=_stated(ctx, "exif", exif),
                 check=_stated(ctx, "check", check),
+                max_size=max_size,
                 format_options=of_format,
                 about=about,
                 overwrite=overwrite,

@@ -13,6 +13,7 @@ from segdata.errors import AnnotationError
 from segdata.images import normalize
 from segdata.images.label_images import LabelRuns
 from segdata.images.orientation import Exif
+from segdata.images.shrink import Size, shrink_image, shrink_labels, shrunk_size
 from segdata.label_map import LabelClass, LabelMap
 from segdata.records.drawn import (
     Drawn,
@@ -24,7 +25,7 @@ from segdata.records.drawn import (
 from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
 from segdata.records.regions import EncodedRegion, encode_regions, image_class
-from segdata.records.relative import in_pixels
+from segdata.records.relative import in_pixels, shrink_all
 from segdata.records.to_example import EncodedRecord
 from segdata.validation import canonical_json
 
@@ -42,6 +43,7 @@ def encode_record(
     on_bad_object: OnBadObject | None = None,
     exif: Exif = "auto",
     check_pixels: bool = False,
+    max_size: int | None = None,
 ) -> EncodedRecord:
     """Encodes one image and its annotations. Reads nothing: all it takes is in hand.
 
@@ -54,6 +56,7 @@ def encode_record(
         the image and the others stay. None refuses the image.
       exif: Whether image, label image and mask image are turned as EXIF says.
       check_pixels: Whether the image is decoded strictly, see `normalize_image`.
+      max_size: The longer side in pixels that an image is shrunk to; None for any.
 
     Raises:
       ImageError: If the image or label image was not read, or is undecodable or
@@ -74,10 +77,16 @@ def encode_record(
         check_pixels=check_pixels,
     )
     _check_sizes(annotation, drawn, image)
+    drawn_size = (image.height, image.width)
+    size = shrunk_size(*drawn_size, max_size)
+    if size != drawn_size:
+        image = shrink_image(image, size)
     notes = {*image.changes, *_label_notes(label_runs)}
+    if size != drawn_size and label_runs:
+        label_runs = shrink_labels(label_runs, size)
     try:
         objects, regions, label_class = _encode_annotations(
-            annotation, label_map, image, notes, drawn, on_bad_object
+            annotation, label_map, (drawn_size, size), notes, drawn, on_bad_object
         )
         if annotation.get("paint_label_map"):
             label_runs = paint_label_map(objects, label_map, image.height, image.width)
@@ -109,26 +118,30 @@ def encode_record(
 def _encode_annotations(
     data: Mapping[str, Any],
     label_map: LabelMap,
-    image: normalize.NormalizedImage,
+    sizes: tuple[Size, Size],
     notes: set[str],
     drawn: Drawn,
     on_bad_object: OnBadObject | None,
 ) -> tuple[
     tuple[EncodedObject, ...], tuple[EncodedRegion, ...] | None, LabelClass | None
 ]:
-    size = (image.height, image.width)
-    items = drawn.objects
+    drawn_size, size = sizes
+    items, regions, masks = drawn.objects, data.get("regions"), drawn.masks
+    bad: list[AnnotationError] = []
     if data.get("is_relative"):
-        items = [in_pixels(item, *size) for item in items]
-    masks = drawn.masks
+        items = [in_pixels(item, *drawn_size) for item in items]
+    if size != drawn_size:
+        items = shrink_all(items, drawn_size, size, masks, bad)
+        factors = (size[0] / drawn_size[0], size[1] / drawn_size[1])
+        regions = regions and [in_pixels(region, *factors) for region in regions]
     objects = encode_objects(items, label_map, size, notes, on_bad_object, masks)
-    stray = masks.unclaimed()
-    if stray is not None:
+    if (stray := masks.unclaimed()) is not None:
+        bad.append(stray)
+    for error in bad:
         if on_bad_object is None:
-            raise stray
+            raise error
         notes.add("objects-rejected")
-        on_bad_object(stray)
-    regions = data.get("regions")
+        on_bad_object(error)
     encoded = (
         None
         if regions is None
