@@ -107,14 +107,33 @@ def build(
     )
     if format == AUTO:
         format, source, format_options = _recognised(source, format_options)
-    cls, of_format = _stated_format(format, format_options)
+    of_format = _stated_format(format, format_options)
+    return _build_or_update(
+        of_format, source, out, stated, about, run_shards, overwrite, update
+    )
+
+
+def _build_or_update(
+    of_format: tuple[type[Format], dict[str, Any]],
+    source: Address,
+    out: Address,
+    stated: dict[str, Any],
+    about: About | None,
+    run_shards: RunShards,
+    overwrite: bool,
+    update: bool,
+) -> Manifest:
+    """Does what is asked for with an output directory as it is."""
+    cls, options_of_format = of_format
     folder, out = _places(source, out)
     updates.complete(out)  # of one that was killed in its last moment
     is_finished = not overwrite and directory.recognize(out).is_finished
     if update and is_finished:
-        chosen, options, about = _kept(out, cls, of_format, folder, stated, about)
+        chosen, options, about = _kept(
+            out, cls, options_of_format, folder, stated, about
+        )
     else:
-        chosen = cls(**of_format)
+        chosen = cls(**options_of_format)
         options = BuildOptions(**stated, format=_noted(chosen, folder))
     work = _prepare(chosen, folder, options, about or About(), run_shards)
     if is_finished:
