@@ -29,7 +29,13 @@ from segdata.building.sources import read_files, source_digest
 from segdata.cpus import num_cpus
 from segdata.errors import CorruptionError, OutputError
 from segdata.progress import display
-from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_manifest
+from segdata.shards.manifest import (
+    MANIFEST_NAME,
+    REJECTS_NAME,
+    STATS_NAME,
+    Manifest,
+    read_manifest,
+)
 from segdata.shards.receipt import (
     INDEX_DIR,
     ShardReceipt,
@@ -150,6 +156,12 @@ def complete(out: Location) -> None:
         for folder, paths in _to_move(staging):
             out.each(functools.partial(_move_into, out / folder), paths)
         beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
+        if (out / STATS_NAME).exists():
+            logger.info(
+                "%s told of the build as it was, and is removed: run `segdata stats` "
+                "again",
+                out / STATS_NAME,
+            )
         for name in set(directory.SIDE_FILES) - beside:
             (out / name).unlink(missing_ok=True)
         (staging / MANIFEST_NAME).move_to(out / MANIFEST_NAME)

@@ -27,16 +27,14 @@ from segdata.storage.paths import Location
 @click.option(
     "--pixels",
     type=click.Choice(["sample", "all", "none"]),
-    default="sample",
-    show_default=True,
-    help="Images to decode for the mean and standard deviation of the channels.",
+    help="Images to decode for the mean and standard deviation of the channels. "
+    "[default: as stats.json was counted before, else sample]",
 )
 @click.option(
     "--sample-size",
     type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    help="Images of each split in a sample, about; smaller splits are taken whole.",
+    help="Images of each split in a sample, about; smaller splits are taken whole. "
+    "[default: as before, else 200]",
 )
 @click.option(
     "--workers",
@@ -60,8 +58,8 @@ from segdata.storage.paths import Location
 def stats(
     out: Location,
     beam_args: tuple[str, ...],
-    pixels: Pixels,
-    sample_size: int,
+    pixels: Pixels | None,
+    sample_size: int | None,
     workers: int | None,
     runner: str | None,
     as_json: bool,

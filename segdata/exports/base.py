@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from segdata.dataset import Dataset
@@ -111,6 +111,24 @@ def write_once(folder: Path, name: str, data: bytes, key: str) -> None:
                 "contents differ, and one folder cannot hold both.",
                 reason="same-name",
             ) from error
+
+
+def with_own_stems(names: Iterable[str]) -> dict[str, str]:
+    """File name -> the name to write it by, which no other has but for its ending.
+
+    Labels are files of the same name and another ending.
+
+    >>> with_own_stems(["a.jpg", "a.png", "b.jpg"])
+    {'a.jpg': 'a_jpg.jpg', 'a.png': 'a_png.png', 'b.jpg': 'b.jpg'}
+    """
+    paths = {name: PurePosixPath(name) for name in names}
+    count = Counter(path.with_suffix("") for path in paths.values())
+    return {
+        name: name
+        if count[path.with_suffix("")] == 1
+        else str(path.with_stem(f"{path.stem}_{path.suffix[1:]}"))
+        for name, path in paths.items()
+    }
 
 
 def common_folder(names: Iterable[str]) -> str:

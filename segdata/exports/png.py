@@ -7,7 +7,7 @@ its palette colour the class's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from segdata.dataset import Dataset
 from segdata.drawing.draw import colorize
 from segdata.errors import OptionError
-from segdata.exports.base import ExportReport, common_folder, write_image, write_once
+from segdata.exports.base import (
+    ExportReport,
+    common_folder,
+    with_own_stems,
+    write_image,
+    write_once,
+)
 from segdata.images.png import encode_png
 from segdata.label_map import LabelMap
 from segdata.records.record import Record
@@ -40,12 +46,17 @@ class PngExport:
                 "Its objects go out with --to coco; `segdata build coco --semantic` "
                 "paints label maps from them."
             )
-        layout = _layout(dataset)
+        filenames = {
+            split: [record.filename for record in source]
+            for split, source in dataset.splits.items()
+        }
+        names = with_own_stems(name for found in filenames.values() for name in found)
+        layout = _layout(dataset, filenames)
         values = source_values(label_map)
         report = ExportReport(build_command=layout.build_command)
         for split, source in dataset.splits.items():
             for record in source:
-                image_name, mask_name = layout.names(record.filename, split)
+                image_name, mask_name = layout.names(names[record.filename], split)
                 write_image(dest, image_name, record)
                 mask = mask_png(record, values, label_map)
                 if mask is None:
@@ -85,12 +96,8 @@ class _Layout:
         return filename, str(mask)
 
 
-def _layout(dataset: Dataset) -> _Layout:
+def _layout(dataset: Dataset, names: Mapping[str, list[str]]) -> _Layout:
     """The layout that keeps paths, and so keys, if splits follow from it."""
-    names = {
-        split: [record.filename for record in source]
-        for split, source in dataset.splits.items()
-    }
     parents = {
         split: {str(PurePosixPath(name).parent) for name in found}
         for split, found in names.items()

@@ -21,7 +21,13 @@ import numpy as np
 
 from segdata.dataset import Dataset
 from segdata.errors import OptionError
-from segdata.exports.base import ExportReport, common_folder, write_image, write_once
+from segdata.exports.base import (
+    ExportReport,
+    common_folder,
+    with_own_stems,
+    write_image,
+    write_once,
+)
 from segdata.masks import rle
 from segdata.masks.outlines import Ring, trace
 from segdata.records.record import Record, RecordObject
@@ -46,9 +52,11 @@ class YoloExport:
         }
         report = ExportReport()
         for split, source in dataset.splits.items():
-            folder = common_folder(record.filename for record in source)
+            filenames = [record.filename for record in source]
+            folder = common_folder(filenames)
+            names = with_own_stems(_flat_name(name, folder) for name in filenames)
             for record in source:
-                name = _flat_name(record.filename, folder)
+                name = names[_flat_name(record.filename, folder)]
                 write_image(dest, f"images/{split}/{name}", record)
                 lines = _lines(record, numbers, report)
                 label_name = PurePosixPath("labels", split, name).with_suffix(".txt")

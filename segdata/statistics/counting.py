@@ -20,6 +20,7 @@ from segdata.statistics.stats_file import (
     StatsOptions,
     num_ids,
     read_stats,
+    stated_or_before,
     write_stats,
 )
 from segdata.statistics.tally import SplitTally
@@ -66,11 +67,14 @@ class StatsJob:
 def stats(
     out: Address,
     *,
-    pixels: Pixels = "sample",
-    sample_size: int = 200,
+    pixels: Pixels | None = None,
+    sample_size: int | None = None,
     run_shards: RunShards = in_turn,
 ) -> dict[str, Any]:
     """Counts a finished build and writes its `stats.json`.
+
+    An option that is None is that of the `stats.json` that is there, else that of
+    `StatsOptions`.
 
     Args:
       out: Directory of the build.
@@ -89,7 +93,7 @@ def stats(
     job = StatsJob(
         out=directory.resolve(),
         label_map=manifest.label_map,
-        options=StatsOptions(pixels=pixels, sample_size=sample_size),
+        options=stated_or_before(directory, pixels, sample_size),
     )
     work = ShardWork(
         do=functools.partial(count_shard, job),

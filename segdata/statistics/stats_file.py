@@ -7,8 +7,9 @@ options give the same bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import orjson
@@ -22,6 +23,7 @@ from segdata.statistics.summary import summarize_split
 from segdata.statistics.tally import SIZE_EDGES, SplitTally
 from segdata.storage.paths import Address, Location, locate
 
+logger = logging.getLogger(__name__)
 STATS_VERSION = 1
 _MAX_GROUPS = 50
 
@@ -46,6 +48,10 @@ class StatsOptions:
             raise OptionError(
                 f"--sample-size is {self.sample_size}: expected at least 1."
             )
+
+    def __str__(self) -> str:
+        size = f" --sample-size {self.sample_size}" if self.pixels == "sample" else ""
+        return f"--pixels {self.pixels}{size}"
 
     def takes(self, key: str, num_records: int) -> bool:
         """Whether a record's image is decoded, by a hash of its key."""
@@ -94,6 +100,34 @@ def finish(
         "duplicates": _duplicates(directory, manifest),
     }
     return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def stated_or_before(
+    directory: Location, pixels: Pixels | None, sample_size: int | None
+) -> StatsOptions:
+    """What is stated; in the place of None, what `stats.json` there was counted with.
+
+    Raises:
+      OptionError: If what is stated cannot be.
+    """
+    before = options_before(directory)
+    found = replace(
+        before,
+        pixels=before.pixels if pixels is None else pixels,
+        sample_size=before.sample_size if sample_size is None else sample_size,
+    )
+    if found == before != StatsOptions():
+        logger.info("counting as before: %s", before)
+    return found
+
+
+def options_before(directory: Location) -> StatsOptions:
+    """What `stats.json` was counted with; the defaults where nothing tells."""
+    try:
+        noted = orjson.loads((directory / STATS_NAME).read_bytes())["pixels"]
+        return StatsOptions(pixels=noted["mode"], sample_size=noted["sample_size"])
+    except (OSError, ValueError, KeyError, TypeError, OptionError):
+        return StatsOptions()
 
 
 def write_stats(

@@ -180,6 +180,45 @@ def test_overwriting_a_build_removes_its_statistics(
     assert not (out / "stats.json").exists()
 
 
+def test_counting_again_keeps_what_is_not_stated(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted(**options: Any) -> tuple[str, int]:
+        noted = segdata.stats(out, **options)["pixels"]
+        return noted["mode"], noted["sample_size"]
+
+    assert counted() == ("sample", 200)
+    assert counted(sample_size=2) == ("sample", 2)
+    caplog.set_level("INFO")
+    assert counted() == ("sample", 2)
+    assert caplog.messages == ["counting as before: --pixels sample --sample-size 2"]
+    assert counted(pixels="all") == ("all", 2)
+    assert counted() == ("all", 2)
+    assert counted(pixels="sample") == ("sample", 2)
+    (out / "stats.json").write_bytes(b'{"pixels": {"mode": "some"}}')
+    assert counted() == ("sample", 200)
+
+
+def test_updating_a_build_tells_that_its_statistics_go(
+    out: Path,
+    source: Path,
+    run_build: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    segdata.stats(out)
+    caplog.set_level("INFO")
+    run_build(source, out, update=True)
+    assert (out / "stats.json").exists()
+    image = source / "train" / "train_000.png"
+    Image.new("RGB", (32, 24)).save(image)
+    run_build(source, out, update=True)
+    assert not (out / "stats.json").exists()
+    assert (
+        f"{out}/stats.json told of the build as it was, and is removed: run `segd"
+        in (caplog.text)
+    )
+
+
 def test_statistics_of_another_build_are_refused(out: Path) -> None:
     compute(out)
     data = orjson.loads((out / "stats.json").read_bytes())

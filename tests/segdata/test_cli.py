@@ -290,9 +290,11 @@ def test_another_build_over_a_finished_one_is_refused(out: Path) -> None:
 
 
 def test_source_of_no_layout_is_refused(tmp_path: Path) -> None:
-    line = the_error(segdata("build", "camvid", tmp_path, f"{tmp_path}-out"), 1)
-    assert line.startswith(f"no CamVid layout is recognised in {tmp_path}: expected ")
-    assert not (tmp_path / "out").exists()
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    line = the_error(segdata("build", "camvid", source, out), 1)
+    assert line.startswith(f"no CamVid layout is recognised in {source}: expected ")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -220,6 +220,41 @@ def test_yolo_outlines_are_nearly_the_masks(
     assert "is called 'train'" not in printed
 
 
+def test_images_that_differ_by_their_ending_keep_labels_of_their_own(
+    tmp_path: Path,
+) -> None:
+    source, rows = tmp_path / "source", {"images": [], "annotations": []}
+    (source / "images").mkdir(parents=True)
+    for number, ending in enumerate(("png", "bmp"), 1):
+        Image.new("RGB", (16, 12), (number, 0, 0)).save(source / f"images/a.{ending}")
+        size = {"height": 12, "width": 16, "file_name": f"a.{ending}"}
+        rows["images"].append({"id": number, **size})
+        box = [number, 2, 6, 6]
+        x, y = box[:2]
+        outline = [[x, y, x + 6, y, x + 6, y + 6, x, y + 6]]
+        row = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0}
+        rows["annotations"].append(row | {"segmentation": outline, "bbox": box})
+        rows["annotations"][-1]["area"] = 36
+    rows["categories"] = [{"id": 1, "name": "thing"}]
+    (source / "instances.json").write_bytes(orjson.dumps(rows))
+    paths = {"annotations": "instances.json", "images": "images"}
+    segdata.build("coco", source, tmp_path / "out", format_options=paths)
+    paths |= {"semantic": True}
+    segdata.build("coco", source, tmp_path / "painted", format_options=paths)
+    exported(tmp_path / "out", tmp_path / "yolo", "yolo")
+    labels = sorted((tmp_path / "yolo/labels/train").iterdir())
+    assert [path.name for path in labels] == ["a_bmp.txt", "a_png.txt"]
+    assert len({path.read_text() for path in labels}) == 2
+    names = sorted(path.stem for path in (tmp_path / "yolo/images/train").iterdir())
+    assert names == [path.stem for path in labels]
+    printed = exported(tmp_path / "painted", tmp_path / "png", "png")
+    again = built_again(tmp_path / "png", tmp_path / "again", printed)
+    old, new = (segdata.open(out)["train"] for out in (tmp_path / "painted", again))
+    maps = {r.sha256: r.label_map() for r in map(new.__getitem__, range(len(new)))}
+    for record in map(old.__getitem__, range(len(old))):
+        assert np.array_equal(maps[record.sha256], record.label_map())
+
+
 def test_yolo_says_which_split_it_takes_for_train(
     real_build: Callable[[str], Path], tmp_path: Path
 ) -> None:
