@@ -76,15 +76,16 @@ def list_folder(
 
     Args:
       source: Folder that the paths are relative to.
-      folder: The folder below it.
+      folder: The folder below it; empty for the source itself.
       recursive: Whether to list the folders below it too.
       without: A folder below the source that is left out, if it lies in this one.
       suffixes: Endings of the files that are looked for, in lower case.
     """
     listing = Listing()
-    is_inside = without.startswith(f"{folder}/")
+    start = f"{folder}/" if folder else ""
+    is_inside = without.startswith(start) and without != folder
     for inner, name, is_linked_folder in _walk(source / folder, "", recursive):
-        path = f"{folder}/{inner}{name}"
+        path = f"{start}{inner}{name}"
         if is_inside and path.startswith(f"{without}/"):
             continue
         stem, suffix = os.path.splitext(name)

@@ -9,13 +9,52 @@ from PIL import Image
 
 from segdata.annotations import LabelEncoding
 from segdata.errors import OptionError, SourceError
-from segdata.formats.class_files import ClassFile, ClassRow
+from segdata.formats.class_files import ClassFile, ClassRow, read_class_file
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap, distinct_colors
-from segdata.storage.paths import Location
+from segdata.storage.paths import Location, locate
 
+CLASS_FILES = (
+    *("classes.txt", "classes.csv", "class_dict.csv", "label_colors.txt"),
+    *("labelmap.txt", "_classes.csv", "labels.txt", "class_names.txt", "codes.txt"),
+)
+"""Names of class files that are looked for, the first that is there counts."""
 _PROBED_MASKS = 16
 _WIDE_MODES = ("I", "F")  # of more than 8 bits a sample
 _MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
+
+
+def find_class_file(
+    source: Location, named: str, folders: Sequence[str]
+) -> ClassFile | None:
+    """Reads the class file; None where there is none.
+
+    Args:
+      source: The source.
+      named: The file that the user named, in the source or as a path; or empty.
+      folders: Folders of images and masks, in and above which it may lie too, once or
+        the same in each, as Roboflow writes it.
+
+    Raises:
+      SourceError: If it cannot be read, or two of them differ.
+    """
+    if named:
+        inside = source / named
+        return read_class_file(inside if inside.is_file() else locate(named))
+    above = [folder.rpartition("/")[0] for folder in folders]
+    for places in ([""], list(dict.fromkeys([*above, *folders]))):
+        for name in CLASS_FILES:
+            paths = [f"{p}/{name}".lstrip("/") for p in places]
+            paths = [path for path in paths if (source / path).is_file()]
+            found = [read_class_file(source / path) for path in paths]
+            for path, other in zip(paths, found, strict=True):
+                if other != found[0]:
+                    raise SourceError(
+                        f"{paths[0]} and {path} differ: expected the same classes. "
+                        "Name the one that counts with --classes."
+                    )
+            if found:
+                return found[0]
+    return None
 
 
 def mask_label_map(

@@ -1,10 +1,13 @@
-"""A folder of images and a folder of masks: what most people's own data look like.
+"""Folders of images and folders of masks: what most people's own data look like.
 
     images/...           any folders below them; train/, val/, test/ make splits
     masks/...            the same folders and names: index, palette or colour masks
     classes.txt          see `segdata.formats.class_files`
 
-or the same pair of folders once for each split: `train/images/ train/masks/`.
+or the same pair of folders once for each split (`train/images/ train/masks/`,
+`train/ train_masks/`), or all in one folder (`x.jpg`, `x_mask.png`). `places.py` finds
+the folders, `affixes.py` what names have around their shared part, `labels.py` what
+the masks hold.
 """
 
 from __future__ import annotations
@@ -13,20 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import ClassVar, Literal
 
-from segdata.annotations import LabelEncoding
 from segdata.errors import OptionError, SourceError
-from segdata.formats.base import Scan
-from segdata.formats.class_files import ClassFile, read_class_file
-from segdata.formats.folders import subfolders
-from segdata.formats.mask_folder.classes import (
-    check_ignored,
-    mask_label_map,
-    recognise_encoding,
-)
-from segdata.formats.mask_folder.pairs import FolderPair
-from segdata.storage.paths import Location, locate
+from segdata.formats.base import Guess, Scan
+from segdata.formats.mask_folder.census import sample_of, take_census
+from segdata.formats.mask_folder.classes import find_class_file
+from segdata.formats.mask_folder.labels import Choice, Labels, choose_labels
+from segdata.formats.mask_folder.numbered import Numbers, number_objects
+from segdata.formats.mask_folder.objects import find_object_files
+from segdata.formats.mask_folder.places import Places, Wanted, find_places
+from segdata.storage.paths import Location
 
-_DEFAULT_CLASSES = ("classes.txt", "classes.csv", "class_dict.csv", "label_colors.txt")
+_PROBED = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +40,62 @@ class MaskFolder:
         default="",
         metadata={
             "help": "Class file, in SOURCE or as a path: lines of 'name', 'id name' or "
-            "'id name r g b', or CSV. [default: classes.txt or .csv in SOURCE]"
+            "'id name r g b', or CSV; also CVAT's, labelme's, Roboflow's. [default: "
+            "classes.txt or another known name in SOURCE, else the masks' own values]"
         },
     )
     images: str = field(
-        default="images", metadata={"help": "Folder of the images below SOURCE."}
+        default="",
+        metadata={"help": "Folder of the images. [default: found by name, as images]"},
     )
     mask_folder: str = field(
-        default="masks", metadata={"help": "Folder of the masks below SOURCE."}
+        default="",
+        metadata={"help": "Folder of the masks. [default: found by name, as masks]"},
+    )
+    image_suffix: str = field(
+        default="",
+        metadata={
+            "help": "What the names of images have behind the part that they share "
+            "with their masks, such as _leftImg8bit; img_* for before it. [default: "
+            "found by itself]"
+        },
     )
     mask_suffix: str = field(
         default="",
         metadata={
-            "help": "What the names of masks have behind those of their images, such "
-            "as _mask. [default: nothing]"
+            "help": "What the names of masks have behind the shared part, such as "
+            "_mask; mask_* for before it. [default: found by itself]"
         },
     )
-    labels: Literal["auto", "index", "color"] = field(
+    labels: Literal["auto", "index", "color", "binary"] = field(
         default="auto",
         metadata={
-            "help": "How masks spell classes: by index (grey, or palette index) or by "
-            "colour. auto: colour where the class file has colours and the masks are "
-            "RGB."
+            "help": "How masks spell classes: by index (grey, or palette index), by "
+            "colour, or binary (zero and not zero, whatever the depth). auto: colour "
+            "where the class file has colours and the masks are RGB; without a class "
+            "file binary where there are two values."
+        },
+    )
+    tolerance: int = field(
+        default=0,
+        metadata={
+            "help": "How far a value or colour may lie from that of its class, 1 to "
+            "255 in each channel, for masks saved as JPEG. [default: not at all; "
+            "JPEGs of binary labels go to the nearer one]"
+        },
+    )
+    instances: str = field(
+        default="",
+        metadata={
+            "help": "Class of the objects, where the values of masks number objects "
+            "(0 is nobody) or each object has a mask file of its own."
+        },
+    )
+    split_lists: str = field(
+        default="",
+        metadata={
+            "help": "Folder of lists that name the images of each split, such as "
+            "train.txt and val.txt. [default: ImageSets/Segmentation where it is]"
         },
     )
     ignore: str = field(
@@ -80,90 +114,102 @@ class MaskFolder:
         """Checks the options.
 
         Raises:
-          OptionError: If a folder is not below SOURCE, or both are the same folder and
-            nothing tells masks from images.
+          OptionError: If a folder is not below SOURCE, or an option is of no use.
         """
         for option, folder in (
             ("images", self.images),
             ("mask-folder", self.mask_folder),
+            ("split-lists", self.split_lists),
         ):
             path = PurePosixPath(folder)
-            if not path.parts or path.is_absolute() or ".." in path.parts:
+            if path.is_absolute() or ".." in path.parts:
                 raise OptionError(
                     f"--{option} is {folder!r}: expected a folder below SOURCE, as a "
                     "relative path. Name the folder that holds both as SOURCE."
                 )
-        if "/" in self.mask_suffix:
+        for option, text in (
+            ("image-suffix", self.image_suffix),
+            ("mask-suffix", self.mask_suffix),
+        ):
+            if "/" in text or text.count("*") > 1:
+                raise OptionError(
+                    f"--{option} is {text!r}: expected the end of a file's name, "
+                    "without its ending, such as _mask, or its beginning, as mask_*."
+                )
+        if not 0 <= self.tolerance <= 255:
+            raise OptionError(f"--tolerance is {self.tolerance}: expected 0 to 255.")
+        if self.instances and self.labels != "auto":
             raise OptionError(
-                f"--mask-suffix is {self.mask_suffix!r}: expected the end of a file's "
-                "name, without its ending, such as _mask."
+                "--instances has objects in place of labels: leave out --labels."
             )
-        if PurePosixPath(self.images) == PurePosixPath(self.mask_folder):
-            raise OptionError(
-                f"--images and --mask-folder are both {self.images!r}: expected two "
-                "folders."
-            )
+
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """See `segdata.formats.base.Format.recognize`."""
+        if find_object_files(folder, Wanted()) is not None:
+            return Guess(title="a mask file for each object")
+        places = find_places(folder, Wanted())
+        if not places.pairs:
+            return None
+        options = {}
+        if find_class_file(folder, "", places.folders) is None:
+            census = take_census(folder, sample_of(places.masks, _PROBED))
+            if census.numbers_objects:
+                options["instances"] = "object"
+            elif census.has_void:
+                options["ignore"] = "255"
+        return Guess(title=places.told, options=options, is_sure=places.is_sure)
 
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
-        pairs = [
-            FolderPair(source, prefix, self.images, self.mask_folder, self.mask_suffix)
-            for prefix in self._prefixes(source)
-        ]
-        classes = self._read_classes(source)
-        encoding: LabelEncoding = self.labels if self.labels != "auto" else "index"
-        masks = [source / path for pair in pairs for path in pair.masks.values()]
-        if self.labels == "auto":
-            encoding = recognise_encoding(classes, masks)
-        elif encoding == "color" and not classes.has_colors:
-            raise OptionError(
-                "--labels color needs colours: expected them in the class file, as in "
-                "'0 sky 128 128 128'."
-            )
-        check_ignored(self.ignore, classes, encoding, masks)
-        splits = sorted({s for pair in pairs for s in pair.splits if s is not None})
-        named = ", ".join(splits) or "no split of its own"
-        return Scan(
-            label_map=mask_label_map(
-                classes,
-                ignore=self.ignore or classes.ignored_value,
-                unknown_to_void=self.unknown == "void",
-            ),
-            annotations=(a for pair in pairs for a in pair.annotations(encoding)),
-            layout=f"{self.images}/ with {self.mask_folder}/ ({named}), {encoding} "
-            "labels",
-            warnings=tuple(line for pair in pairs for line in pair.warnings()),
-            problems=tuple(p for pair in pairs for p in pair.problems),
+        images, masks = (
+            str(PurePosixPath(f)) if f else "" for f in (self.images, self.mask_folder)
         )
-
-    def _prefixes(self, source: Location) -> list[str]:
-        """Where the pairs of folders are: in the source, or in each split's folder."""
-
-        def has_both(prefix: str) -> bool:
-            return all(
-                (source / prefix / folder).is_dir()
-                for folder in (self.images, self.mask_folder)
-            )
-
-        if has_both(""):
-            return [""]
-        found = [f"{name}/" for name in subfolders(source) if has_both(name)]
-        if not found:
+        wanted = Wanted(images, masks, (self.image_suffix, self.mask_suffix))
+        objects = find_object_files(source, wanted)
+        if objects is not None:
+            return objects.scan(self.instances or "object")
+        places = find_places(source, wanted)
+        if not places.pairs:
             raise SourceError(
                 f"{source} has no images with masks: expected the folders "
-                f"{self.images}/ and {self.mask_folder}/, there or in the folder of "
-                "each split. Name them with --images and --mask-folder."
+                f"{images or 'images'}/ and {masks or 'masks'}/ with files of "
+                "the same names, there or in the folder of each split, or x.jpg with "
+                "x_mask.png. Name them with --images, --mask-folder or --mask-suffix."
             )
-        return found
+        listed = places.take_lists(source, self.split_lists)
+        labels = self._labels(source, places)
+        return Scan(
+            label_map=labels.label_map,
+            annotations=(
+                annotation
+                for pair in places.pairs
+                for annotation in pair.annotations(labels.read)
+            ),
+            layout=f"{places.told}, {labels.told}",
+            warnings=(
+                *places.warnings,
+                *(line for pair in places.pairs for line in pair.warnings()),
+                *listed.warnings,
+                *labels.warnings,
+            ),
+            problems=(
+                *(problem for pair in places.pairs for problem in pair.problems),
+                *listed.problems,
+            ),
+        )
 
-    def _read_classes(self, source: Location) -> ClassFile:
-        if self.classes:
-            inside = source / self.classes
-            return read_class_file(inside if inside.is_file() else locate(self.classes))
-        for name in _DEFAULT_CLASSES:
-            if (source / name).is_file():
-                return read_class_file(source / name)
-        raise SourceError(
-            f"{source} has no class file: expected {' or '.join(_DEFAULT_CLASSES[:2])} "
-            "with one class per line, or name it with --classes."
+    def _labels(self, source: Location, places: Places) -> Labels | Numbers:
+        if self.instances:
+            return number_objects(source, places.masks, self.instances, self.ignore)
+        return choose_labels(
+            source,
+            places.masks,
+            find_class_file(source, self.classes, places.folders),
+            Choice(
+                labels=self.labels,
+                tolerance=self.tolerance,
+                ignore=self.ignore,
+                unknown=self.unknown,
+            ),
         )

@@ -1,74 +1,136 @@
-"""Images and masks of two trees of folders, paired by name."""
+"""Images and masks of two trees of folders, or of one, paired by name."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from segdata.annotations import Annotation, LabelEncoding
+from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
-from segdata.formats.folders import Listing, count_of, list_folder
+from segdata.formats.folders import IMAGE_SUFFIXES, Listing, count_of, list_folder
+from segdata.formats.mask_folder.affixes import Affixes, of_one_folder, of_two_folders
+from segdata.formats.mask_folder.names import SPLIT_WORDS
 from segdata.storage.paths import Location
 
-_SPLITS = {"train", "training", "trainval", "val", "valid", "validation", "dev"}
-_SPLITS |= {"test", "testing"}
+Stems = Mapping[str, list[str]]
+_PHOTO_ENDINGS = {".jpg", ".jpeg"}
 
 
 class FolderPair:
-    """One folder of images and its folder of masks.
+    """One folder of images and its folder of masks, which may be the same.
 
     Args:
       source: Folder that both are below.
-      prefix: Where they are: empty, or the folder of a split with a slash behind it.
-      images: Folder of the images below the prefix.
-      masks: Folder of the masks below the prefix.
-      suffix: What the names of masks have behind those of their images.
+      images: Folder of the images below the source; empty for the source itself.
+      masks: Folder of the masks.
+      split: Split of all its images; None where folders below tell.
     """
 
     def __init__(
-        self, source: Location, prefix: str, images: str, masks: str, suffix: str
+        self, source: Location, images: str, masks: str, split: str | None = None
     ) -> None:
-        self._folders = tuple(f"{prefix}{PurePosixPath(f)}" for f in (images, masks))
+        self.folders = (images, masks)
+        self._split = split
         self._listings = [
             list_folder(source, folder, recursive=True, without=other)
-            for folder, other in zip(self._folders, self._folders[::-1], strict=True)
+            for folder, other in zip(self.folders, self.folders[::-1], strict=True)
         ]
-        self._suffix = suffix
-        self._split = re.sub(r"\W", "_", prefix.strip("/"), flags=re.ASCII) or None
+        self._stems: list[Stems] = [listing.by_stem for listing in self._listings]
+        self._is_flat = images == masks
+        if self._is_flat:
+            del self._listings[1]
+            if by_ending := _by_ending(self._stems[0]):
+                self._is_flat, self._stems = False, by_ending
+        self._listed: Mapping[str, str | None] | None = None
+        self._left_out: dict[str, list[str]] = {}
         self.problems: list[AnnotationError] = []
         """Names that stand for several files."""
-        self.unmatched_masks: list[str] = []
-        """Masks without the suffix."""
-        image_stems, mask_stems = self._listings[0].by_stem, self._by_image_stem()
+        self.affixes = Affixes()
+        """What names have around the part that image and mask share."""
+        self.images: dict[str, str] = {}
+        """Shared part of the names, below the folders -> path of the image."""
+        self.masks: dict[str, str] = {}
+        """The same -> path of the mask."""
+
+    def find_affixes(self, given: tuple[str, str] = ("", "")) -> tuple[Affixes, int]:
+        """What names have around their shared part, and how many pairs that makes.
+
+        Args:
+          given: Affixes of images and masks that the user named; empty for unknown.
+        """
+        images, masks = self._stems
+        if self._is_flat:
+            return of_one_folder(images.keys(), given)
+        if not given[1].startswith("."):
+            self._stems[1] = masks = _without_second_ending(images, masks)
+        return of_two_folders(images.keys(), masks.keys(), given)
+
+    def pair(self, affixes: Affixes) -> None:
+        """Pairs the files by the shared parts of their names."""
+        self.affixes = affixes
+        images, masks = (dict(stems) for stems in self._stems)
+        of_image, of_mask = affixes.image.shared, affixes.mask.shared
+        if self._is_flat:
+            masks = {s: paths for s, paths in images.items() if of_mask(s) is not None}
+            images = {s: paths for s, paths in images.items() if s not in masks}
+        cores = {core for stem in images if (core := of_image(stem)) is not None}
+        for other in affixes.others:
+            side = images if self._is_flat else masks
+            for stem in [s for s in side if other.shared(s) in cores]:
+                if self._is_flat or of_mask(stem) not in cores:
+                    why = "other masks of the same images, named as they are"
+                    if str(other):
+                        why = (
+                            "other masks of the same images, named "
+                            f"{other.name('X')}: --mask-suffix '{other}' takes them"
+                        )
+                    self._left_out.setdefault(why, []).extend(side.pop(stem))
+        images = self._by_core(images, of_image, affixes.image.name("X"))
+        masks = self._by_core(masks, of_mask, affixes.mask.name("X"))
         doubled = set()
-        for stems, what in ((image_stems, "images"), (mask_stems, "masks")):
+        for stems, what in ((images, "images"), (masks, "masks")):
             for stem in sorted(s for s, paths in stems.items() if len(paths) > 1):
                 self.problems.append(_ambiguous(stem, what, stems[stem]))
                 doubled.add(stem)
-        self.images = _unique(image_stems, doubled)
-        """Name below the folder, without ending -> path of the image."""
-        self.masks = _unique(mask_stems, doubled)
-        """The same name -> path of the mask."""
-        self.splits = {self._split_of(stem) for stem in self.images}
-        """Splits of its images; None for those that lie in no split's folder."""
+        self.images, self.masks = (
+            {stem: paths[0] for stem, paths in stems.items() if stem not in doubled}
+            for stems in (images, masks)
+        )
 
-    def annotations(self, encoding: LabelEncoding) -> Iterator[Annotation]:
-        """One dict per name; a missing partner shows up as missing."""
-        for stem in sorted(self.images.keys() | self.masks.keys()):
-            default_image = f"{self._folders[0]}/{stem}.jpg"
-            default_mask = f"{self._folders[1]}/{stem}{self._suffix}.png"
-            annotation: Annotation = {
-                "image": self.images.get(stem, default_image),
-                "label_image": {
-                    "path": self.masks.get(stem, default_mask),
-                    "encoding": encoding,
-                },
-            }
-            split = self._split_of(stem)
+    def take_only(self, splits: Mapping[str, str | None]) -> None:
+        """Leaves out what no list names, and takes the splits of the lists."""
+        self._listed = splits
+        self.images = {core: p for core, p in self.images.items() if core in splits}
+        self.masks = {core: p for core, p in self.masks.items() if core in splits}
+
+    def annotations(self, read: Callable[[str], Any]) -> Iterator[Annotation]:
+        """One dict per name; a missing partner shows up as missing.
+
+        Args:
+          read: Path of a mask -> the fields that say how it is read.
+        """
+        for core in sorted(self.images.keys() | self.masks.keys()):
+            annotation: Annotation = {"image": self._path(core, 0)}
+            annotation.update(read(self._path(core, 1)))
+            split = self.split_of(core)
             if split is not None:
                 annotation["split"] = split
             yield annotation
+
+    def split_of(self, core: str) -> str | None:
+        """The split that a list or the folders of an image tell."""
+        if self._listed is not None:
+            return self._listed[core]
+        if self._split is not None:
+            return self._split
+        first, slash, _ = core.partition("/")
+        return first if slash and first.lower() in SPLIT_WORDS else None
+
+    @property
+    def splits(self) -> set[str | None]:
+        """Splits of its images; None for those that lie in no split's folder."""
+        return {self.split_of(core) for core in self.images}
 
     def warnings(self) -> Iterator[str]:
         """What a person should know of these folders."""
@@ -79,47 +141,63 @@ class FolderPair:
             lonely = sorted(files[stem] for stem in files.keys() - partners.keys())
             if lonely:
                 yield f"{count_of(lonely, one, many)}: {_named(lonely)}"
-        if self.unmatched_masks:
-            yield (
-                f"{count_of(self.unmatched_masks, 'file', 'files')} in "
-                f"{self._folders[1]}/ left out: the name does not end in "
-                f"{self._suffix!r}, e.g. {self.unmatched_masks[0]}"
-            )
-        if None in self.splits and len(self.splits) > 1:
-            outside = [s for s in sorted(self.images) if self._split_of(s) is None]
+        for why, paths in self._left_out.items():
+            files_ = count_of(paths, "file", "files")
+            yield f"{files_} left out ({why}), e.g. {min(paths)}"
+        if self._listed is None and None in self.splits and len(self.splits) > 1:
+            outside = [s for s in sorted(self.images) if self.split_of(s) is None]
             yield (
                 f"{count_of(outside, 'image lies', 'images lie')} beside the folders "
                 f"of the splits and count as train, e.g. {self.images[outside[0]]}"
             )
-        for folder, listing in zip(self._folders, self._listings, strict=True):
+        for folder, listing in zip(self.folders, self._listings, strict=False):
             yield from _strays(folder, listing)
 
-    def _by_image_stem(self) -> Mapping[str, list[str]]:
-        """Masks by the names of their images."""
-        found = self._listings[1].by_stem
-        if not self._suffix:
-            return found
-        self.unmatched_masks += sorted(
-            path
-            for stem, paths in found.items()
-            if not stem.endswith(self._suffix)
-            for path in paths
-        )
-        return {
-            stem.removesuffix(self._suffix): paths
-            for stem, paths in found.items()
-            if stem.endswith(self._suffix)
-        }
+    def _path(self, core: str, side: int) -> str:
+        """The image (0) or mask (1) of a name; of a missing one its likely path."""
+        affix, ending = (
+            (self.affixes.image, ".jpg"),
+            (self.affixes.mask, ".png"),
+        )[side]
+        missing = f"{self.folders[side]}/{affix.name(core)}{ending}".lstrip("/")
+        return (self.images, self.masks)[side].get(core, missing)
 
-    def _split_of(self, stem: str) -> str | None:
-        if self._split is not None:
-            return self._split
-        first, slash, _ = stem.partition("/")
-        return first if slash and first.lower() in _SPLITS else None
+    def _by_core(
+        self, stems: Stems, core_of: Callable[[str], str | None], expected: str
+    ) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for stem, paths in stems.items():
+            core = core_of(stem)
+            if core is None:
+                why = f"the name is not {expected}"
+                self._left_out.setdefault(why, []).extend(paths)
+            else:
+                found.setdefault(core, []).extend(paths)
+        return found
 
 
-def _unique(stems: Mapping[str, list[str]], doubled: set[str]) -> dict[str, str]:
-    return {stem: paths[0] for stem, paths in stems.items() if stem not in doubled}
+def _by_ending(stems: Stems) -> list[Stems]:
+    """Photos and masks of one folder that differ by their ending: `x.jpg`, `x.png`."""
+    sides: tuple[dict[str, list[str]], ...] = ({}, {})
+    for stem, paths in stems.items():
+        for path in paths:
+            is_photo = os.path.splitext(path)[1].lower() in _PHOTO_ENDINGS
+            sides[not is_photo].setdefault(stem, []).append(path)
+    common = sides[0].keys() & sides[1].keys()
+    return [*sides] if 2 * len(common) > len(stems) else []
+
+
+def _without_second_ending(images: Stems, masks: Stems) -> Stems:
+    """Masks by the stems of their images where they have the whole name of them.
+
+    So the mask of `x.jpg` may be `x.jpg.png`.
+    """
+    found: dict[str, list[str]] = {}
+    for stem, paths in masks.items():
+        root, ending = os.path.splitext(stem)
+        is_whole = ending.lower() in IMAGE_SUFFIXES and root in images
+        found.setdefault(root if is_whole else stem, []).extend(paths)
+    return found
 
 
 def _ambiguous(stem: str, what: str, paths: list[str]) -> AnnotationError:
@@ -136,10 +214,10 @@ def _strays(folder: str, listing: Listing) -> Iterator[str]:
         (listing.hidden, "hidden file", "hidden files", "the name begins with a dot"),
         (listing.links, "linked folder", "linked folders", "links are not followed"),
     ):
-        if paths:
+        if paths and (folder or paths is not listing.others):  # there: class files
             yield (
-                f"{count_of(paths, one, many)} in {folder}/ left out ({why}), e.g. "
-                f"{paths[0]}"
+                f"{count_of(paths, one, many)} in {folder or 'SOURCE'}/ left out "
+                f"({why}), e.g. {paths[0]}"
             )
 
 

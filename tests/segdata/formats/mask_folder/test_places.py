@@ -1,0 +1,226 @@
+"""Where images and masks lie, in the layouts of public datasets and of people's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segdata.errors import SourceError
+from segdata.formats.base import Scan
+from segdata.formats.mask_folder.format import MaskFolder
+
+LAYOUTS = [
+    ("images/{}.jpg", "masks/{}.png", None),
+    ("image/{}.png", "label/{}.png", None),
+    ("img/{}.jpg", "ann/{}.png", None),
+    ("JPEGImages/{}.jpg", "SegmentationClass/{}.png", None),
+    ("PNGImages/{}.png", "PedMasks/{}_mask.png", None),
+    ("Original/{}.tif", "Ground Truth/{}.tif", None),
+    ("top/{}.tif", "gts/{}.tif", None),
+    ("2_Ortho_RGB/t_{}_RGB.tif", "5_Labels_all/t_{}_label.tif", None),
+    ("Training_Data/I_{}.jpg", "GroundTruth/I_{}_segmentation.png", None),
+    ("images/img_{}.jpg", "masks/mask_{}.png", None),
+    ("images/image{}.jpg", "masks/label{}.png", None),
+    ("img/{}.jpg", "masks_machine/{}.jpg.png", None),
+    ("original_images/{}.jpg", "label_images_semantic/{}.png", None),
+    ("images/train/{}.jpg", "masks/train/{}.png", "train"),
+    ("val/images/{}.jpg", "val/masks/{}.png", "val"),
+    ("train/{}.jpg", "train_masks/{}_mask.gif", "train"),
+    ("train_images/{}.png", "train_labels/{}.png", "train"),
+    ("images_val/{}.png", "labels_val/{}.png", "val"),
+    ("train-org-img/{}.jpg", "train-label-img/{}_lab.png", "train"),
+    ("DUTS-TR-Image/{}.jpg", "DUTS-TR-Mask/{}.png", "train"),
+    ("test/{}.png", "testannot/{}.png", "test"),
+    ("tiff/train/{}.tiff", "tiff/train_labels/{}.tif", "train"),
+    ("Train/Urban/images_png/{}.png", "Train/Urban/masks_png/{}.png", "Train"),
+    ("train/images/{}.tif", "train/gt/{}.tif", "train"),
+    ("{}.jpg", "{}_mask.png", None),
+    ("{}_sat.jpg", "{}_mask.png", None),
+    ("{}.jpg", "{}.png", None),
+    ("img_{}.png", "mask_{}.png", None),
+    ("train/{}.jpg", "train/{}_mask.png", "train"),
+    ("benign/b ({}).png", "benign/b ({})_mask.png", None),
+    ("a/{}.png", "b/{}.png", None),
+]
+
+
+def draw(path: Path, number: int, *, is_mask: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(number)
+    if is_mask:
+        pixels = np.repeat(rng.integers(0, 3, (12, 1), np.uint8), 16, axis=1)
+    else:
+        pixels = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    Image.fromarray(pixels).save(path, quality=95)
+
+
+def draw_pairs(root: Path, image: str, *masks: str) -> dict[str, str]:
+    """Four images with masks of three values; returns the first mask of each."""
+    pairs = {}
+    for number in (3, 8, 21, 110):
+        draw(root / image.replace("{}", f"{number}"), number, is_mask=False)
+        for mask in masks:
+            draw(root / mask.replace("{}", f"{number}"), number, is_mask=True)
+        pairs[image.replace("{}", f"{number}")] = masks[0].replace("{}", f"{number}")
+    return pairs
+
+
+def found(scan: Scan) -> dict[str, str]:
+    return {a["image"]: a["label_image"]["path"] for a in scan.annotations}
+
+
+@pytest.mark.parametrize(("image", "mask", "split"), LAYOUTS)
+def test_images_and_masks_are_found(
+    image: str, mask: str, split: str | None, tmp_path: Path
+) -> None:
+    pairs = draw_pairs(tmp_path, image, mask)
+    scan = MaskFolder().scan(tmp_path)
+    annotations = list(scan.annotations)
+    assert {a["image"]: a["label_image"]["path"] for a in annotations} == pairs
+    assert {a.get("split") for a in annotations} == {split}
+    guess = MaskFolder.recognize(tmp_path)
+    assert guess is not None
+    assert dict(guess.options) == {}
+
+
+def test_what_names_have_around_their_shared_part_is_said(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}_training.tif", "1st_manual/{}_manual1.gif")
+    assert "X_training with X_manual1" in MaskFolder().scan(tmp_path).layout
+
+
+@pytest.mark.parametrize(
+    ("options", "image", "mask"),
+    [
+        ({}, "{}.jpg", "{}_1st.png"),
+        ({"mask_suffix": "_2nd"}, "{}.jpg", "{}_2nd.png"),
+    ],
+)
+def test_of_several_masks_of_an_image_the_first_is_taken_and_said(
+    options: dict[str, str], image: str, mask: str, tmp_path: Path
+) -> None:
+    """As in CHASE_DB1, where two people drew each image."""
+    draw_pairs(tmp_path, "{}.jpg", "{}_1st.png", "{}_2nd.png")
+    scan = MaskFolder(**options).scan(tmp_path)  # type: ignore[arg-type]
+    assert found(scan) == {image.format(n): mask.format(n) for n in (3, 8, 21, 110)}
+    other = "_2nd" if not options else "_1st"
+    assert scan.warnings[0].startswith(
+        f"4 files left out (other masks of the same images, named X{other}: "
+        f"--mask-suffix '{other}' takes them)"
+    )
+
+
+def test_masks_are_preferred_to_their_pictures(tmp_path: Path) -> None:
+    names = "color", "instanceIds", "labelIds", "labelTrainIds"
+    masks = [f"gt/{{}}_gtFine_{name}.png" for name in names]
+    draw_pairs(tmp_path, "images/{}_leftImg8bit.png", *masks)
+    assert found(MaskFolder().scan(tmp_path)) == {
+        f"images/{n}_leftImg8bit.png": f"gt/{n}_gtFine_labelIds.png"
+        for n in (3, 8, 21, 110)
+    }
+
+
+@pytest.mark.parametrize("other", ["mask/{}_mask.png", "labels_color/{}.png"])
+def test_field_of_view_and_pictures_are_not_taken_for_the_masks(
+    other: str, tmp_path: Path
+) -> None:
+    draw_pairs(tmp_path, "images/{}.png", "labels/{}.png", other)
+    scan = MaskFolder().scan(tmp_path)
+    assert set(found(scan).values()) == {f"labels/{n}.png" for n in (3, 8, 21, 110)}
+    folder = other.partition("/")[0]
+    assert scan.warnings[0] == (
+        f"took labels/ as the masks of images/; {folder}/ would fit too: "
+        "--mask-folder takes another"
+    )
+    chosen = MaskFolder(mask_folder=folder).scan(tmp_path)
+    assert set(found(chosen).values()) == {other.format(n) for n in (3, 8, 21, 110)}
+
+
+@pytest.mark.parametrize("other", ["overlay/{}.png", "Visualization/{}.png"])
+def test_folders_made_to_look_at_are_no_masks(other: str, tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "JPEGImages/{}.png", other)
+    assert MaskFolder.recognize(tmp_path) is None
+    with pytest.raises(SourceError, match=r"expected the folders images/ and masks/"):
+        MaskFolder().scan(tmp_path)
+
+
+def test_folders_of_photos_are_no_dataset(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        for number in range(4):
+            draw(tmp_path / name / f"{number}.png", number, is_mask=False)
+    assert MaskFolder.recognize(tmp_path) is None
+
+
+def test_affixes_are_settable(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/a_{}_x.png", "masks/{}_y.png")
+    assert found(MaskFolder(image_suffix="a_*_x", mask_suffix="_y").scan(tmp_path)) == {
+        f"images/a_{n}_x.png": f"masks/{n}_y.png" for n in (3, 8, 21, 110)
+    }
+
+
+def test_image_without_mask_among_many_is_told(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}_im.png", "masks/{}_seg.png")
+    (tmp_path / "masks/21_seg.png").unlink()
+    scan = MaskFolder().scan(tmp_path)
+    assert scan.warnings[0] == "1 image has no mask: images/21_im.png"
+    assert found(scan)["images/21_im.png"] == "masks/21_seg.png"
+
+
+# --- Lists of splits ---
+
+
+def write_lists(folder: Path, **lists: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in lists.items():
+        (folder / f"{name}.txt").write_text("\n".join(lines.split(",")) + "\n")
+
+
+@pytest.mark.parametrize("folder", ["ImageSets/Segmentation", "splits", "", "my"])
+@pytest.mark.parametrize("line", ["{}", "{}.png", "images/{}.png", "{}.png m/{}.png"])
+def test_lists_say_the_splits(folder: str, line: str, tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}.png", "masks/{}.png")
+    lines = [line.replace("{}", n) for n in ("3", "8", "21")]
+    write_lists(tmp_path / folder, train=",".join(lines[:2]), val=lines[2])
+    write_lists(tmp_path / folder, trainval=",".join(lines))
+    options = {"split_lists": "my"} if folder == "my" else {}
+    scan = MaskFolder(**options).scan(tmp_path)  # type: ignore[arg-type]
+    assert {a["image"]: a["split"] for a in scan.annotations} == {
+        "images/3.png": "train",
+        "images/8.png": "train",
+        "images/21.png": "val",
+    }
+    path = f"{folder}/trainval.txt".lstrip("/")
+    left = f"1 image left out that no list in {folder or 'SOURCE'}/ names"
+    assert any(left in line for line in scan.warnings)
+    if folder == "my":
+        assert f"3 images of {path} stand in an earlier list, which counts" in (
+            scan.warnings
+        )
+
+
+def test_line_that_names_no_image_is_a_problem(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}.png", "masks/{}.png")
+    write_lists(tmp_path / "my", train="3,../8", val="4")
+    scan = MaskFolder(split_lists="my").scan(tmp_path)
+    assert {a["image"]: a["split"] for a in scan.annotations} == {
+        "images/3.png": "train",
+        "images/8.png": "train",
+    }
+    [problem] = scan.problems
+    assert problem.reason == "listed-in-vain"
+    assert "line 1 of my/val.txt is '4': no image is named so" in str(problem)
+
+
+def test_default_list_makes_no_split(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}.png", "masks/{}.png")
+    write_lists(tmp_path / "my", default="3,8")
+    scan = MaskFolder(split_lists="my").scan(tmp_path)
+    assert [a.get("split") for a in scan.annotations] == [None, None]
+
+
+def test_folder_without_lists_is_refused(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}.png", "masks/{}.png")
+    with pytest.raises(SourceError, match=r"my has no lists of splits: expected files"):
+        MaskFolder(split_lists="my").scan(tmp_path)
