@@ -30,7 +30,9 @@ def decide(plan: Plan, source: Location) -> tuple[Exif, str]:
       that annotations fit upright pixels, `ignore` where they fit stored ones; `auto`,
       each image by its own size, where none or both do.
     """
-    found = Counter(source.each(lambda item: _told_by(item, source), _sample(plan)))
+    found = Counter(
+        source.each(lambda item: _told_by(item, source), sample_records(plan))
+    )
     upright, stored = found["apply"], found["ignore"]
     if upright and stored:
         return "auto", (
@@ -51,7 +53,8 @@ def decide(plan: Plan, source: Location) -> tuple[Exif, str]:
     return "auto", ""
 
 
-def _sample(plan: Plan) -> Iterator[Annotation]:
+def sample_records(plan: Plan) -> Iterator[Annotation]:
+    """Up to 256 records of all splits, in random order."""
     shards = plan.shards[:: -(-len(plan.shards) // _NUM_SHARDS)]
     lines = [plan.lines[shard.name].splitlines() for shard in shards]
     # One of each shard, then the next: shards of small splits are short.
@@ -62,7 +65,7 @@ def _sample(plan: Plan) -> Iterator[Annotation]:
 
 def _told_by(data: Annotation, source: Location) -> Exif:
     """What one record says; `auto` for nothing."""
-    image = _start_of(data["image"], source)
+    image = size_at_start(data["image"], source)
     if image is None or image[2] not in SWAPPING or image[0] == image[1]:
         return "auto"
     stored, drawn = image[:2], _drawn_size(data, source)
@@ -74,7 +77,7 @@ def _told_by(data: Annotation, source: Location) -> Exif:
 def _drawn_size(data: Annotation, source: Location) -> tuple[int, int] | None:
     """Height and width that the annotations were made for."""
     for item in (data.get("label_image"), data.get("mask_image")):
-        if item and (found := _start_of(item["path"], source)):
+        if item and (found := size_at_start(item["path"], source)):
             height, width, orientation = found
             return (width, height) if orientation in SWAPPING else (height, width)
     if "height" in data and "width" in data:
@@ -82,7 +85,7 @@ def _drawn_size(data: Annotation, source: Location) -> tuple[int, int] | None:
     return None
 
 
-def _start_of(path: str, source: Location) -> tuple[int, int, int] | None:
+def size_at_start(path: str, source: Location) -> tuple[int, int, int] | None:
     """Height, width and orientation; None where the worker will find a fault."""
     try:
         file = source.inside(path)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from segdata.annotations import Annotation
+from segdata.building.exif import sample_records, size_at_start
 from segdata.building.options import BuildOptions
-from segdata.building.plan import make_plan
+from segdata.building.plan import Plan, make_plan
 from segdata.building.sources import source_files
 from segdata.building.splits import DEFAULT_SPLIT
 from segdata.errors import RecordError, SegdataError
 from segdata.formats import format_class
 from segdata.formats.base import Scan
 from segdata.formats.recognize import Candidate
+from segdata.images.shrink import size_remark
 from segdata.label_map import LabelMap
 from segdata.storage import files
 from segdata.storage.paths import Location
@@ -22,6 +25,7 @@ from segdata.validation import validate_annotation
 
 # Measured: docs/scale.md. A record's part of the plan, and of what the driver holds.
 _DRIVER_BYTES_PER_RECORD = 4700
+_PROBED_IMAGES = 32
 
 
 @dataclass(kw_only=True, slots=True)
@@ -82,7 +86,17 @@ def check_source(candidate: Candidate) -> SourceReport:
         return report
     report.num_shards = len(plan.shards)
     report.num_bytes = sum(shard.num_bytes for shard in plan.shards)
+    report.warnings += tuple(_size_remarks(plan, source))
     return report
+
+
+def _size_remarks(plan: Plan, source: Location) -> Iterator[str]:
+    """What is to be said of the size of most images, by a few of them."""
+    sample = itertools.islice(sample_records(plan), _PROBED_IMAGES)
+    found = source.each(lambda data: size_at_start(data["image"], source), sample)
+    sizes = sorted(size[:2] for size in found if size)
+    if sizes and (remark := size_remark(*sizes[len(sizes) // 2])):
+        yield remark
 
 
 def _watched(

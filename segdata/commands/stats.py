@@ -87,7 +87,7 @@ def stats(
         click.echo((out / STATS_NAME).read_text("utf-8"), nl=False)
         return
     _print(found)
-    for warning in read_manifest(out).warnings:
+    for warning in [*read_manifest(out).warnings, *_size_remarks(found["splits"])]:
         click.echo(f"warning: {warning}")
     click.echo(f"\nwrote {out / STATS_NAME}" + (f" and {page}" if page else ""))
 
@@ -98,6 +98,14 @@ def _write_page(out: Location, page: Path) -> None:
 
     text = render_report(open_dataset(out))
     LocalPath(page).write_atomic(text.encode())
+
+
+def _size_remarks(splits: Mapping[str, Any]) -> set[str]:
+    from segdata.images.shrink import size_remark
+
+    sizes = [split["image_sizes"]["most_frequent"][:1] for split in splits.values()]
+    remarks = {size_remark(s["height"], s["width"]) for found in sizes for s in found}
+    return remarks - {""}
 
 
 def _print(found: Mapping[str, Any]) -> None:

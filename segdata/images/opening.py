@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segdata.errors import ImageError
 from segdata.images.orientation import load_noting_turn
 from segdata.images.png import PNG_SIGNATURE, without_metadata
 
 MAX_IMAGE_PIXELS = 1 << 27  # 11585 x 11585: a larger header is a bomb or a mistake
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "TGA")
+"""What Pillow may take a file for. Others of its decoders run programs (PostScript) or
+are hardly tried by anybody."""
 
 
 def open_image(data: bytes, name: str, *, what: str = "image") -> Image.Image:
@@ -30,7 +34,7 @@ def open_image(data: bytes, name: str, *, what: str = "image") -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd EXIF or palettes: pixels are fine
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MAX_IMAGE_PIXELS:
                 raise too_large(name, f"{image.height}x{image.width}", what=what)
             load_noting_turn(image)
@@ -38,6 +42,9 @@ def open_image(data: bytes, name: str, *, what: str = "image") -> Image.Image:
         raise
     except Image.DecompressionBombError as error:  # its own, higher limit comes first
         raise too_large(name, "far too many", what=what) from error
+    except UnidentifiedImageError as error:
+        detail = f"expected one of {', '.join(FORMATS)}"
+        raise undecodable(name, detail, what=what) from error
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError and more
         detail = str(error).split(" <_io.")[0] or type(error).__name__
         raise undecodable(name, detail, what=what) from error

@@ -10,11 +10,27 @@ from PIL import Image
 
 from segdata.images.label_images import LabelRuns
 from segdata.images.normalize import JPEG_QUALITY, NormalizedImage
+from segdata.images.opening import open_image
 from segdata.images.png import encode_png
 from segdata.masks import rle
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+
+_LARGE = 2000
+"""Pixels of the longer side above which most of a photo is read for nothing."""
+
+
+def size_remark(height: float, width: float) -> str:
+    """What to say of images of a typical size; empty for usual ones."""
+    if max(height, width) <= _LARGE:
+        return ""
+    return (
+        f"images are large, {height:.0f}x{width:.0f} (height x width): models look at "
+        "a few hundred pixels, and decoding takes most of the time of reading. "
+        "--max-size 1024 stores them shrunk"
+    )
 
 
 def shrunk_size(height: int, width: int, max_size: int | None) -> Size:
@@ -32,8 +48,8 @@ def shrink_image(image: NormalizedImage, size: Size) -> NormalizedImage:
     JPEGs are encoded anew with quality 95 and without chroma subsampling, PNGs as PNGs.
     """
     height, width = size
-    with Image.open(io.BytesIO(image.encoded)) as opened:
-        small = opened.resize((width, height), Image.Resampling.LANCZOS)
+    opened = open_image(image.encoded, "the image")
+    small = opened.resize((width, height), Image.Resampling.LANCZOS)
     if image.format == "jpeg":
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)

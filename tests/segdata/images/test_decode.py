@@ -161,3 +161,14 @@ def test_interlaced_png_needs_the_rows_of_seven_passes(
         ImageError, match=f"data end early, after {needed - 1} of {needed}"
     ):
         check_png_pixels(short, "a.png")
+
+
+def test_decoder_that_nobody_asked_for_is_not_run(monkeypatch):
+    def run(*args, **kwargs):
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr("subprocess.check_call", run)
+    monkeypatch.setattr("subprocess.Popen", run)
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n"
+    with pytest.raises(ImageError, match=r"'a\.png' cannot be decoded: expected"):
+        decode_rgb(script, "a.png")

@@ -434,9 +434,9 @@ def test_flipped_pixel_byte_of_a_png_is_named_with_its_chunk():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "cannot identify image file"),
-        (b"\n", "cannot identify image file"),
-        (b"<html>404 not found</html>\n" * 9, "cannot identify image file"),
+        (b"", "expected one of PNG, JPEG"),
+        (b"\n", "expected one of PNG, JPEG"),
+        (b"<html>404 not found</html>\n" * 9, "expected one of PNG, JPEG"),
         (b"\xff\xd8\xff", "JPEG ends after 3 bytes"),
         (b"\xff\xd8\xff" + b"\0" * 99, "has no marker|ends after"),
         (b"\xff\xd8" + b"\xff" * 99, "JPEG ends after 101 bytes"),
