@@ -78,8 +78,9 @@ def with_ijson(path: Path) -> Counts:
 def with_rows(path: Path) -> Counts:
     """What segdata reads: rows left as bytes, images and ids checked."""
     from segdata.formats.coco.json import read_coco
+    from segdata.storage.paths import locate
 
-    file = read_coco(path)
+    file = read_coco(locate(path))
     return len(file.images), sum(map(len, file.annotations.rows.values()))
 
 
@@ -88,8 +89,9 @@ def with_plan(path: Path) -> Counts:
     from segdata.building.options import BuildOptions
     from segdata.building.plan import make_plan
     from segdata.formats.coco.format import Coco
+    from segdata.storage.paths import locate
 
-    source = path.parent.parent
+    source = locate(path.parent.parent)
     plan = make_plan(Coco().scan(source), source, "coco", BuildOptions())
     # Each object has one category in its line, and nothing else has.
     found = sum(text.count(b'"category_id":') for text in plan.lines.values())

@@ -169,6 +169,12 @@ class Annotation(TypedDict):
     """Whether polygons and boxes are shares of the width and height, 0 to 1."""
     image_class: NotRequired[int | str]
     """Source category id of the whole image."""
+    absent_classes: NotRequired[list[int | str]]
+    """Source category ids of which the image verifiably has no object (LVIS's
+    `neg_category_ids`): only there does an object that is found count as wrong."""
+    incomplete_classes: NotRequired[list[int | str]]
+    """Source category ids of which not every object is annotated (LVIS's
+    `not_exhaustive_category_ids`)."""
     regions: NotRequired[list[Region]]
     """Named boxes that are no objects."""
     captions: NotRequired[list[str]]

@@ -29,6 +29,8 @@ _KINDS: dict[str, tuple[type | UnionType, str]] = {
     "objects": (list | tuple, "a list"),
     "is_relative": (bool, "true or false"),
     "image_class": (int | str | Integral, "an integer or text"),
+    "absent_classes": (list | tuple, "a list of ids"),
+    "incomplete_classes": (list | tuple, "a list of ids"),
     "regions": (list | tuple, "a list"),
     "captions": (list | tuple, "a list of texts"),
     "source": (dict | Mapping, "a dict"),

@@ -33,6 +33,7 @@ ROOMS = [
     "errors",
     "progress",
     "cpus",
+    "split_names",
     "identity",
     "label_map",
     "annotations",

@@ -24,7 +24,12 @@ from segdata.records.drawn import (
 )
 from segdata.records.objects import EncodedObject, OnBadObject, encode_objects
 from segdata.records.painting import paint_label_map
-from segdata.records.regions import EncodedRegion, encode_regions, image_class
+from segdata.records.regions import (
+    EncodedRegion,
+    encode_regions,
+    image_class,
+    verified_classes,
+)
 from segdata.records.relative import in_pixels, shrink_all
 from segdata.records.to_example import EncodedRecord
 from segdata.validation import canonical_json
@@ -90,6 +95,7 @@ def encode_record(
         )
         if annotation.get("paint_label_map"):
             label_runs = paint_label_map(objects, label_map, image.height, image.width)
+        verified = verified_classes(annotation, label_map)
         fields = canonical_json(annotation.get("source", {}), "the image")
     except AnnotationError as error:
         raise AnnotationError(
@@ -107,6 +113,7 @@ def encode_record(
         source=fields,
         image_class=label_class,
         image_category=str(annotation.get("image_class", "")),
+        verified=verified,
         captions=None if captions is None else tuple(captions),
         regions=regions,
         label_runs=label_runs,

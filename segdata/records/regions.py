@@ -73,6 +73,34 @@ def image_class(data: Mapping[str, Any], label_map: LabelMap) -> LabelClass | No
     return label_map.object_by_source_id[source_id]
 
 
+def verified_classes(
+    data: Mapping[str, Any], label_map: LabelMap
+) -> tuple[list[int], list[int]] | None:
+    """Class ids that are verified to be absent, and those of which some objects lack.
+
+    Returns:
+      None where the annotation does not say.
+
+    Raises:
+      AnnotationError: If a class is unknown.
+    """
+    given = [data.get(name) for name in ("absent_classes", "incomplete_classes")]
+    if given == [None, None]:
+        return None
+    known = label_map.object_by_source_id
+    ids: tuple[list[int], list[int]] = ([], [])
+    for of_kind, source_ids in zip(ids, given, strict=True):
+        for source_id in source_ids or ():
+            if type(source_id) not in (int, str) or source_id not in known:
+                raise AnnotationError(
+                    f"image {data['image']!r} speaks of the unknown class "
+                    f"{short_repr(source_id)}, to be absent or incomplete.",
+                    reason="unknown-image-class",
+                )
+            of_kind.append(known[source_id].id)
+    return ids
+
+
 def _encode_region(
     item: Mapping[str, Any], number: int, size: tuple[int, int], notes: set[str]
 ) -> EncodedRegion:

@@ -76,6 +76,16 @@ IMAGE_LABEL = _list(
 )
 IMAGE_TEXT = _list("image/class/text", "bytes", "Its name, UTF-8.")
 IMAGE_CATEGORY = _list("image/class/source_id", "bytes", "Its source id, as text.")
+ABSENT_CLASSES = _list(
+    "image/neg_category_ids",
+    "int64",
+    "Contiguous ids of object classes that are verified to be absent (LVIS).",
+)
+INCOMPLETE_CLASSES = _list(
+    "image/not_exhaustive_category_ids",
+    "int64",
+    "Contiguous ids of object classes of which some objects lack (LVIS).",
+)
 REGION_YMIN = _list("image/region/bbox/ymin", "float", "Box top / height, 0 to 1.")
 REGION_XMIN = _list("image/region/bbox/xmin", "float", "Box left / width, 0 to 1.")
 REGION_YMAX = _list("image/region/bbox/ymax", "float", "Box bottom / height, 0 to 1.")
@@ -201,6 +211,10 @@ CAPTION_FEATURES = (CAPTIONS,)
 IMAGE_CLASS_FEATURES = (IMAGE_LABEL, IMAGE_TEXT, IMAGE_CATEGORY)
 """In records whose annotation names a class of the whole image."""
 
+VERIFIED_FEATURES = (ABSENT_CLASSES, INCOMPLETE_CLASSES)
+"""In records whose annotation says which classes were looked for, also if it names
+none. The Object Detection API evaluates LVIS by them."""
+
 REGION_FEATURES = (
     REGION_YMIN,
     REGION_XMIN,
@@ -251,10 +265,11 @@ PANOPTIC_PNG_FEATURES = (PANOPTIC_CATEGORY, PANOPTIC_INSTANCE)
 """With PNG masks: in every record of a panoptic dataset."""
 
 CAPTION_PART, IMAGE_CLASS_PART = "captions", "image_class"
-REGION_PART, LABEL_MAP_PART = "regions", "label_map"
+VERIFIED_PART, REGION_PART, LABEL_MAP_PART = "verified", "regions", "label_map"
 OPTIONAL_PARTS = {
     CAPTION_PART: CAPTION_FEATURES,
     IMAGE_CLASS_PART: IMAGE_CLASS_FEATURES,
+    VERIFIED_PART: VERIFIED_FEATURES,
     REGION_PART: REGION_FEATURES,
     LABEL_MAP_PART: LABEL_MAP_FEATURES,
 }
@@ -264,6 +279,7 @@ ALL_FEATURES = (
     IMAGE_FEATURES
     + CAPTION_FEATURES
     + IMAGE_CLASS_FEATURES
+    + VERIFIED_FEATURES
     + REGION_FEATURES
     + LABEL_MAP_FEATURES
     + OBJECT_FEATURES

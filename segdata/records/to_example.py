@@ -43,6 +43,9 @@ class EncodedRecord:
     """Class of the whole image, if there is one."""
     image_category: str
     """Its id in the source, as text; empty where there is none."""
+    verified: tuple[list[int], list[int]] | None
+    """Class ids that are verified to be absent, and those of which some objects lack;
+    None where the annotation does not say."""
     captions: tuple[str, ...] | None
     """Captions; None where the annotation speaks of none."""
     regions: tuple[EncodedRegion, ...] | None
@@ -60,6 +63,7 @@ class EncodedRecord:
         values = {
             schema.CAPTION_PART: self.captions,
             schema.IMAGE_CLASS_PART: self.image_class,
+            schema.VERIFIED_PART: self.verified,
             schema.REGION_PART: self.regions,
             schema.LABEL_MAP_PART: self.label_runs,
         }
@@ -88,6 +92,9 @@ def to_example(
         _put(example, schema.IMAGE_LABEL, [record.image_class.id])
         _put(example, schema.IMAGE_TEXT, [_utf8(record.image_class.name)])
         _put(example, schema.IMAGE_CATEGORY, [_utf8(record.image_category)])
+    if record.verified is not None:
+        for feature, ids in zip(schema.VERIFIED_FEATURES, record.verified, strict=True):
+            _put(example, feature, ids)
     if record.regions is not None:
         _put_regions(example, record.regions, record.image)
     if record.label_runs is not None:

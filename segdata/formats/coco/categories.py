@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from segdata.errors import AnnotationError, OptionError, SourceError, short_repr
-from segdata.formats.coco.json import Id, checked_id
+from segdata.formats.coco.json import checked_id
+from segdata.formats.coco.values import Id
 from segdata.label_map import (
     OUTSIDE_IGNORE_ID,
     RGB,

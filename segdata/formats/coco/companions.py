@@ -14,12 +14,12 @@ from typing import Any
 from segdata.errors import AnnotationError, short_repr
 from segdata.formats.coco.json import (
     CocoFile,
-    Id,
     RowsByImage,
     rows_by_image,
     sort_rows,
 )
 from segdata.formats.coco.tables import JsonTables, Row, parse_rows, read_tables
+from segdata.formats.coco.values import Id
 from segdata.storage.paths import Location
 
 _REPEATED = ("info", "licenses", "images")

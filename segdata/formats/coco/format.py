@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from segdata.errors import OptionError
-from segdata.formats.base import Scan
+from segdata.formats.base import Guess, Scan
 from segdata.formats.coco import layout
 from segdata.formats.coco.categories import (
     merge_categories,
@@ -23,10 +24,12 @@ from segdata.formats.coco.categories import (
     painted_label_map,
 )
 from segdata.formats.coco.companions import read_captions_file, read_keypoints_file
-from segdata.formats.coco.json import CocoFile, RowsByImage, read_coco
+from segdata.formats.coco.image_places import find_places
+from segdata.formats.coco.json import CocoFile, RowsByImage, read_all
 from segdata.formats.coco.layout import Kind
 from segdata.formats.coco.panoptic import check_panoptic, png_names
 from segdata.formats.coco.part import CocoPart, shared_keys
+from segdata.formats.coco.recognize import recognize
 from segdata.label_map import LabelMap
 from segdata.storage.paths import Location
 
@@ -88,10 +91,16 @@ class Coco:
         },
     )
 
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """See `segdata.formats.base.Format.recognize`."""
+        return recognize(folder)
+
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
-        paths = layout.find_json(source, self.annotations, self.kind)
-        files = [read_coco(path) for path in paths]
+        listed = layout.find_json(source, self.annotations, self.kind)
+        files, passed_over = read_all(listed)
+        paths = [file.path for file in files]
         is_panoptic = self._is_panoptic(files)
         parts = [
             self._part(source, file, len(files), is_panoptic=is_panoptic)
@@ -104,8 +113,10 @@ class Coco:
         with_keypoints = frozenset(
             source_id for c in classes if c.keypoints for source_id in c.source_ids
         )
-        splits = layout.split_names(paths)
-        shared = shared_keys([path for part in parts for path in part.paths])
+        splits = layout.split_names(
+            [PurePosixPath(path.below(source) or path.name) for path in paths]
+        )
+        shared = shared_keys([path for part in parts for path in part.places.paths])
         return Scan(
             label_map=(
                 painted_label_map(classes, has_void=is_panoptic)
@@ -116,11 +127,18 @@ class Coco:
                 annotation
                 for part, split in zip(parts, splits, strict=True)
                 for annotation in part.annotations(
-                    with_keypoints, split, shared, is_painted=self.semantic
+                    categories.keys(),
+                    with_keypoints,
+                    split,
+                    shared,
+                    is_painted=self.semantic,
                 )
             ),
             layout=", ".join(part.title for part in parts),
-            warnings=tuple(warning for part in parts for warning in part.warnings),
+            warnings=(
+                *passed_over,
+                *(warning for part in parts for warning in part.warnings),
+            ),
             problems=tuple(problem for part in parts for problem in part.problems),
             problem_unit="objects",
             source_info={
@@ -151,7 +169,7 @@ class Coco:
         return CocoPart(
             file=file,
             is_panoptic=is_panoptic,
-            folder=layout.image_folder(source, path, file.file_names, self.images),
+            places=find_places(source, path, file.file_names, self.images),
             png_folder=(
                 layout.png_folder(source, path, png_names(file), self.panoptic_pngs)
                 if is_panoptic

@@ -7,7 +7,8 @@ say of masks is checked where masks are encoded, object by object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.formats.coco.tables import (
+    NOT_COCO,
     Row,
     no_table,
     parse_row,
@@ -23,10 +25,9 @@ from segdata.formats.coco.tables import (
     read_tables,
     row_keys,
 )
+from segdata.formats.coco.values import Id, file_name, known_id, side, whole
 from segdata.storage.paths import Location
 from segdata.validation import canonical_json
-
-Id = int | str
 
 _MAX_INFO_BYTES = 1 << 20
 
@@ -102,6 +103,7 @@ def read_coco(path: Location) -> CocoFile:
     )
     images: dict[Id, Row] = {}
     file_names = []
+    odd = Counter[str]()
     for row in found.tables["images"]:
         image = _parsed_object(row, path, "images")
         image_id = checked_id(image, "image", path)
@@ -110,32 +112,74 @@ def read_coco(path: Location) -> CocoFile:
                 f"{path.name}: two images have the id {image_id!r}: ids must differ.",
                 reason="duplicate-image-id",
             )
-        if not isinstance(image.get("file_name"), str) or not image["file_name"]:
+        name = file_name(image)
+        if name is None:
             raise SourceError(
                 f"{path.name}: image {image_id!r} has no 'file_name'.",
                 reason="image-without-file-name",
             )
         images[image_id] = row
-        file_names.append(image["file_name"])
+        file_names.append(name)
+        odd["urls"] += "file_name" not in image
+        sides = image.get("height"), image.get("width")
+        odd["sizes"] += side(sides[0]) is None or side(sides[1]) is None
+    categories = [
+        _parsed_object(row, path, "categories") for row in found.tables["categories"]
+    ]
+    category_ids = {whole(row.get("id")) for row in categories if _has_id(row)}
     info, warnings = _checked_info(found.others, path)
     return CocoFile(
         path=path,
         images=images,
         file_names=file_names,
-        annotations=rows_by_image(found.tables["annotations"], images, path),
-        categories=[
-            _parsed_object(row, path, "categories")
-            for row in found.tables["categories"]
-        ],
+        annotations=rows_by_image(
+            found.tables["annotations"], images, path, category_ids
+        ),
+        categories=categories,
         info=info,
-        warnings=warnings,
+        warnings=(*warnings, *_told(odd, len(images), path)),
     )
 
 
+def read_all(paths: Sequence[Location]) -> tuple[list[CocoFile], list[str]]:
+    """Reads files of which some may be something else.
+
+    Returns:
+      Those that are COCO's, and a line for those that are passed over.
+
+    Raises:
+      SourceError: If none is COCO's, or one is that is bad.
+    """
+    files, others = [], []
+    for path in paths:
+        try:
+            files.append(read_coco(path))
+        except SourceError as error:
+            if error.reason != NOT_COCO:
+                raise
+            others.append(error)
+    if not files:
+        raise others[0]
+    if not others:
+        return files, []
+    return files, [
+        f"passed over {len(others)} of {len(paths)} JSON files, e.g. {others[0]}"
+    ]
+
+
 def rows_by_image(
-    rows: Sequence[Row], images: Mapping[Id, Row], path: Location
+    rows: Sequence[Row],
+    images: Mapping[Id, Row],
+    path: Location,
+    category_ids: Collection[Id] = (),
 ) -> RowsByImage:
     """Hands each row of annotations to its image.
+
+    Args:
+      rows: The annotations.
+      images: What the images' ids are.
+      path: Where they were read.
+      category_ids: Ids of the file's categories.
 
     Raises:
       SourceError: If a row is malformed.
@@ -144,18 +188,30 @@ def rows_by_image(
     problems = []
     seen: set[Id] = set()
     doubled: list[Id] = []
+    other_types: dict[str, list[tuple[Any, Id]]] = {}
     for row in rows:
         keys = row_keys(row, path, "annotations")
         image_id, annotation_id = keys.image_id, keys.id
         if type(image_id) in (int, str) and image_id in images:
             by_image.setdefault(image_id, []).append(row)
+        elif (meant := known_id(image_id, images)) is not None:
+            by_image.setdefault(meant, []).append(row)
+            other_types.setdefault("image", []).append((image_id, meant))
         else:
             problems.append(_unknown_image(row, images, path))
+        category_id = keys.category_id
+        if type(category_id) is not int or category_id not in category_ids:
+            _note_category(category_id, category_ids, other_types)
         if isinstance(annotation_id, int | str):
             if annotation_id in seen:
                 doubled.append(annotation_id)
             seen.add(annotation_id)
-    warnings = []
+    warnings = [
+        f"{path.name}: {len(found)} annotations name their {what} by another type than "
+        f"its id has, e.g. {short_repr(found[0][0])} for {short_repr(found[0][1])}: "
+        "taken as the same"
+        for what, found in other_types.items()
+    ]
     if doubled:
         warnings.append(
             f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
@@ -184,7 +240,7 @@ def checked_id(row: Mapping[str, Any], what: str, path: Location) -> Id:
     Raises:
       SourceError: If it is no integer and no text.
     """
-    value = row.get("id")
+    value = whole(row.get("id"))
     if not isinstance(value, int | str) or isinstance(value, bool):
         article = "an" if what == "image" else "a"
         raise SourceError(
@@ -193,6 +249,32 @@ def checked_id(row: Mapping[str, Any], what: str, path: Location) -> Id:
             reason=f"bad-{what}-id",
         )
     return value
+
+
+def _has_id(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("id"), int | str | float)
+
+
+def _note_category(
+    given: Any, known: Collection[Id], noted: dict[str, list[tuple[Any, Id]]]
+) -> None:
+    """Notes a category that is named by another type of id."""
+    meant = known_id(given, known)
+    if meant is not None and type(meant) is not type(given):
+        noted.setdefault("category", []).append((given, meant))
+
+
+def _told(odd: Mapping[str, int], num_images: int, path: Location) -> Iterator[str]:
+    if odd["urls"]:
+        yield (
+            f"{path.name}: {odd['urls']} images have no 'file_name': it is the end of "
+            "their 'coco_url', with its folder"
+        )
+    if odd["sizes"]:
+        yield (
+            f"{path.name}: the size of {odd['sizes']} of {num_images} images is not "
+            "said (0, -1 or nothing): the files' own counts"
+        )
 
 
 def _parsed_object(row: Row, path: Location, table: str) -> dict[str, Any]:
@@ -213,14 +295,9 @@ def _unknown_image(
     if "id" not in parsed:
         text = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
         called = f"an annotation without id, {short_repr(text)},"
-    expected = f"one of {len(images)} ids"
-    if type(image_id) is int and str(image_id) in images:
-        expected = f"{str(image_id)!r}, as text, which is the image's id"
-    elif type(image_id) is str and image_id.isdecimal() and int(image_id) in images:
-        expected = f"{int(image_id)}, as a number, which is the image's id"
     return AnnotationError(
         f"{path.name}: {called} is of the unknown image {short_repr(image_id)}: "
-        f"expected {expected}.",
+        f"expected one of {len(images)} ids.",
         reason="unknown-image",
     )
 

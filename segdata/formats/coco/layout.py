@@ -4,7 +4,9 @@
   or `images/`; beside it `person_keypoints_train2017.json`, `captions_train2017.json`.
 - *Panoptic*: `annotations/panoptic_train2017.json` with the PNGs in
   `annotations/panoptic_train2017/` or `panoptic_train2017/`.
-- *Beside each other*: `train/_annotations.coco.json` in the folder of its images.
+- *Beside each other*: `train/_annotations.coco.json` in the folder of its images,
+  `train/labels.json` with `train/data/`, `train/annotations.json` with `train/images/`,
+  `train_coco.json` with `train/`.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from segdata.errors import OptionError, SourceError
+from segdata.split_names import is_known_split
 from segdata.storage.paths import Location
 
 Kind = Literal["auto", "instances", "panoptic"]
 
 # Other annotation files of COCO than instances.
 _OTHER_FILES = re.compile(r"^(captions|person_keypoints|panoptic|stuff|image_info)_")
+_TOOL_WORDS = frozenset({"instances", "coco", "annotations", "annotation", "labels"})
+_BETWEEN = re.compile(r"[._-]+")
 _ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
 _PROBED_FILES = 20
 
@@ -98,44 +103,44 @@ def companion(
     return source / given
 
 
-def image_folder(
-    source: Location, main: Location, names: Iterable[str], given: str
-) -> str:
-    """Folder below the source in which the images of a JSON are; empty for itself.
+def image_folders(source: Location, main: Location) -> list[str]:
+    """Folders below the source in which the images of a JSON may be, likeliest first.
 
     Args:
       source: Folder of the source.
       main: The JSON.
-      names: File names of the images.
-      given: The option `images`.
-
-    Raises:
-      SourceError: If none of the usual folders has one of the first images.
     """
-    stem = plain_stem(main)
-    usual = (stem, f"images/{stem}", "images", _without_year(stem))
-    return _folder(
-        source,
-        ("images", "--images", given),
-        [*usual, _beside(source, main), "."],
-        main,
-        names,
-    )
+    beside, stem = _beside(source, main), plain_stem(main)
+    usual = [stem, f"images/{stem}", "images", _without_year(stem)]
+    short = split_stem(main)
+    if short:
+        usual += [short, f"images/{short}", f"{beside}/{short}"]
+    return _distinct([*usual, f"{beside}/images", f"{beside}/data", beside, "."])
 
 
 def png_folder(
     source: Location, main: Location, names: Iterable[str], given: str
 ) -> str:
-    """Likewise the folder of the PNGs of a panoptic JSON."""
-    beside = _beside(source, main)
+    """Folder below the source of the PNGs of a panoptic JSON; empty for itself.
+
+    Args:
+      source: Folder of the source.
+      main: The JSON.
+      names: File names of the PNGs.
+      given: The option `panoptic_pngs`.
+
+    Raises:
+      SourceError: If none of the usual folders has one of the first PNGs.
+    """
+    if given:
+        return checked_folder(given, "--panoptic-pngs")
+    beside, listed = _beside(source, main), [*names]
     usual = [f"{beside}/{main.stem}", main.stem, f"panoptic/{plain_stem(main)}"]
-    return _folder(
-        source,
-        ("panoptic PNGs", "--panoptic-pngs", given),
-        [*usual, f"{beside}/panoptic", "panoptic", beside, "."],
-        main,
-        names,
-    )
+    folders = _distinct([*usual, f"{beside}/panoptic", "panoptic", beside, "."])
+    found = first_with(source, folders, listed)
+    if found is None and not all(map(leads_away, listed)):
+        raise not_found("panoptic PNGs", "--panoptic-pngs", main, folders, listed)
+    return found or ""
 
 
 def leads_away(name: str) -> bool:
@@ -154,6 +159,14 @@ def plain_stem(path: Location | PurePosixPath) -> str:
     return stem.removeprefix("instances").strip("_")
 
 
+def split_stem(path: Location | PurePosixPath) -> str:
+    """Likewise without what tools add: `train_coco`, `_annotations.coco`."""
+    stem = plain_stem(path)
+    words = [word for word in _BETWEEN.split(stem) if word]
+    own = [word for word in words if word.casefold() not in _TOOL_WORDS]
+    return stem if len(own) == len(words) else "_".join(own)
+
+
 def file_titles(paths: Sequence[Location]) -> list[str]:
     """A name for each file; those of one name get their folders' before it."""
     names = [path.name for path in paths]
@@ -162,15 +175,20 @@ def file_titles(paths: Sequence[Location]) -> list[str]:
     return [f"{path.parent.name}/{path.name}" for path in paths]
 
 
-def split_names(paths: Sequence[Location | PurePosixPath]) -> list[str | None]:
-    """A split for each file: its name without `instances` and the year.
+def split_names(paths: Sequence[PurePosixPath]) -> list[str | None]:
+    """A split for each file: its name without the year and what tools add.
 
     Files of one name are told apart by their folders.
+
+    Args:
+      paths: Below the source, whose own name is no matter.
     """
     if len(paths) == 1:
-        stem = _without_year(plain_stem(paths[0]))
-        return [stem if stem in ("train", "val", "test") else None]
-    full = [plain_stem(path) for path in paths]
+        names = _without_year(split_stem(paths[0])), paths[0].parent.name
+        return [next(filter(is_known_split, names), None)]
+    full = [split_stem(path) for path in paths]
+    if not all(full) and len(set(full)) == len(full):
+        full = [plain_stem(path) for path in paths]
     if len(set(full)) < len(full):
         full = [path.parent.name for path in paths]
     short = [_without_year(name) for name in full]
@@ -178,30 +196,34 @@ def split_names(paths: Sequence[Location | PurePosixPath]) -> list[str | None]:
     return [re.sub(r"\W", "_", name) or "train" for name in chosen]
 
 
-def _folder(
-    source: Location,
-    option: tuple[str, str, str],
-    usual: Sequence[str],
-    main: Location,
-    names: Iterable[str],
-) -> str:
-    what, flag, given = option
-    if given:
-        return _checked_folder(given, flag)
+def first_with(
+    source: Location, folders: Sequence[str], names: Iterable[str]
+) -> str | None:
+    """The first folder with one of the first files; None where there is none.
+
+    Args:
+      source: Folder of the source.
+      folders: Folders below it.
+      names: Paths of files below such a folder.
+    """
     probes = heapq.nsmallest(_PROBED_FILES, (n for n in names if not leads_away(n)))
-    candidates = dict.fromkeys(str(PurePosixPath(path)) for path in usual)
-    for folder in candidates:
+    for folder in folders:
         if any(_is_file(source / folder / name) for name in probes):
             return "" if folder == "." else folder
-    if not probes:
-        return ""
-    raise SourceError(
-        f"the {what} of {main.name} are not found, e.g. {probes[0]!r}: tried the "
-        f"folders {', '.join(candidates)}. Name theirs with {flag}."
+    return None
+
+
+def not_found(
+    what: str, flag: str, main: Location, folders: Sequence[str], names: Iterable[str]
+) -> SourceError:
+    """The error for files of a JSON that lie in none of the folders."""
+    return SourceError(
+        f"the {what} of {main.name} are not found, e.g. {min(names)!r}: tried the "
+        f"folders {', '.join(folders)}. Name theirs with {flag}."
     )
 
 
-def _checked_folder(folder: str, flag: str) -> str:
+def checked_folder(folder: str, flag: str) -> str:
     """An option's folder as the beginning of paths; empty for the source itself."""
     if folder.startswith("/"):
         raise OptionError(
@@ -209,6 +231,10 @@ def _checked_folder(folder: str, flag: str) -> str:
             "path. Name the folder that holds both as SOURCE."
         )
     return PurePosixPath(folder).as_posix() if PurePosixPath(folder).parts else ""
+
+
+def _distinct(folders: Iterable[str]) -> list[str]:
+    return [*dict.fromkeys(str(PurePosixPath(folder)) for folder in folders)]
 
 
 def _beside(source: Location, main: Location) -> str:

@@ -6,7 +6,7 @@ segment that a pixel belongs to, 0 for none, and the class of each segment.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from segdata.annotations import Annotation
@@ -15,6 +15,7 @@ from segdata.formats.coco.json import CocoFile, sort_rows
 from segdata.formats.coco.layout import below
 from segdata.formats.coco.objects import panoptic_object
 from segdata.formats.coco.tables import row_keys
+from segdata.formats.coco.values import Id
 
 _ROW_FIELDS = ("image_id", "segments_info")
 
@@ -46,13 +47,16 @@ def png_names(file: CocoFile) -> Iterator[str]:
             yield name
 
 
-def add_segments(data: Annotation, row: Mapping[str, Any], folder: str) -> None:
+def add_segments(
+    data: Annotation, row: Mapping[str, Any], folder: str, categories: Collection[Id]
+) -> None:
     """Adds the objects and the mask image of a panoptic annotation.
 
     Args:
       data: The image's annotation dict.
       row: The panoptic annotation, unchecked.
       folder: Folder of the PNGs below the source.
+      categories: Ids of all categories.
     """
     name = row.get("file_name")
     path = below(folder, name) if isinstance(name, str) else name
@@ -61,7 +65,9 @@ def add_segments(data: Annotation, row: Mapping[str, Any], folder: str) -> None:
     if isinstance(segments, list) and all(isinstance(s, dict) for s in segments):
         sort_rows(segments)  # so the file's order is no matter
     data["objects"] = (
-        list(map(panoptic_object, segments)) if isinstance(segments, list) else segments  # type: ignore[typeddict-item]  # likewise
+        [panoptic_object(segment, categories) for segment in segments]
+        if isinstance(segments, list)
+        else segments  # type: ignore[typeddict-item]  # likewise
     )
     others = {k: v for k, v in row.items() if k not in _ROW_FIELDS}
     data["source"] = {"panoptic": others, **data["source"]}

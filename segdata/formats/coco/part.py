@@ -10,13 +10,19 @@ from typing import Any
 from segdata.annotations import Annotation, record_key
 from segdata.errors import AnnotationError
 from segdata.formats.coco.companions import join_keypoints
+from segdata.formats.coco.image_places import ImagePlaces
 from segdata.formats.coco.json import CocoFile, RowsByImage
-from segdata.formats.coco.layout import below
 from segdata.formats.coco.objects import instance_object
 from segdata.formats.coco.panoptic import add_segments
+from segdata.formats.coco.values import Id, side
 from segdata.storage.paths import Location
 
 _IMAGE_FIELDS = ("id", "file_name", "height", "width")
+_VERIFIED = {
+    "absent_classes": "neg_category_ids",
+    "incomplete_classes": "not_exhaustive_category_ids",
+}
+"""What LVIS says of the classes that were looked for."""
 _CAPTION_FIELDS = ("image_id", "caption")
 
 
@@ -28,8 +34,8 @@ class CocoPart:
     """The JSON that lists the images."""
     is_panoptic: bool
     """Whether its annotations are panoptic."""
-    folder: str
-    """Folder of the images below the source; empty for the source itself."""
+    places: ImagePlaces
+    """Where its images lie."""
     png_folder: str
     """Folder of the panoptic PNGs, likewise."""
     keypoints: RowsByImage | None
@@ -45,7 +51,7 @@ class CocoPart:
     def title(self) -> str:
         """What was found, in some words."""
         files = " + ".join(rows.path.name for rows in self._rows)
-        folders = [self.folder, self.png_folder] if self.is_panoptic else [self.folder]
+        folders = [self.places.folder, *[self.png_folder] * self.is_panoptic]
         told = " and ".join(f"{name or '.'}/" for name in folders)
         return f"{files} with {told}"
 
@@ -66,20 +72,16 @@ class CocoPart:
     def warnings(self) -> tuple[str, ...]:
         """What a person should know, one line each."""
         found = (warning for rows in self._rows for warning in rows.warnings)
-        return (*self.file.warnings, *found, *self.notices)
+        return (*self.file.warnings, *found, *self.places.warnings, *self.notices)
 
     @property
     def _rows(self) -> list[RowsByImage]:
         every = (self.file.annotations, self.keypoints, self.captions)
         return [rows for rows in every if rows is not None]
 
-    @property
-    def paths(self) -> Iterator[str]:
-        """Paths of the images below the source."""
-        return (below(self.folder, name) for name in self.file.file_names)
-
     def annotations(
         self,
+        categories: Collection[Id],
         keypoint_classes: frozenset[Any],
         split: str | None,
         shared_keys: Collection[str],
@@ -89,6 +91,7 @@ class CocoPart:
         """One annotation dict per image.
 
         Args:
+          categories: Ids of all categories.
           keypoint_classes: Ids of the categories that have keypoints.
           split: The split that they are in.
           shared_keys: From `shared_keys`: their images have their ending in their key.
@@ -97,9 +100,11 @@ class CocoPart:
         Raises:
           SourceError: If a text or number of a row turns out to be malformed.
         """
-        for image_id, image in self.file.parsed_images():
+        for (image_id, image), path in zip(
+            self.file.parsed_images(), self.places.paths, strict=True
+        ):
             data: Annotation = {
-                "image": below(self.folder, image["file_name"]),
+                "image": path,
                 "image_id": image_id,
                 "source": {k: v for k, v in image.items() if k not in _IMAGE_FIELDS},
             }
@@ -107,16 +112,21 @@ class CocoPart:
                 data["split"] = split
             if shared_keys and record_key(data) in shared_keys:
                 data["key"] = data["image"]
-            for side in ("height", "width"):
-                if image.get(side):
-                    data[side] = image[side]
+            for name in ("height", "width"):
+                if (pixels := side(image.get(name))) is not None:
+                    data[name] = pixels
             rows = self.file.annotations.parsed(image_id)
             if not self.is_panoptic:
                 if self.keypoints is not None:
                     rows = join_keypoints(rows, self.keypoints.parsed(image_id))
-                data["objects"] = [instance_object(r, keypoint_classes) for r in rows]
+                data["objects"] = [
+                    instance_object(row, categories, keypoint_classes) for row in rows
+                ]
             elif rows:
-                add_segments(data, rows[0], self.png_folder)
+                add_segments(data, rows[0], self.png_folder, categories)
+            for name, field in _VERIFIED.items():
+                if isinstance(ids := image.get(field), list):
+                    data[name] = ids  # type: ignore[literal-required]  # both are
             if self.captions is not None:
                 _add_captions(data, self.captions.parsed(image_id))
             if is_painted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,12 @@ import msgspec
 import orjson
 
 from segdata.errors import SourceError
+from segdata.formats import FORMATS
+from segdata.formats.json_kinds import keys_of_json, kind_of_json
 from segdata.storage.paths import Location
+
+NOT_COCO = "not-coco"
+"""Reason of the error for JSON of another kind, which may lie beside COCO's."""
 
 Row = msgspec.Raw
 """The bytes of one row, a view of its file's. A JSON value; what its texts and numbers
@@ -35,8 +40,11 @@ class RowKeys(msgspec.Struct, gc=False):
 
     id: Any = None
     image_id: Any = None
+    category_id: Any = None
     file_name: Any = None
 
+
+_MAX_SHOWN = 5
 
 _decode_keys = msgspec.json.Decoder(RowKeys).decode
 
@@ -173,8 +181,27 @@ def _cut(
         ) from error
     for name in tables:
         if getattr(found, name) is None:
-            raise no_table(path, name)
+            raise _lacking(text, path, name)
     return found, others
+
+
+def _lacking(text: bytes, path: Location, name: str) -> SourceError:
+    """The error for a file without a table, which says what it is in its place."""
+    keys = keys_of_json(text)
+    kind = "" if "images" in keys else kind_of_json(text, frozenset(FORMATS))
+    if not kind and keys & {"images", "annotations"}:
+        return no_table(path, name)
+    told = (
+        kind or f"expected the key {name!r} with a list of objects, got {_told(keys)}"
+    )
+    return SourceError(f"{path.name} is not COCO-style JSON: {told}.", reason=NOT_COCO)
+
+
+def _told(keys: Collection[str]) -> str:
+    """Some keys of an object, for messages."""
+    names = [repr(name)[:40] for name in sorted(keys)]
+    more = " ..." if len(names) > _MAX_SHOWN else ""
+    return f"the keys {', '.join(names[:_MAX_SHOWN])}{more}" if names else "none"
 
 
 def _members(value: Row, path: Location, tables: Sequence[str]) -> dict[str, Row]:
@@ -186,10 +213,10 @@ def _members(value: Row, path: Location, tables: Sequence[str]) -> dict[str, Row
     try:
         members = msgspec.json.decode(value, type=dict[str, Row])
     except msgspec.ValidationError:
-        raise no_table(path, tables[0]) from None
+        raise _lacking(bytes(value), path, tables[0]) from None
     for name in tables:
         if name in members and bytes(memoryview(members[name])[:1]) != b"[":
-            raise no_table(path, name)
+            raise _lacking(bytes(value), path, name)
     return members
 
 

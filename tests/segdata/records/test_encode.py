@@ -87,6 +87,7 @@ def with_everything(**data):
         "objects": [thing(keypoints=[1, 2, 2, 0, 0, 0]), thing(area=2.5)],
         "regions": [{"name": "head", "bbox": [1, 2, 3, 4]}],
         "captions": ["a scene"],
+        "absent_classes": [62],
         "source": {"license": 3},
     } | data
 

@@ -447,8 +447,8 @@ BAD: dict[str, Bad] = {
         reason="bad-annotation",
     ),
     "segment id float": Bad(
-        row=segments(*SEGMENTS, segment(3.0)),
-        message=r"annotation 3\.0 is a float: expected an integer",
+        row=segments(*SEGMENTS, segment(3.5)),
+        message=r"annotation 3\.5 is a float: expected an integer",
         reason="bad-annotation",
     ),
     "segment without id": Bad(
