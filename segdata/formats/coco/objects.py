@@ -36,7 +36,7 @@ def panoptic_object(segment: Any, categories: Collection[Id]) -> ObjectAnnotatio
     if not isinstance(segment, Mapping):
         return cast(ObjectAnnotation, segment)
     item = _object(segment, _SEGMENT_FIELDS, categories)
-    item["mask_value"] = whole(segment.get("id"))  # type: ignore[typeddict-item]  # refused by its name where it is no number
+    item["mask_value"] = whole(segment.get("id"))
     return item
 
 
