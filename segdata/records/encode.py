@@ -95,7 +95,6 @@ def encode_record(
         )
         if annotation.get("paint_label_map"):
             label_runs = paint_label_map(objects, label_map, image.height, image.width)
-        verified = verified_classes(annotation, label_map)
         fields = canonical_json(annotation.get("source", {}), "the image")
     except AnnotationError as error:
         raise AnnotationError(
@@ -113,7 +112,7 @@ def encode_record(
         source=fields,
         image_class=label_class,
         image_category=str(annotation.get("image_class", "")),
-        verified=verified,
+        verified=verified_classes(annotation, label_map),
         captions=None if captions is None else tuple(captions),
         regions=regions,
         label_runs=label_runs,
