@@ -1,7 +1,8 @@
 """An output holds nothing of the machine that made it: the same bytes anywhere.
 
 Each build runs by the command, in a process of its own, on a copy of one source in a
-folder of its own, with other workers, hash seeds, time zones, locales, homes and names.
+folder of its own, with other workers, hash seeds, time zones, locales, homes and names,
+and another zlib.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ from segdata.samples.coco import write_coco_sample
 
 Hashes = Callable[[Path], dict[str, str]]
 HERE = {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8", "USER": "one"}
+# Run by Python when it starts.
+_OTHER_ZLIB = """
+import sys
+from zlib_ng import zlib_ng
+sys.modules["zlib"] = zlib_ng
+"""
 THERE = {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "POSIX", "USER": "two"}
 
 
@@ -68,11 +75,14 @@ def build_elsewhere(
     return folder / "out"
 
 
-def test_bytes_do_not_depend_on_folder_user_locale_time_zone_or_hash_seed(
+def test_bytes_do_not_depend_on_folder_user_locale_time_zone_hash_seed_or_zlib(
     odd_source: Path, tmp_path: Path, file_hashes: Hashes
 ) -> None:
     one = build_elsewhere(odd_source, tmp_path / "one", HERE, workers=1)
-    two = build_elsewhere(odd_source, tmp_path / "a b" / "two", THERE, workers=2)
+    (tmp_path / "sitecustomize.py").write_text(_OTHER_ZLIB)
+    paths = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    there = THERE | {"PYTHONPATH": paths}
+    two = build_elsewhere(odd_source, tmp_path / "a b" / "two", there, workers=2)
     rejects = (one / "rejects.jsonl").read_text()
     assert {"scan", "encode", "object"} <= {
         orjson.loads(line)["stage"] for line in rejects.splitlines()
