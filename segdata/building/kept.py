@@ -100,7 +100,7 @@ def kept_options(
     """
     try:
         kept = BuildOptions.from_json(old.options)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise OutputError(
             f"{out} was built with options that this version does not know: {error}. "
             "Pass --overwrite in the place of --update to build anew.",

@@ -19,6 +19,7 @@ import orjson
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
 from segdata.records import schema
+from segdata.shards.kinds import check_kinds
 from segdata.shards.receipt import Counts, ShardReceipt
 from segdata.storage.paths import Address, Location, locate
 
@@ -222,7 +223,7 @@ def read_manifest(directory: Address) -> Manifest:
         raise CorruptionError(f"{path} is not JSON: {error}.") from error
     _check_version(path, data)
     try:
-        return Manifest(
+        found = Manifest(
             name=data["name"],
             layout=data["layout"],
             fingerprint=data["fingerprint"],
@@ -239,10 +240,14 @@ def read_manifest(directory: Address) -> Manifest:
             scan_rejects=data["scan_rejects"],
             source_info=data.get("source_info", {}),  # absent from version 1
         )
+        check_kinds(found)
+        if not isinstance(found.options.get("masks", []), list):
+            raise TypeError("masks of the options is no list")
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise CorruptionError(
             f"{path} is not a segdata manifest: {type(error).__name__} {error}."
         ) from error
+    return found
 
 
 def summarize(receipts: Iterable[ShardReceipt]) -> dict[str, SplitSummary]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import orjson
 
 from segdata.errors import CorruptionError
+from segdata.shards.kinds import check_kinds
 from segdata.storage.paths import Location
 
 INDEX_DIR = "index"
@@ -114,8 +115,8 @@ class Counts:
         """Reads what `to_json` wrote."""
         return cls(
             notes=Counter(data["notes"]),
-            class_pixels=Counter(data["class_pixels"]),
-            class_objects=Counter(data["class_objects"]),
+            class_pixels=_by_id(data["class_pixels"]),
+            class_objects=_by_id(data["class_objects"]),
             parts=Counter(data.get("parts", {})),  # absent from manifests of version 1
             voided_pixels=data["voided_pixels"],
             moved_pixels=data.get("moved_pixels", 0),  # absent where none was
@@ -186,7 +187,11 @@ class ShardReceipt:
         # Absent from receipts of schema version 1.
         columns.setdefault("source_sha256", [""] * len(columns["key"]))
         rows = zip(*(columns[c.name] for c in fields(IndexEntry)), strict=True)
-        return cls(
+        for column in fields(IndexEntry):  # at once: there are many
+            kinds = {kind.__name__ for kind in set(map(type, columns[column.name]))}
+            if kinds - {column.type}:
+                raise TypeError(f"{column.name} has {kinds}: expected {column.type}")
+        found = cls(
             name=data["name"],
             split=data["split"],
             plan_sha256=data["plan_sha256"],
@@ -205,6 +210,8 @@ class ShardReceipt:
             rejects=tuple(Reject(**reject) for reject in data["rejects"]),
             counts=Counts.from_json(data["counts"]),
         )
+        check_kinds(replace(found, records=()))
+        return found
 
 
 def read_receipt(directory: Location, shard: str) -> ShardReceipt:
@@ -239,6 +246,10 @@ def write_receipt(directory: Location, receipt: ShardReceipt) -> None:
 
 def _sorted_by_id(counter: Counter[str]) -> dict[str, int]:
     return {key: counter[key] for key in sorted(counter, key=int)}
+
+
+def _by_id(data: Mapping[str, int]) -> Counter[str]:
+    return Counter({str(int(key)): count for key, count in data.items()})
 
 
 def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:

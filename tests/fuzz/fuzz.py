@@ -54,11 +54,18 @@ def child(name: str, corpus: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["segdata"]):
         from targets import held
+    from mutate import mutate_json
     from seeds import write_seeds
+    from targets import JSON_TARGETS
+
+    def mutate(data: bytes, size: int, seed: int) -> bytes:
+        changed = mutate_json(data, size, seed) if seed % 4 else None
+        return atheris.Mutate(data, size) if changed is None else changed
 
     write_seeds(name, Path(corpus))
+    options = {"custom_mutator": mutate} if name in JSON_TARGETS else {}
     with held(name) as run:
-        atheris.Setup([sys.argv[0], corpus, *arguments], run)
+        atheris.Setup([sys.argv[0], corpus, *arguments], run, **options)
         atheris.Fuzz()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from segdata.commands.info import print_summary
 from segdata.errors import SegdataError
 from segdata.formats import format_class
 from segdata.formats.class_files import read_class_file
@@ -24,6 +25,7 @@ from segdata.records.parse import parse_record
 from segdata.shards.manifest import read_manifest
 from segdata.shards.receipt import read_receipt
 from segdata.shards.scan import scan_records
+from segdata.shards.sidecars import sidecar_files
 from segdata.storage.paths import locate
 
 Target = Callable[[bytes, Path], object]
@@ -109,16 +111,23 @@ def tfrecord(data: bytes, folder: Path) -> None:
 
 
 def manifest(data: bytes, folder: Path) -> None:
-    """A manifest."""
+    """A manifest, and what is made of one."""
     (folder / "manifest.json").write_bytes(data)
-    read_manifest(folder)
+    found = read_manifest(folder)
+    found.to_bytes()
+    sidecar_files(found)
+    with contextlib.redirect_stdout(None):
+        print_summary(found, locate(folder))
 
 
 def receipt(data: bytes, folder: Path) -> None:
     """A receipt."""
     (folder / "index").mkdir(exist_ok=True)
     (folder / "index" / "x.json").write_bytes(data)
-    read_receipt(locate(folder), "x")
+    found = read_receipt(locate(folder), "x")
+    found.to_bytes()
+    found.dali_index()
+    found.sources()
 
 
 def counts(data: bytes, folder: Path) -> None:
@@ -143,6 +152,8 @@ TARGETS: dict[str, Target] = {
         *(class_file, pets_lists, record, tfrecord, manifest, receipt),
     )
 }
+JSON_TARGETS = ("segmentation", "coco_json", "manifest", "receipt")
+"""Those whose JSON is changed as JSON, see `mutate.py`."""
 
 
 @contextlib.contextmanager

@@ -33,3 +33,17 @@ def test_targets_answer_nonsense(data: bytes, targets) -> None:
     for name in targets.TARGETS:
         with targets.held(name) as run:
             run(data)
+
+
+@pytest.mark.parametrize("name", ["manifest", "receipt"])
+def test_json_that_was_edited_is_refused_where_it_is_read(
+    name: str, targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mutate import mutate_json
+    from seeds import seeds_of
+
+    seeds = list(seeds_of(name, tmp_path))
+    with targets.held(name) as run:
+        for number in range(300):
+            changed = mutate_json(seeds[number % len(seeds)], 1 << 16, number)
+            run(changed or b"")
