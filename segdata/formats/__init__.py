@@ -17,13 +17,16 @@ from segdata.formats.base import Format
 FORMATS = {
     "camvid": "segdata.formats.camvid.format:CamVid",
     "coco": "segdata.formats.coco.format:Coco",
+    "labelme": "segdata.formats.labelme.format:Labelme",
     "mask-folder": "segdata.formats.mask_folder.format:MaskFolder",
     "pets": "segdata.formats.pets.format:Pets",
 }
 """Name -> `module:class`, loaded when used."""
 
 
-READERS: dict[str, str] = {}
+READERS: dict[str, str] = {
+    "labelme": "segdata.formats.labelme.reader:read_labelme",
+}
 """Name of a reader of annotation files -> `module:function`, loaded when used."""
 
 ReadAnnotationFile = Callable[[bytes, Annotation], Mapping[str, Any]]

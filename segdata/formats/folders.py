@@ -15,6 +15,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Endings of image files, in lower case; the content decides what they really are."""
 
+_SPLITS = {"train", "training", "trainval", "val", "valid", "validation", "dev"}
+_SPLITS |= {"test", "testing"}
+
 Files = dict[str, str]
 """Name of a file without its ending -> path below the source."""
 
@@ -98,6 +101,12 @@ def list_folder(
         else:
             listing.others.append(path)
     return listing
+
+
+def split_of(path: str) -> str | None:
+    """The folder on a path that is named like a split, such as `train`; else None."""
+    folders = path.split("/")[:-1]
+    return next((name for name in folders if name.lower() in _SPLITS), None)
 
 
 def _walk(

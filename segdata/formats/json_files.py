@@ -1,0 +1,109 @@
+"""JSON files of one image each, and what tells them apart at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import orjson
+
+from segdata.errors import AnnotationError, short_repr
+from segdata.storage.paths import Location
+
+_BOM = b"\xef\xbb\xbf"
+_HEAD_BYTES = 1 << 14
+_MOST_HEADS = 4
+_AT_ONCE = 16
+
+T = TypeVar("T")
+
+
+def parse_json(data: bytes) -> Any:
+    """Parses a JSON file.
+
+    Raises:
+      AnnotationError: If it is none: cut off, not UTF-8, nested too deep, with NaN.
+    """
+    try:
+        return orjson.loads(data.removeprefix(_BOM))
+    except orjson.JSONDecodeError as error:
+        what = "it is empty" if not data.strip() else str(error)
+        raise AnnotationError(
+            f"no JSON: {what}. Replace or remove it.", reason="bad-json"
+        ) from error
+
+
+def parse_object(data: bytes, *keys: str) -> dict[str, Any]:
+    """Parses a JSON file that holds an object.
+
+    Args:
+      data: The file.
+      keys: What must stand in it, each a list or an object.
+
+    Raises:
+      AnnotationError: If it is no JSON, or of another kind.
+    """
+    parsed = parse_json(data)
+    if not isinstance(parsed, dict) or not all(
+        isinstance(parsed.get(key), list | dict) for key in keys
+    ):
+        raise AnnotationError(
+            f"expected an object with {' and '.join(map(repr, keys))}, got "
+            f"{short_repr(parsed)}.",
+            reason="bad-json",
+        )
+    return parsed
+
+
+def read_each(
+    source: Location, paths: Sequence[str], read: Callable[[bytes], T]
+) -> list[T | AnnotationError]:
+    """Reads many small files, several at once: a census before the build.
+
+    Args:
+      source: Folder that the paths are below.
+      paths: The files.
+      read: Takes what a file holds.
+
+    Returns:
+      For each file what `read` returns, or why that cannot be.
+    """
+
+    def one(path: str) -> T | AnnotationError:
+        try:
+            return read(source.inside(path).read_bytes())
+        except AnnotationError as error:
+            return AnnotationError(f"{path!r}: {error}", reason=error.reason)
+        except OSError as error:
+            return AnnotationError(
+                f"{path!r} cannot be read: {error.strerror}.",
+                reason="annotation-file-unreadable",
+            )
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(one, paths))
+
+
+def beginnings(folder: Location, suffix: str) -> Iterator[bytes]:
+    """The beginnings of a few files of a folder and of the folders in it.
+
+    Args:
+      folder: The folder.
+      suffix: What the names end with, in lower case.
+    """
+    entries = folder.entries()
+    found = [folder / e.name for e in entries if e.name.lower().endswith(suffix)]
+    for entry in entries:
+        if entry.is_dir and not entry.name.startswith(".") and len(found) < _MOST_HEADS:
+            inner = folder / entry.name
+            found += [
+                inner / e.name
+                for e in inner.entries()
+                if e.name.lower().endswith(suffix) and not e.is_dir
+            ][:_MOST_HEADS]
+    for path in found[:_MOST_HEADS]:
+        try:
+            yield path.read_start(_HEAD_BYTES)
+        except OSError:
+            continue

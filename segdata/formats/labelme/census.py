@@ -1,0 +1,108 @@
+"""What the scan reads of labelme's files: their labels, and the images they name."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from segdata.errors import AnnotationError
+from segdata.formats.found_images import find_images
+from segdata.formats.labelme.reader import UNLABELLED, Head
+from segdata.formats.partners import left_out
+
+Heads = Mapping[str, Head | AnnotationError]
+"""Path of a file -> what the scan needs of it, or why it cannot be read."""
+
+_SHOWN = 20
+
+
+def labels_of(heads: Heads) -> list[str]:
+    """All labels that are classes, sorted by name."""
+    found = [head.labels for head in heads.values() if isinstance(head, Head)]
+    return sorted(set().union(*found) - UNLABELLED)
+
+
+def told(labels: Sequence[str], expected: str) -> str:
+    """A warning that the classes are those of the files."""
+    return (
+        f"no {expected}: the {len(labels)} classes are the labels of the files, sorted "
+        f"by name: {', '.join(labels[:_SHOWN])}{' ...' if len(labels) > _SHOWN else ''}"
+    )
+
+
+def by_image_path(
+    files: Sequence[str], heads: Heads, images: Sequence[str]
+) -> tuple[dict[str, str], list[str], list[AnnotationError]]:
+    """Finds the images of files whose own names do not tell.
+
+    Args:
+      files: The files.
+      heads: What the scan read of them.
+      images: Images that belong to no other file.
+
+    Returns:
+      Path of a file -> path of its image; warnings; and why the others have none.
+    """
+    names: dict[str, str] = {}
+    problems: list[AnnotationError] = []
+    for path in files:
+        head = heads[path]
+        if isinstance(head, AnnotationError):
+            problems.append(head)
+        elif head.is_labelme:
+            name = head.image_path.replace("\\", "/")
+            folder = posixpath.dirname(path)
+            names[path] = posixpath.normpath(posixpath.join(folder, name))
+    found = find_images(names.values(), images)
+    problems += found.problems
+    uses = Counter(names.values())
+    pairs = {}
+    for path, name in names.items():
+        if name in found.paths and uses[name] == 1:
+            pairs[path] = found.paths[name]
+        elif name not in found.ambiguous:
+            problems.append(_without_image(path, heads[path], uses[name]))
+    return pairs, [*found.warnings], problems
+
+
+def of_another(pairs: Mapping[str, str], heads: Heads) -> Iterator[str]:
+    """A warning of files that name another image than the one that they belong to."""
+    differing = []
+    for path, image in pairs.items():
+        head = heads.get(path)
+        if isinstance(head, Head) and head.image_path:
+            name = head.image_path.replace("\\", "/").rpartition("/")[2]
+            own = image.rpartition("/")[2]
+            if (
+                posixpath.splitext(name)[0].casefold()
+                != posixpath.splitext(own)[0].casefold()
+            ):
+                differing.append(path)
+    yield from left_out(
+        differing,
+        "JSON names another image in imagePath than its own name, which counts",
+        "JSONs name another image in imagePath than their own name, which counts",
+    )
+
+
+def _without_image(
+    path: str, head: Head | AnnotationError, uses: int
+) -> AnnotationError:
+    if uses > 1:
+        return AnnotationError(
+            f"{path!r} and others name the same image. Which is meant? Keep one.",
+            reason="ambiguous-annotations",
+        )
+    if isinstance(head, Head) and head.holds_image:
+        return AnnotationError(
+            f"the image of {path!r} is only in the JSON itself (imageData): write it "
+            "to a file beside it, e.g. with labelme_export_json.",
+            reason="image-only-embedded",
+        )
+    named = repr(head.image_path) if isinstance(head, Head) else "its image"
+    return AnnotationError(
+        f"the image of {path!r} is missing: expected it beside the JSON, or {named}. "
+        "Restore it or remove the JSON.",
+        reason="image-missing",
+    )
