@@ -13,8 +13,11 @@ from segdata.errors import OutputError
 SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
     "coco": "segdata.samples.coco:write_coco_sample",
+    "labelme": "segdata.samples.labelme:write_labelme_sample",
     "mask-folder": "segdata.samples.mask_folder:write_mask_folder_sample",
     "pets": "segdata.samples.pets:write_pets_sample",
+    "sa-1b": "segdata.samples.sa_1b:write_sa_1b_sample",
+    "yolo": "segdata.samples.yolo:write_yolo_sample",
 }
 """Format -> the function that draws it."""
 

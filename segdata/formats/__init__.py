@@ -20,12 +20,16 @@ FORMATS = {
     "labelme": "segdata.formats.labelme.format:Labelme",
     "mask-folder": "segdata.formats.mask_folder.format:MaskFolder",
     "pets": "segdata.formats.pets.format:Pets",
+    "sa-1b": "segdata.formats.sa_1b:SA1B",
+    "yolo": "segdata.formats.yolo.format:Yolo",
 }
 """Name -> `module:class`, loaded when used."""
 
 
 READERS: dict[str, str] = {
     "labelme": "segdata.formats.labelme.reader:read_labelme",
+    "sa-1b": "segdata.formats.sa_1b:read_sa_1b",
+    "yolo": "segdata.formats.yolo.labels:read_yolo",
 }
 """Name of a reader of annotation files -> `module:function`, loaded when used."""
 

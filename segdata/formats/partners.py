@@ -30,6 +30,17 @@ class Partners:
     problems: tuple[AnnotationError, ...]
     """Files that may belong to several images, and images that have several."""
 
+    def expected(self, file: str) -> str:
+        """Where the image of a lonely file should be: as those of its neighbours are."""
+        folder, _, name = file.rpartition("/")
+        stem = os.path.splitext(name)[0]
+        for other, image in self.images.items():
+            if other.rpartition("/")[0] == folder:
+                place = image.rpartition("/")[0]
+                suffix = os.path.splitext(image)[1]
+                return f"{place}/{stem}{suffix}" if place else stem + suffix
+        return os.path.splitext(file)[0] + ".jpg"
+
 
 def find_partners(files: Iterable[str], images: Iterable[str]) -> Partners:
     """Finds the image of each file of annotations, by the rules above."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def pick(rng: Rng, colors: Sequence[Color]) -> Color:
     return mix(color, WHITE if shade > 0 else BLACK, abs(shade))
 
 
-def save_png(image: Image.Image, path: Path) -> None:
+def save_png(image: Image.Image, path: Path | IO[bytes]) -> None:
     """Writes the same bytes whatever zlib Pillow was built with."""
     image.save(path, format="PNG", compress_type=_RLE)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from segdata.errors import AnnotationError
 from segdata.formats.found_images import find_images
 from segdata.formats.labelme.reader import UNLABELLED, Head
-from segdata.formats.partners import left_out
+from segdata.formats.partners import Partners, left_out
 
 Heads = Mapping[str, Head | AnnotationError]
 """Path of a file -> what the scan needs of it, or why it cannot be read."""
@@ -32,37 +32,43 @@ def told(labels: Sequence[str], expected: str) -> str:
 
 
 def by_image_path(
-    files: Sequence[str], heads: Heads, images: Sequence[str]
+    files: Sequence[str], heads: Heads, partners: Partners
 ) -> tuple[dict[str, str], list[str], list[AnnotationError]]:
     """Finds the images of files whose own names do not tell.
 
     Args:
       files: The files.
       heads: What the scan read of them.
-      images: Images that belong to no other file.
+      partners: The images that belong to others, and those that do not yet.
 
     Returns:
-      Path of a file -> path of its image; warnings; and why the others have none.
+      Path of a file -> path of its image, where it should be if it is nowhere;
+      warnings; and files whose image may be several or is only in the JSON itself.
     """
     names: dict[str, str] = {}
     problems: list[AnnotationError] = []
+    pairs = {}
     for path in files:
         head = heads[path]
         if isinstance(head, AnnotationError):
-            problems.append(head)
-        elif head.is_labelme:
+            pairs[path] = partners.expected(path)
+        else:
             name = head.image_path.replace("\\", "/")
             folder = posixpath.dirname(path)
             names[path] = posixpath.normpath(posixpath.join(folder, name))
-    found = find_images(names.values(), images)
+    found = find_images(names.values(), partners.lonely_images)
     problems += found.problems
     uses = Counter(names.values())
-    pairs = {}
     for path, name in names.items():
+        head = heads[path]
         if name in found.paths and uses[name] == 1:
             pairs[path] = found.paths[name]
+        elif name in found.paths:
+            problems.append(_doubled(path, found.paths[name]))
+        elif isinstance(head, Head) and head.holds_image:
+            problems.append(_only_embedded(path))
         elif name not in found.ambiguous:
-            problems.append(_without_image(path, heads[path], uses[name]))
+            pairs[path] = partners.expected(path)
     return pairs, [*found.warnings], problems
 
 
@@ -86,23 +92,17 @@ def of_another(pairs: Mapping[str, str], heads: Heads) -> Iterator[str]:
     )
 
 
-def _without_image(
-    path: str, head: Head | AnnotationError, uses: int
-) -> AnnotationError:
-    if uses > 1:
-        return AnnotationError(
-            f"{path!r} and others name the same image. Which is meant? Keep one.",
-            reason="ambiguous-annotations",
-        )
-    if isinstance(head, Head) and head.holds_image:
-        return AnnotationError(
-            f"the image of {path!r} is only in the JSON itself (imageData): write it "
-            "to a file beside it, e.g. with labelme_export_json.",
-            reason="image-only-embedded",
-        )
-    named = repr(head.image_path) if isinstance(head, Head) else "its image"
+def _doubled(path: str, image: str) -> AnnotationError:
     return AnnotationError(
-        f"the image of {path!r} is missing: expected it beside the JSON, or {named}. "
-        "Restore it or remove the JSON.",
-        reason="image-missing",
+        f"{path!r} is not the only file for the image {image!r}. Which is meant? Keep "
+        "one of them.",
+        reason="ambiguous-annotations",
+    )
+
+
+def _only_embedded(path: str) -> AnnotationError:
+    return AnnotationError(
+        f"the image of {path!r} is only in the JSON itself (imageData): write it to a "
+        "file beside it, e.g. with labelme_export_json.",
+        reason="image-only-embedded",
     )

@@ -79,7 +79,7 @@ class Labelme:
                 f"'shapes' and 'imagePath'; got {len(others)} other JSON files."
             )
         lonely = [path for path in partners.lonely_files if path not in others]
-        found, notices, problems = by_image_path(lonely, heads, partners.lonely_images)
+        found, notices, problems = by_image_path(lonely, heads, partners)
         pairs = {**partners.images, **found}
         unused = sorted(set(partners.lonely_images) - set(found.values()))
         splits = {path: split_of(path) or split_of(pairs[path]) for path in pairs}

@@ -88,6 +88,7 @@ ONLY_LABELS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "flipped bit": (flip_bit, "{sort}-undecodable"),
     "through a lossy format": (to_jpeg, "{sort}-lossy"),
 }
+SIZELESS = {"yolo"}
 SORTS = ("image", "label_image", "mask_image")
 
 
@@ -151,6 +152,8 @@ def test_broken_file_costs_its_record_only(
     tmp_path: Path,
     build_plainly: Build,
 ) -> None:
+    if damage == "another size" and name in SIZELESS:
+        pytest.skip("its files do not say for which size they were drawn")
     key, paths = files_of_a_record(drawn, name)
     for sort, path in paths.items():
         if damage in ONLY_LABELS and sort == "image":
@@ -240,8 +243,7 @@ def test_broken_list_or_annotation_file_is_no_silent_loss(
             continue
         records = records_of(manifest, out)
         assert records.items() <= whole.items()
-        told = set(manifest.warnings) - calm or manifest.scan_rejects
-        told = told or any(split.rejects for split in manifest.splits.values())
+        told = set(manifest.warnings) - calm or manifest.has_rejects
         lost = whole.keys() - records.keys() or contents(out) != contents(
             drawn.parent / "whole"
         )

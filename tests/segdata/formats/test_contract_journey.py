@@ -32,8 +32,11 @@ def run() -> Callable[..., None]:
     [
         ("camvid", ("train", "val"), "png"),
         ("coco", ("train", "val"), "coco"),
+        ("labelme", ("train", "val"), "coco"),
         ("mask-folder", ("train", "val"), "png"),
         ("pets", ("trainval", "test"), "pets"),
+        ("sa-1b", ("train", "val"), "coco"),
+        ("yolo", ("train", "val"), "coco"),
     ],
 )
 def test_sample_goes_all_the_way(
@@ -47,7 +50,7 @@ def test_sample_goes_all_the_way(
     records = tmp_path / "records"
     run("sample", name, tmp_path / "drawn", "--train", 4, "--val", 1)
     # The model of the test learns label maps.
-    semantic = ["--semantic"] if name == "coco" else []
+    semantic = ["--semantic"] if target == "coco" else []
     run("build", name, tmp_path / "drawn", records, *semantic)
     run("verify", records)
     stream = segdata.read_semantic(records, train, batch_size=2, image_size=(32, 32))

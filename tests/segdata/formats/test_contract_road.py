@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 from segdata.annotations import record_key
 from segdata.checking.verify import stray_files, verify_shard
 from segdata.commands.sample import SAMPLES
-from segdata.formats import FORMATS, format_class
+from segdata.formats import FORMATS, annotation_reader, format_class
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
 from segdata.reading.record_source import RecordSource
@@ -66,7 +66,9 @@ def road(
     return Road(
         source=folder / "drawn",
         scan=scan,
-        annotations={record_key(a): dict(a) for a in scan.annotations},
+        annotations={
+            record_key(a): complete(dict(a), folder / "drawn") for a in scan.annotations
+        },
         out=folder / "out",
         manifest=read_manifest(folder / "out"),
         records={
@@ -75,6 +77,29 @@ def road(
             for record in RecordSource(folder / "out", split)
         },
     )
+
+
+def complete(annotation: dict[str, Any], source: Path) -> dict[str, Any]:
+    """With what its annotation file says, in pixels."""
+    if (named := annotation.get("annotation_file")) is None:
+        return annotation
+    data = (source / named["path"]).read_bytes()
+    found: Any = annotation_reader(named["reader"])(data, annotation)  # type: ignore[arg-type]
+    if found.get("is_relative"):
+        with Image.open(source / annotation["image"]) as image:
+            sides = image.size
+        for item in found["objects"]:
+            if "segmentation" in item:
+                item["segmentation"] = [
+                    in_pixels(p, sides) for p in item["segmentation"]
+                ]
+            if "bbox" in item:
+                item["bbox"] = in_pixels(item["bbox"], sides)
+    return {**found, **annotation}
+
+
+def in_pixels(shares: list[float], sides: tuple[int, int]) -> list[float]:
+    return [share * sides[index % 2] for index, share in enumerate(shares)]
 
 
 def test_every_image_has_its_record_in_its_split(road: Road) -> None:

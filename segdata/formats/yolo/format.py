@@ -1,0 +1,190 @@
+"""YOLO: a text file of polygons or boxes for each image, and a `data.yaml`.
+
+    data.yaml                         names, and where train, val and test are
+    images/train/a.jpg labels/train/a.txt    or  train/images/a.jpg train/labels/a.txt
+
+Ultralytics, Roboflow, CVAT, Label Studio and X-AnyLabeling write it so, the last three
+with a `classes.txt` in place of the YAML. What a text file says is read where records
+are encoded: `segdata.formats.yolo.labels`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from segdata.annotations import Annotation
+from segdata.errors import SourceError
+from segdata.formats.base import Guess, Scan
+from segdata.formats.class_files import read_class_file
+from segdata.formats.folders import count_of, list_folder, split_of
+from segdata.formats.json_files import beginnings
+from segdata.formats.object_label_map import SEMANTIC_HELP, object_label_map
+from segdata.formats.partners import Partners, find_partners, left_out
+from segdata.formats.yolo.layout import (
+    class_names,
+    find_yaml,
+    images_of_splits,
+    read_yaml,
+)
+from segdata.storage.paths import Location
+
+_CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
+_LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+-?\d*\.?\d+(e-?\d+)?){4,}[ \t]*\r?(\n|$)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yolo:
+    """Options of `segdata build yolo`."""
+
+    name: ClassVar[str] = "yolo"
+    summary: ClassVar[str] = "YOLO's text files of polygons and boxes."
+
+    data: str = field(
+        default="",
+        metadata={
+            "help": "YAML or class file below SOURCE. [default: data.yaml, else the "
+            "only YAML with names, else classes.txt]"
+        },
+    )
+    semantic: bool = field(default=False, metadata={"help": SEMANTIC_HELP})
+
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """See `segdata.formats.base.Format.recognize`."""
+        for name in ("labels", "labels/train", "train/labels", "."):
+            inner = folder / name
+            if inner.is_dir() and any(map(_LINE.match, beginnings(inner, ".txt"))):
+                return Guess(title="YOLO's text files of polygons or boxes")
+        return None
+
+    def scan(self, source: Location) -> Scan:
+        """See `segdata.formats.base.Format.scan`."""
+        listing = list_folder(source, "", recursive=True)
+        images = [path for paths in listing.by_stem.values() for path in paths]
+        texts = {path for path in listing.others if path.lower().endswith(".txt")}
+        names, found, class_file = self._classes(source)
+        splits, notices = images_of_splits(source, found, images, texts)
+        if not splits:  # no YAML, or none of its folders is here
+            splits = {image: split_of(image) or "" for image in images}
+        texts = {path for path in texts if path.rpartition("/")[2] not in _CLASS_FILES}
+        partners = find_partners(texts - {class_file}, images)
+        if not partners.images:
+            raise SourceError(
+                f"{source} has no images with a text file each: expected images/a.jpg "
+                f"and labels/a.txt, got {len(images)} images, {len(texts)} text files."
+            )
+        texts_of = {image: path for path, image in partners.images.items()}
+        unsure = set(images) - set(partners.lonely_images) - texts_of.keys()
+        strays = _strays(partners)
+        for path, image in strays.items():  # the image is missing
+            texts_of[image] = path
+            splits[image] = _split_beside(image, splits)
+        used = [image for image in sorted(splits) if image not in unsure]
+        return Scan(
+            label_map=object_label_map(
+                [(number, names[number], None) for number in sorted(names)],
+                is_painted=self.semantic,
+            ),
+            annotations=(
+                self._annotation(image, splits[image], texts_of.get(image))
+                for image in used
+            ),
+            layout=f"{class_file}, {count_of(texts_of, 'text file', 'text files')} of "
+            f"{count_of(used, 'image', 'images')} "
+            f"({', '.join(sorted(set(splits.values()) - {''})) or 'no split'})",
+            warnings=(
+                *notices,
+                *_told(source, used, images, texts_of, strays),
+            ),
+            problems=partners.problems,
+        )
+
+    def _annotation(self, image: str, split: str, path: str | None) -> Annotation:
+        annotation: Annotation = {"image": image}
+        if path is None:
+            annotation["objects"] = []
+        else:
+            annotation["annotation_file"] = {"path": path, "reader": self.name}
+        if split:
+            annotation["split"] = split
+        if self.semantic:
+            annotation["paint_label_map"] = True
+        return annotation
+
+    def _classes(
+        self, source: Location
+    ) -> tuple[Mapping[int, str], Mapping[str, Any], str]:
+        """Names of the classes, what the YAML says, and the name of its file."""
+        is_list = self.data and not self.data.lower().endswith((".yaml", ".yml"))
+        path = None if is_list else find_yaml(source, self.data)
+        if path is not None:
+            found = read_yaml(path)
+            return class_names(found, path.name), found, path.name
+        for name in [self.data] if is_list else _CLASS_FILES:
+            if (source / name).is_file():
+                rows = read_class_file(source / name).rows
+                return {row.source_id: row.name for row in rows}, {}, name
+        raise SourceError(
+            f"{source} does not say what its classes are called: expected data.yaml, "
+            "or classes.txt with a name in each line. Write one of them."
+        )
+
+
+def _strays(partners: Partners) -> dict[str, str]:
+    """Text files without image among those that have one, and where it should be."""
+    beside = {path.rpartition("/")[0] for path in partners.images}
+    return {
+        path: partners.expected(path)
+        for path in partners.lonely_files
+        if path.rpartition("/")[0] in beside
+    }
+
+
+def _split_beside(image: str, splits: Mapping[str, str]) -> str:
+    """The split of the images in the same folder."""
+    folder = image.rpartition("/")[0]
+    found = (s for i, s in splits.items() if i.rpartition("/")[0] == folder)
+    return next(found, split_of(image) or "")
+
+
+def _told(
+    source: Location,
+    used: Sequence[str],
+    images: Sequence[str],
+    texts_of: Mapping[str, str],
+    strays: Mapping[str, str],
+) -> list[str]:
+    """What a person should know of images and text files, one line each."""
+    bare = [image for image in used if image not in texts_of]
+    texts = sorted(texts_of[image] for image in used if image in texts_of)
+    sizes = source.each(lambda path: _size(source / path), texts)
+    empty = [path for path, size in zip(texts, sizes, strict=True) if size == 0]
+    outside = sorted(set(images) - set(used))
+    return [
+        *left_out(
+            bare,
+            "image has no text file, so no object",
+            "images have no text file, so no object",
+        ),
+        *left_out(
+            empty,
+            "text file is empty: its image has no object",
+            "text files are empty: their images have no object",
+        ),
+        *left_out(
+            strays,
+            "text file without image left out",
+            "text files without image left out",
+        ),
+        *left_out(outside, "image of no split left out", "images of no split left out"),
+    ]
+
+
+def _size(path: Location) -> int | None:
+    try:
+        return path.state()[0]
+    except OSError:
+        return None
