@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MAX_CORNERS = 720
+_MOST_OFF = 0.1  # pixels between the middle of a side and the arc
 _MAX_SIDE = 1 << 16
 
 
 def ellipse(
     x: float, y: float, radius_x: float, radius_y: float, degrees: float = 0.0
 ) -> list[float]:
-    """An ellipse as a flat polygon that is nowhere more than a pixel off.
+    """An ellipse as a flat polygon that is hardly more than a tenth of a pixel off.
 
     Args:
       x: Column of its middle.
@@ -30,9 +31,8 @@ def ellipse(
       degrees: How far it is turned clockwise.
     """
     radius = max(radius_x, radius_y, 1.0)
-    # As labelme2coco: the farthest of a side from the arc is a pixel.
-    step = math.acos(1 - 1 / radius) if radius < 1e9 else 0.0
-    count = min(max(int(math.pi / step) if step else _MAX_CORNERS, 12), _MAX_CORNERS)
+    step = math.acos(1 - _MOST_OFF / radius) if radius < 1e9 else 0.0
+    count = min(max(int(math.pi / step) if step else _MAX_CORNERS, 24), _MAX_CORNERS)
     angles = np.arange(count) * (2 * math.pi / count)
     corners = np.stack([radius_x * np.sin(angles), radius_y * np.cos(angles)], axis=1)
     return _turned(corners, degrees, (x, y))

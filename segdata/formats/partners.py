@@ -31,7 +31,7 @@ class Partners:
     """Files that may belong to several images, and images that have several."""
 
     def expected(self, file: str) -> str:
-        """Where the image of a lonely file should be: as those of its neighbours are."""
+        """Where the image of a lonely file should be: beside its neighbours' images."""
         folder, _, name = file.rpartition("/")
         stem = os.path.splitext(name)[0]
         for other, image in self.images.items():
@@ -58,7 +58,7 @@ def find_partners(files: Iterable[str], images: Iterable[str]) -> Partners:
         for file in left:
             stem = os.path.splitext(file)[0]
             fitting = {i for place in places(stem) for i in index.get(place, ())}
-            fitting = {image for image in fitting if _may_share_split(file, image)}
+            fitting = {image for image in fitting if may_share_split(file, image)}
             if len(fitting) == 1:
                 [found[file]] = fitting
             elif fitting:
@@ -83,7 +83,7 @@ def find_partners(files: Iterable[str], images: Iterable[str]) -> Partners:
     )
 
 
-def _may_share_split(file: str, image: str) -> bool:
+def may_share_split(file: str, image: str) -> bool:
     """False for `train/0001.txt` and `val/0001.jpg`: many names stand in each split."""
     return len({split_of(file), split_of(image)} - {None}) < 2
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from segdata.errors import AnnotationError
 from segdata.formats.found_images import find_images
 from segdata.formats.labelme.reader import UNLABELLED, Head
-from segdata.formats.partners import Partners, left_out
+from segdata.formats.partners import Partners, left_out, may_share_split
 
 Heads = Mapping[str, Head | AnnotationError]
 """Path of a file -> what the scan needs of it, or why it cannot be read."""
@@ -61,10 +61,12 @@ def by_image_path(
     uses = Counter(names.values())
     for path, name in names.items():
         head = heads[path]
-        if name in found.paths and uses[name] == 1:
-            pairs[path] = found.paths[name]
-        elif name in found.paths:
-            problems.append(_doubled(path, found.paths[name]))
+        image = found.paths.get(name, "")
+        is_found = bool(image) and may_share_split(path, image)
+        if is_found and uses[name] == 1:
+            pairs[path] = image
+        elif is_found:
+            problems.append(_doubled(path, image))
         elif isinstance(head, Head) and head.holds_image:
             problems.append(_only_embedded(path))
         elif name not in found.ambiguous:

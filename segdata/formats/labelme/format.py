@@ -72,7 +72,7 @@ class Labelme:
         partners = find_partners((f for f in files if _may_be(f, heads)), images)
         if class_file:  # only those are read that their names do not place
             heads = _census(source, partners.lonely_files)
-        others = [path for path in files if not _may_be(path, heads)]
+        others = {path for path in files if not _may_be(path, heads)}
         if len(others) == len(files):
             raise SourceError(
                 f"{source} has no JSON of labelme: expected one for each image, with "
@@ -85,7 +85,7 @@ class Labelme:
         splits = {path: split_of(path) or split_of(pairs[path]) for path in pairs}
         shown = ", ".join(sorted({s for s in splits.values() if s})) or "no split"
         warnings = [
-            *left_out(others, "other JSON left out", "other JSONs left out"),
+            *left_out([*others], "other JSON left out", "other JSONs left out"),
             *left_out(
                 unused, "image without JSON left out", "images without JSON left out"
             ),

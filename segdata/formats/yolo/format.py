@@ -175,9 +175,9 @@ def _told(
             "text files are empty: their images have no object",
         ),
         *left_out(
-            strays,
-            "text file without image left out",
-            "text files without image left out",
+            [*strays],
+            "text file has no image",
+            "text files have no image",
         ),
         *left_out(outside, "image of no split left out", "images of no split left out"),
     ]

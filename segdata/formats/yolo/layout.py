@@ -15,6 +15,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from segdata.errors import SourceError, short_repr
+from segdata.formats.folders import split_of
 from segdata.formats.found_images import find_images
 from segdata.formats.text import read_lines
 from segdata.storage.paths import Location
@@ -114,7 +115,7 @@ def images_of_splits(
     for split in SPLITS:
         given = found.get(split) or []
         for entry in given if isinstance(given, list) else [given]:
-            place = _here(f"{found.get('path') or ''}/{entry}", folders | lists)
+            place = _here(str(found.get("path") or ""), str(entry), folders | lists)
             if place is None:
                 warnings.append(f"{split}: {short_repr(entry)} is not here: left out")
                 continue
@@ -130,12 +131,22 @@ def images_of_splits(
     return splits, warnings
 
 
-def _here(entry: str, places: set[str]) -> str | None:
-    parts = [p for p in re.split(r"[/\\]", entry) if p not in ("", ".", "..")]
-    tails = ("/".join(parts[index:]) for index in range(len(parts)))
-    if not parts:
+def _here(root: str, entry: str, places: set[str]) -> str | None:
+    """The longest end of a path that is here; it keeps a folder named like a split."""
+    above, parts = (
+        [p for p in re.split(r"[/\\]", text) if p not in ("", ".", "..")]
+        for text in (root, entry)
+    )
+    if not above + parts:
         return "."
-    return next((tail for tail in tails if tail in places), None)
+    while above or parts:
+        tail = "/".join(above + parts)
+        if tail in places:
+            return tail
+        if not above and split_of(f"{parts[0]}/") is not None:
+            return None
+        del (above or parts)[0]
+    return None
 
 
 def _listed(
