@@ -66,6 +66,7 @@ setup(
         "pillow>=11",
         "protobuf>=5.26",
         "pycocotools>=2.0.8",
+        "pyyaml>=6",
         "rich>=13",
         "simplejpeg>=1.8",  # Pillow hides what libjpeg warns of
     ],

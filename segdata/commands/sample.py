@@ -13,6 +13,8 @@ from segdata.errors import OutputError
 SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
     "coco": "segdata.samples.coco:write_coco_sample",
+    "cvat": "segdata.samples.cvat:write_cvat_sample",
+    "label-studio": "segdata.samples.label_studio:write_label_studio_sample",
     "labelme": "segdata.samples.labelme:write_labelme_sample",
     "mask-folder": "segdata.samples.mask_folder:write_mask_folder_sample",
     "pets": "segdata.samples.pets:write_pets_sample",

@@ -17,6 +17,8 @@ from segdata.formats.base import Format
 FORMATS = {
     "camvid": "segdata.formats.camvid.format:CamVid",
     "coco": "segdata.formats.coco.format:Coco",
+    "cvat": "segdata.formats.cvat.format:Cvat",
+    "label-studio": "segdata.formats.label_studio.format:LabelStudio",
     "labelme": "segdata.formats.labelme.format:Labelme",
     "mask-folder": "segdata.formats.mask_folder.format:MaskFolder",
     "pets": "segdata.formats.pets.format:Pets",

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.masks import rle
+
 _MAX_CORNERS = 720
 _MOST_OFF = 0.1  # pixels between the middle of a side and the arc
-_MAX_SIDE = 1 << 16
 
 
 def ellipse(
@@ -104,7 +105,8 @@ def placed_mask(
 
 def is_size(height: Any, width: Any) -> bool:
     """Whether two values can be the size of an image."""
-    return all(type(side) is int and 0 < side <= _MAX_SIDE for side in (height, width))
+    are_sides = all(type(side) is int and side > 0 for side in (height, width))
+    return are_sides and height * width <= rle.MAX_PIXELS
 
 
 def unusable(category: str | int | None, why: str) -> dict[str, Any]:

@@ -12,9 +12,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from segdata.errors import AnnotationError, short_repr
 from segdata.formats.folders import count_of, split_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +89,31 @@ def find_partners(files: Iterable[str], images: Iterable[str]) -> Partners:
 def may_share_split(file: str, image: str) -> bool:
     """False for `train/0001.txt` and `val/0001.jpg`: many names stand in each split."""
     return len({split_of(file), split_of(image)} - {None}) < 2
+
+
+def one_for_each_image(
+    items: Iterable[T], image_of: Callable[[T], str], called: Callable[[T], str]
+) -> tuple[list[T], list[AnnotationError]]:
+    """The first of several annotations of one image, and why the others do not count.
+
+    Args:
+      items: What says something of an image each.
+      image_of: Path of its image.
+      called: How to call it in messages.
+    """
+    kept: dict[str, T] = {}
+    problems = []
+    for item in items:
+        first = kept.setdefault(image_of(item), item)
+        if first is not item:
+            problems.append(
+                AnnotationError(
+                    f"{called(item)} is of the image {image_of(item)!r}, as is "
+                    f"{called(first)}, which counts. Remove one.",
+                    reason="ambiguous-annotations",
+                )
+            )
+    return [*kept.values()], problems
 
 
 def left_out(paths: Sequence[str], one: str, many: str) -> Iterator[str]:

@@ -20,7 +20,15 @@ from segdata.formats.found_images import find_images
 from segdata.formats.text import read_lines
 from segdata.storage.paths import Location
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 18
+_MAX_DEPTH = 16
+_BEGINS = {
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+}
+_ENDS = {yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken}
 _MAX_CLASSES = 1 << 16
 SPLITS = ("train", "val", "test")
 
@@ -57,9 +65,7 @@ def read_yaml(path: Location) -> dict[str, Any]:
         data = path.read_start(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
             raise SourceError(f"{path.name} has more than {_MAX_BYTES} bytes.")
-        for token in yaml.scan(data):
-            if isinstance(token, yaml.AliasToken):
-                raise SourceError(f"{path.name} has an alias (*): write it out.")
+        _check_tokens(data, path.name)
         found = yaml.safe_load(data)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
@@ -75,6 +81,18 @@ def read_yaml(path: Location) -> dict[str, Any]:
             "from polygons: export them as COCO keypoints."
         )
     return found
+
+
+def _check_tokens(data: bytes, file_name: str) -> None:
+    """Refuses aliases, which may stand for gigabytes, and deep nesting."""
+    depth = 0
+    for token in yaml.scan(data):
+        if isinstance(token, yaml.AliasToken):
+            raise SourceError(f"{file_name} has an alias (*): write it out.")
+        depth += type(token) in _BEGINS
+        depth -= type(token) in _ENDS
+        if depth > _MAX_DEPTH:
+            raise SourceError(f"{file_name} is nested deeper than {_MAX_DEPTH}.")
 
 
 def class_names(found: Mapping[str, Any], file_name: str) -> dict[int, str]:

