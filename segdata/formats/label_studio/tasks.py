@@ -108,7 +108,8 @@ def _of_min(task: Mapping[str, Any]) -> Sequence[Any]:
         )
         if kinds:
             sizes = {k: region[k] for k in region if k.startswith("original_")}
-            found.append({"type": kinds[0], "value": region, **sizes})
+            value = {k: v for k, v in region.items() if k not in sizes}
+            found.append({"type": kinds[0], "value": value, **sizes})
     return found
 
 
