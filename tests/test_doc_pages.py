@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from segdata.cli import COMMANDS, cli
+from segdata.formats.folders import IMAGE_SUFFIXES
 from segdata.records import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +74,55 @@ def test_every_key_of_a_record_has_its_row() -> None:
     text = (DOCS / "records.md").read_text("utf-8")
     missing = [f.key for f in schema.ALL_FEATURES if f"| `{f.key}` |" not in text]
     assert not missing
+
+
+def rejecting_reasons() -> set[str]:
+    """Reasons that the source states for records and objects that it refuses."""
+    calls = (
+        node
+        for path in (ROOT / "segdata").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+    return {
+        keyword.value.value
+        for call in calls
+        if call.func.id in ("AnnotationError", "ImageError")
+        for keyword in call.keywords
+        if keyword.arg == "reason" and isinstance(keyword.value, ast.Constant)
+    }
+
+
+def test_every_reason_to_refuse_a_record_stands_on_the_page_of_formats() -> None:
+    page = (DOCS / "formats.md").read_text("utf-8")
+    reasons = rejecting_reasons()
+    assert len(reasons) > 40
+    assert not [reason for reason in sorted(reasons) if f"`{reason}`" not in page]
+
+
+def test_page_of_formats_names_no_reason_or_note_that_is_not_there() -> None:
+    rows = (DOCS / "formats.md").read_text("utf-8").splitlines()
+    counted = " ".join(row.split(" | ")[-1] for row in rows if row.startswith("| "))
+    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", counted))
+    assert len(named) > 80
+    source = "\n".join(p.read_text("utf-8") for p in (ROOT / "segdata").rglob("*.py"))
+
+    def is_there(name: str) -> bool:
+        cuts = [cut.span() for cut in re.finditer("-", name)]
+        # Or put together: f"{kind}-converted", f"unknown-label-{kind}".
+        texts = [f'"{name}"', *(f'}}{name[begin:]}"' for begin, _ in cuts)]
+        texts += [f'"{name[:end]}{{' for _, end in cuts]
+        return any(text in source for text in texts)
+
+    assert not [name for name in sorted(named) if not is_there(name)]
+    assert not is_there("no-such-note")
+
+
+def test_endings_of_images_stand_on_the_page_of_formats() -> None:
+    page = (DOCS / "formats.md").read_text("utf-8")
+    listed = re.search(r"other\s+endings than these are left out: `([^`]+)`", page)
+    assert listed is not None
+    assert set(listed[1].split()) == IMAGE_SUFFIXES
 
 
 def test_every_page_stands_in_the_list_of_pages() -> None:

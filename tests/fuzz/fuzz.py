@@ -54,6 +54,9 @@ def child(name: str, corpus: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["segdata"]):
         from targets import held
+
+        with held(name) as run:
+            run(b"")  # what it imports itself is instrumented too
     from mutate import mutate_json
     from seeds import write_seeds
     from targets import JSON_TARGETS
