@@ -92,13 +92,14 @@ def _print(report: SourceReport, limit: int) -> None:
     if report.num_shards:
         size, memory = map(format_bytes, (report.num_bytes, report.driver_bytes))
         click.echo(
-            f"  plan      {report.num_shards} shards of {size} in all; {memory} of "
-            "memory for the plan"
+            f"  plan      {_count(report.num_shards, 'shard')} of {size} in all; "
+            f"{memory} of memory for the plan"
         )
     for what, paths in report.missing.items():
-        _print_list(f"{what}s are missing", paths, limit)
-    _print_list("warnings", report.warnings, limit)
-    _print_list("problems", report.problems, limit)
+        are = "is" if len(paths) == 1 else "are"
+        _print_list(f"{_count(len(paths), what)} {are} missing", paths, limit)
+    _print_list(_count(len(report.warnings), "warning"), report.warnings, limit)
+    _print_list(_count(len(report.problems), "problem"), report.problems, limit)
     if report.num_shards:
         skip = "" if report.is_whole else " --on-error skip"
         click.echo(f"\n  {candidate.command()}{skip}\n")
@@ -107,11 +108,15 @@ def _print(report: SourceReport, limit: int) -> None:
 def _print_list(title: str, lines: Sequence[str], limit: int) -> None:
     if not lines:
         return
-    click.echo(f"  {len(lines)} {title}")
+    click.echo(f"  {title}")
     for line in lines[:limit]:
         click.echo(f"    {line}")
     if len(lines) > limit:
         click.echo(f"    and {len(lines) - limit} more (--limit)")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _classes(label_map: LabelMap) -> str:

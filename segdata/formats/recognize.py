@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -74,19 +74,23 @@ def build_command(
 def recognize(source: Location, format: str = AUTO) -> list[Candidate]:
     """The formats that a folder may have, the likeliest first.
 
-    Folders below it and the one above are looked at where it has none itself. Where a
-    format is sure of the folder, those that are not are left out.
+    Folders below it are looked at where it has none itself, then the one above: there
+    only a format that is sure counts, for much may lie in it. Where one is sure, those
+    that are not are left out.
 
     Args:
       source: The folder.
       format: Name of the only format to ask, or `AUTO`.
     """
-    for folders in ([source], _below(source), [source.parent]):
+    for folders in ([source], _below(source)):
         found = [c for folder in folders for c in _asked(folder, format)]
-        sure = [candidate for candidate in found if candidate.guess.is_sure]
         if found:
-            return sure or found
-    return []
+            return _sure(found) or found
+    return _sure(_asked(source.parent, format))
+
+
+def _sure(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.guess.is_sure]
 
 
 def the_one(source: Location) -> Candidate:
@@ -148,11 +152,14 @@ def _counted(source: Location) -> str:
         if not e.is_dir
     )
     folders = [entry.name for entry in entries if entry.is_dir]
-    parts = [f"{count} files of {name}" for name, count in suffixes.most_common(4)]
+    parts = [
+        f"{count} file{'' if count == 1 else 's'} of {name}"
+        for name, count in suffixes.most_common(4)
+    ]
     if folders:
         more = " ..." if folders[_MAX_NAMED:] else ""
         parts.append(f"the folders {', '.join(folders[:_MAX_NAMED])}{more}")
-    return " and ".join(parts) or "no files"
+    return ", ".join(parts) or "no files"
 
 
 def _below(source: Location) -> list[Location]:

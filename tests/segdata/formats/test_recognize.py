@@ -1,0 +1,143 @@
+"""Which format a folder has: samples, real folders, folders a level off, wrong ones."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import segdata
+from segdata.commands.sample import SAMPLES
+from segdata.errors import SourceError
+from segdata.formats.recognize import build_command, recognize, the_one
+
+FIELD = {
+    "chasedb": ("mask-folder", 4),
+    "drive": ("mask-folder", 4),
+    "jpeg-masks": ("mask-folder", 4),
+    "membrane": ("mask-folder", 4),
+    "roboflow-masks": ("mask-folder", 9),
+}
+"""Folder of the shared data -> its format, and images with annotations."""
+
+
+def draw(name: str, folder: Path) -> Path:
+    module, _, function = SAMPLES[name].partition(":")
+    getattr(importlib.import_module(module), function)(
+        folder, seed=1, num_train=3, num_val=1
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sample_of_a_format_is_that_format_and_no_other(tmp_path, name):
+    draw(name, tmp_path / "data")
+    found = the_one(tmp_path / "data")
+    assert (found.format, found.folder) == (name, tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_auto_builds_the_same_bytes(tmp_path, name, file_hashes):
+    source = draw(name, tmp_path / "data")
+    found = the_one(source)
+    segdata.build("auto", source, tmp_path / "auto")
+    options = found.guess.options
+    segdata.build(name, source, tmp_path / "named", format_options=options)
+    assert file_hashes(tmp_path / "auto") == file_hashes(tmp_path / "named")
+
+
+@pytest.mark.parametrize("name", ["mask-folder", "coco"])
+def test_folder_a_level_off_is_found(tmp_path, name):
+    source = draw(name, tmp_path / "data")
+    assert the_one(tmp_path).folder == source
+    inner = next(path for path in sorted(source.iterdir()) if path.is_dir())
+    if not recognize(inner):
+        pytest.fail(f"{inner.name} of {name} leads nowhere")
+    assert the_one(inner).format == name
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_folder_as_people_have_it_builds_at_once(shared_data, tmp_path, name):
+    format, count = FIELD[name]
+    source = shared_data / "field" / name
+    assert the_one(source).format == format
+    manifest = segdata.build("auto", source, tmp_path / "out")
+    assert sum(split.num_records for split in manifest.splits.values()) == count
+    assert not (tmp_path / "out" / "rejects.jsonl").exists()
+
+
+def test_two_datasets_side_by_side_are_both_named(tmp_path):
+    draw("coco", tmp_path / "a")
+    draw("camvid", tmp_path / "b")
+    message = r"may be 2 things: .* build coco .*/a OUT; segdata build camvid .*/b OUT"
+    with pytest.raises(SourceError, match=message) as caught:
+        the_one(tmp_path)
+    assert caught.value.reason == "ambiguous"
+
+
+def _zip(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "data.zip", "w") as archive:
+        archive.writestr("a.txt", "a")
+
+
+def _json(value: object):
+    def write(folder: Path) -> None:
+        (folder / "a.json").write_text(json.dumps(value))
+        Image.new("RGB", (2, 2)).save(folder / "a.jpg")
+
+    return write
+
+
+def _images(folder: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (2, 2)).save(folder / f"{number}.jpg")
+
+
+WRONG = {
+    "empty": (lambda folder: None, "it has no files"),
+    "archive": (_zip, "data.zip is an archive: unpack it, and give the folder"),
+    "images only": (_images, "it has 3 files of .jpg"),
+    "via": (_json({"_via_img_metadata": {}}), "a.json: this is VIA's own JSON"),
+    "labelbox": (_json([{"data_row": {}}]), "a.json: this is Labelbox's own JSON"),
+    "records": (
+        lambda folder: (folder / "x.tfrecord").write_bytes(b""),
+        "x.tfrecord is of TFRecords already",
+    ),
+    "arrays": (
+        lambda folder: (folder / "masks.npy").write_bytes(b""),
+        "masks.npy is of NumPy arrays: save them as PNGs",
+    ),
+    "binary": (
+        lambda folder: (folder / "a.json").write_bytes(b"\xff\x00{"),
+        "it has 1 file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_folder_is_told_by_what_it_holds(tmp_path, name):
+    folder = tmp_path / "outer" / "data"
+    folder.mkdir(parents=True)
+    write, told = WRONG[name]
+    write(folder)
+    with pytest.raises(SourceError) as caught:
+        the_one(folder)
+    assert told in str(caught.value)
+    assert caught.value.reason == "not-recognised"
+
+
+def test_build_of_segdata_is_told(camvid_build):
+    with pytest.raises(SourceError, match="this is a finished build of segdata"):
+        the_one(camvid_build)
+
+
+def test_command_is_quoted_for_a_shell():
+    options = {"semantic": True, "mask_suffix": "_a b", "classes": "c.txt"}
+    assert build_command("coco", "my data", "OUT", options) == (
+        "segdata build coco 'my data' OUT --semantic --mask-suffix '_a b' "
+        "--classes c.txt"
+    )
