@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs pictures test lint types unit test-slow test-fault test-cluster test-hdfs test-gcs bench format clean install \
+.PHONY: demo docs pictures test lint types unit test-slow test-crashpoints test-fault test-cluster test-hdfs test-gcs bench format clean install \
 	test-newest constraints fuzz
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
@@ -38,6 +38,9 @@ unit: $(BIN)/.installed
 test-slow: $(BIN)/.installed  ## the long trials; test-fault, -cluster, -hdfs, -gcs are among them
 	$(BIN)/pip install --quiet --no-build-isolation --editable ".[dev,interop]"
 	$(BIN)/python -m pytest -q -m slow
+
+test-crashpoints: $(BIN)/.installed  ## a crash before every rename, removal and sync
+	$(BIN)/python -m pytest -q -s -m "slow or not slow" tests/pipelines/test_crashpoints.py
 
 test-fault: $(BIN)/.installed  ## 30 kills, full and read-only disks, on the real COCO
 	$(BIN)/python -m pytest -q -m "slow or not slow" tests/pipelines/test_faults.py

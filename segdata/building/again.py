@@ -15,6 +15,7 @@ import orjson
 from segdata.building import output
 from segdata.building.kept import read_finished
 from segdata.building.options import differing_options
+from segdata.building.outcome import remarks
 from segdata.building.update import changed_shards
 from segdata.building.work import Work
 from segdata.errors import OutputError, short_repr
@@ -83,7 +84,10 @@ def _other_source(old: Manifest, work: Work, out: Location) -> Iterator[str]:
         yield "annotations that belong to no record"
     told = {
         "the source's layout": (old.layout, scan.layout),
-        "warnings of the source": (old.warnings, scan.warnings),
+        "warnings of the source": (
+            old.warnings,
+            (*scan.warnings, *remarks(old.splits)),
+        ),
         "what the source says of itself": (old.source_info, scan.source_info),
     }
     for name, (before, after) in told.items():

@@ -141,6 +141,7 @@ def _build_or_update(
     else:
         manifest = _build(work, out, overwrite=overwrite)
     updates.note_sources(out, work.plan)
+    directory.remove_leftovers(out)  # of a run that was killed in its last moment
     return manifest
 
 

@@ -148,6 +148,12 @@ def remove_temporaries(out: Location) -> None:
                 path.unlink(missing_ok=True)
 
 
+def remove_leftovers(out: Location) -> None:
+    """Removes what a finished build needs no more."""
+    (out / WORK_DIR).remove_tree(ignore_errors=True)
+    remove_temporaries(out)
+
+
 def clear(out: Location) -> None:
     """Removes a build of ours, the manifest first, and nothing else."""
     names = _shard_names(out)

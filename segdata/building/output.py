@@ -64,7 +64,7 @@ def begin(
     """
     try:
         _check_and_clear(out, settings, overwrite=overwrite)
-        for folder in (out / INDEX_DIR, out / WORK_DIR):
+        for folder in (out / WORK_DIR, out / INDEX_DIR):  # the first says it is ours
             folder.mkdir(parents=True, exist_ok=True)
         directory.remove_temporaries(out)
         directory.remove_other_shards(out, {shard.name for shard in plan.shards})
@@ -139,9 +139,11 @@ def finish(
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     sidecars.write_sidecars(out, result)
+    for folder in (out / INDEX_DIR, out):  # what the manifest vouches for comes first
+        folder.sync()
     (out / MANIFEST_NAME).write_atomic(result.to_bytes())
-    (out / WORK_DIR).remove_tree()
-    directory.remove_temporaries(out)
+    out.sync()
+    directory.remove_leftovers(out)
     return result
 
 

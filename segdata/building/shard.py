@@ -111,7 +111,7 @@ def build_shard(
             on_records(1)
     receipt = contents.receipt()
     path = dali_index_path(out, shard.name)
-    path.write_atomic(receipt.dali_index(), durable=False)
+    path.write_atomic(receipt.dali_index())
     if version := (out / shard.name).version():
         stored = orjson.dumps([receipt.sha256, version])
         stored_path(out, shard.name).write_atomic(stored)

@@ -155,6 +155,7 @@ def complete(out: Location) -> None:
         directory.remove_other_shards(out, names)
         for folder, paths in _to_move(staging):
             out.each(functools.partial(_move_into, out / folder), paths)
+        (out / INDEX_DIR).sync()
         beside = {*sidecar_files(new), *([REJECTS_NAME] if new.has_rejects else [])}
         if (out / STATS_NAME).exists():
             logger.info(
