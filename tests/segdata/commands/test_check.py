@@ -27,7 +27,7 @@ def test_whole_folder_is_described_and_its_command_works(tmp_path):
     write_coco_sample(tmp_path / "data", seed=0, num_train=3, num_val=2)
     told = run(tmp_path / "data")
     assert "images    5: train 3, val 2" in told
-    assert "classes   3: circle, rectangle, triangle" in told
+    assert "classes   8: circle, square" in told
     assert "2 shards" in told
     (command,) = [line for line in told.splitlines() if "segdata build" in line]
     words = [str(tmp_path / "out") if w == "OUT" else w for w in shlex.split(command)]
@@ -58,8 +58,8 @@ def test_every_missing_file_is_named_up_to_the_limit(tmp_path):
 def test_every_problem_is_named(tmp_path):
     source = tmp_path / "data"
     write_coco_sample(source, seed=0, num_train=3, num_val=1)
-    (path,) = source.glob("**/instances_train.json")
-    path.write_text(path.read_text().replace('"image_id": 1', '"image_id": 777'))
+    (path,) = source.glob("**/instances_train2017.json")
+    path.write_text(path.read_text().replace('"image_id": 139,', '"image_id": 777,'))
     told = run(source, fails=True)
     assert "unknown image 777" in told
 
