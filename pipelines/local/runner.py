@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability.api import endpoints_pb2
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
 from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
     GrpcWorkerHandler,
     WorkerHandler,
@@ -30,6 +31,28 @@ _URN = "segdata:env:worker_processes:v1"
 
 _runs: weakref.WeakValueDictionary[str, _Run] = weakref.WeakValueDictionary()
 """Runs of this process: Beam passes on a name only."""
+
+
+class _LoopbackGrpc:
+    """`grpc` as Beam's servers see it: they listen on this machine only.
+
+    They ask for every interface, without credentials: whoever reaches such a port is
+    handed the work.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(grpc, name)
+
+    def server(self, *arguments: Any, **options: Any) -> Any:
+        made = grpc.server(*arguments, **options)
+        listen = made.add_insecure_port
+        made.add_insecure_port = lambda address: listen(
+            address.replace("[::]", "127.0.0.1")
+        )
+        return made
+
+
+worker_handlers.grpc = _LoopbackGrpc()
 
 
 def local_pipeline(options: RunnerOptions, workers: WorkerProcesses) -> beam.Pipeline:
