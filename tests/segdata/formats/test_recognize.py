@@ -19,6 +19,11 @@ FIELD = {
     "chasedb": ("mask-folder", 4),
     "drive": ("mask-folder", 4),
     "jpeg-masks": ("mask-folder", 4),
+    "labelme-coco": ("coco", 3),
+    "labelme-json": ("labelme", 3),
+    "labelstudio-json": ("label-studio", 5),
+    "labelstudio-windows": ("coco", 5),
+    "labelstudio-yolo": ("yolo", 5),
     "membrane": ("mask-folder", 4),
     "roboflow-masks": ("mask-folder", 9),
 }
