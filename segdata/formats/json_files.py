@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import orjson
@@ -13,7 +15,7 @@ from segdata.storage.paths import Location
 
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1 << 14
-_MOST_HEADS = 4
+_MOST_HEADS, _MOST_FOLDERS = 3, 16
 _AT_ONCE = 16
 
 T = TypeVar("T")
@@ -92,18 +94,19 @@ def beginnings(folder: Location, suffix: str) -> Iterator[bytes]:
       folder: The folder.
       suffix: What the names end with, in lower case.
     """
-    entries = folder.entries()
-    found = [folder / e.name for e in entries if e.name.lower().endswith(suffix)]
-    for entry in entries:
-        if entry.is_dir and not entry.name.startswith(".") and len(found) < _MOST_HEADS:
-            inner = folder / entry.name
-            found += [
-                inner / e.name
-                for e in inner.entries()
-                if e.name.lower().endswith(suffix) and not e.is_dir
-            ][:_MOST_HEADS]
-    for path in found[:_MOST_HEADS]:
+    places = [folder]
+    for place in itertools.islice(places, _MOST_FOLDERS):  # it grows meanwhile
         try:
-            yield path.read_start(_HEAD_BYTES)
+            entries = place.entries()
         except OSError:
             continue
+        files = [e.name for e in entries if not e.is_dir and e.name[:1] != "."]
+        fitting = (name for name in files if name.lower().endswith(suffix))
+        for name in itertools.islice(fitting, _MOST_HEADS):
+            with suppress(OSError):
+                yield (place / name).read_start(_HEAD_BYTES)
+        places += [
+            place / e.name
+            for e in entries
+            if e.is_dir and not e.is_link and e.name[:1] != "."
+        ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from segdata.formats.coco.categories import painted_label_map
+from segdata.formats.folders import count_of
 from segdata.label_map import RGB, LabelClass, LabelMap, distinct_colors
 
 SEMANTIC_HELP = (
@@ -13,8 +14,17 @@ SEMANTIC_HELP = (
     "ones."
 )
 
+_SHOWN = 20
+
 Class = tuple[int | str, str, RGB | None]
 """Id in the source, name, and colour where the source gives one."""
+
+
+def told_classes(names: Sequence[str], of: str) -> str:
+    """A warning that the classes are those that the annotations happen to have."""
+    shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+    count = count_of(names, "class is", "classes are")
+    return f"no class file: {count} what {of} say, sorted: {shown}"
 
 
 def object_label_map(classes: Iterable[Class], *, is_painted: bool) -> LabelMap:

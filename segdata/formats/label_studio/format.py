@@ -25,7 +25,11 @@ from segdata.formats.found_images import FoundImages
 from segdata.formats.json_files import beginnings, parse_json
 from segdata.formats.label_studio.results import labels_of, read_results
 from segdata.formats.label_studio.tasks import Task, find_task_images, read_tasks
-from segdata.formats.object_label_map import SEMANTIC_HELP, object_label_map
+from segdata.formats.object_label_map import (
+    SEMANTIC_HELP,
+    object_label_map,
+    told_classes,
+)
 from segdata.formats.partners import left_out, one_for_each_image
 from segdata.label_map import LabelMap
 from segdata.storage.paths import Location, locate
@@ -133,10 +137,7 @@ class LabelStudio:
         else:
             firsts = (labels_of(r)[:1] for task in tasks for r in task.results)
             names = sorted({name for first in firsts for name in first})
-            told.append(
-                f"the {len(names)} classes are the labels of the tasks, sorted by name"
-                f": {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-            )
+            told.append(told_classes(names, "the tasks"))
         if not names:
             raise SourceError(f"the tasks of {source} have no label: expected a class.")
         classes = [(name, name, None) for name in names]

@@ -14,21 +14,11 @@ from segdata.formats.partners import Partners, left_out, may_share_split
 Heads = Mapping[str, Head | AnnotationError]
 """Path of a file -> what the scan needs of it, or why it cannot be read."""
 
-_SHOWN = 20
-
 
 def labels_of(heads: Heads) -> list[str]:
     """All labels that are classes, sorted by name."""
     found = [head.labels for head in heads.values() if isinstance(head, Head)]
     return sorted(set().union(*found) - UNLABELLED)
-
-
-def told(labels: Sequence[str], expected: str) -> str:
-    """A warning that the classes are those of the files."""
-    return (
-        f"no {expected}: the {len(labels)} classes are the labels of the files, sorted "
-        f"by name: {', '.join(labels[:_SHOWN])}{' ...' if len(labels) > _SHOWN else ''}"
-    )
 
 
 def by_image_path(

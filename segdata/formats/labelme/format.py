@@ -26,10 +26,13 @@ from segdata.formats.labelme.census import (
     by_image_path,
     labels_of,
     of_another,
-    told,
 )
 from segdata.formats.labelme.reader import UNLABELLED, Head, read_head
-from segdata.formats.object_label_map import SEMANTIC_HELP, object_label_map
+from segdata.formats.object_label_map import (
+    SEMANTIC_HELP,
+    object_label_map,
+    told_classes,
+)
 from segdata.formats.partners import find_partners, left_out
 from segdata.label_map import LabelMap
 from segdata.storage.paths import Location, locate
@@ -93,7 +96,7 @@ class Labelme:
             *of_another(pairs, heads),
         ]
         if class_file is None:
-            warnings.append(told(labels_of(heads), _CLASS_FILE))
+            warnings.append(told_classes(labels_of(heads), "the files"))
         return Scan(
             label_map=self._label_map(class_file, heads),
             annotations=(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from segdata.annotations import Annotation
 from segdata.errors import SourceError
@@ -21,17 +21,24 @@ from segdata.formats.base import Guess, Scan
 from segdata.formats.class_files import read_class_file
 from segdata.formats.folders import count_of, list_folder, split_of
 from segdata.formats.json_files import beginnings
-from segdata.formats.object_label_map import SEMANTIC_HELP, object_label_map
+from segdata.formats.object_label_map import (
+    SEMANTIC_HELP,
+    object_label_map,
+    told_classes,
+)
 from segdata.formats.partners import Partners, find_partners, left_out
-from segdata.formats.yolo.layout import (
+from segdata.formats.yolo.classes import (
+    CLASS_FILES,
+    Described,
+    class_census,
     class_names,
+    find_class_file,
     find_yaml,
-    images_of_splits,
     read_yaml,
 )
+from segdata.formats.yolo.layout import SPLITS, images_of_splits
 from segdata.storage.paths import Location
 
-_CLASS_FILES = ("classes.txt", "obj.names", "predefined_classes.txt")
 _LINE = re.compile(rb"\s*\d+(\.0+)?([ \t]+-?\d*\.?\d+(e-?\d+)?){4,}[ \t]*\r?(\n|$)")
 
 
@@ -65,12 +72,12 @@ class Yolo:
         listing = list_folder(source, "", recursive=True)
         images = [path for paths in listing.by_stem.values() for path in paths]
         texts = {path for path in listing.others if path.lower().endswith(".txt")}
-        names, found, class_file = self._classes(source)
-        splits, notices = images_of_splits(source, found, images, texts)
+        told = self._classes(source, listing.others)
+        splits, notices = images_of_splits(source, told.yaml, images, texts)
         if not splits:  # no YAML, or none of its folders is here
             splits = {image: split_of(image) or "" for image in images}
-        texts = {path for path in texts if path.rpartition("/")[2] not in _CLASS_FILES}
-        partners = find_partners(texts - {class_file}, images)
+        texts = {path for path in texts if path.rpartition("/")[2] not in CLASS_FILES}
+        partners = find_partners(texts - {told.file}, images)
         if not partners.images:
             raise SourceError(
                 f"{source} has no images with a text file each: expected images/a.jpg "
@@ -83,6 +90,13 @@ class Yolo:
             texts_of[image] = path
             splits[image] = _split_beside(image, splits)
         used = [image for image in sorted(splits) if image not in unsure]
+        names = told.names
+        if names is None:
+            names = class_census(source, sorted(partners.images))
+            notices.append(
+                f"{told_classes([*names.values()], 'the text files')}; write "
+                "classes.txt, a name in each line, to name them"
+            )
         return Scan(
             label_map=object_label_map(
                 [(number, names[number], None) for number in sorted(names)],
@@ -92,7 +106,7 @@ class Yolo:
                 self._annotation(image, splits[image], texts_of.get(image))
                 for image in used
             ),
-            layout=f"{class_file}, {count_of(texts_of, 'text file', 'text files')} of "
+            layout=f"{told.file}, {count_of(texts_of, 'text file', 'text files')} of "
             f"{count_of(used, 'image', 'images')} "
             f"({', '.join(sorted(set(splits.values()) - {''})) or 'no split'})",
             warnings=(
@@ -114,23 +128,19 @@ class Yolo:
             annotation["paint_label_map"] = True
         return annotation
 
-    def _classes(
-        self, source: Location
-    ) -> tuple[Mapping[int, str], Mapping[str, Any], str]:
-        """Names of the classes, what the YAML says, and the name of its file."""
+    def _classes(self, source: Location, files: Sequence[str]) -> Described:
+        """What YAML, class file or the text files themselves say of the classes."""
         is_list = self.data and not self.data.lower().endswith((".yaml", ".yml"))
         path = None if is_list else find_yaml(source, self.data)
         if path is not None:
             found = read_yaml(path)
-            return class_names(found, path.name), found, path.name
-        for name in [self.data] if is_list else _CLASS_FILES:
-            if (source / name).is_file():
-                rows = read_class_file(source / name).rows
-                return {row.source_id: row.name for row in rows}, {}, name
-        raise SourceError(
-            f"{source} does not say what its classes are called: expected data.yaml, "
-            "or classes.txt with a name in each line. Write one of them."
-        )
+            return Described(class_names(found, path.name), found, path.name)
+        lists = {split: f"{split}.txt" for split in SPLITS if f"{split}.txt" in files}
+        name = self.data or find_class_file(source, files)
+        if name:
+            rows = read_class_file(source / name).rows
+            return Described({row.source_id: row.name for row in rows}, lists, name)
+        return Described(None, lists, "no class file")
 
 
 def _strays(partners: Partners) -> dict[str, str]:

@@ -219,7 +219,7 @@ def test_classes_are_the_labels_sorted_by_name(tmp_path: Path) -> None:
     write(tmp_path, "b", shape("cat"), shape(7), image="b.jpg")
     scan = Labelme().scan(tmp_path)
     assert dict(scan.label_map) == {"7": 1, "cat": 2, "dog": 3}
-    assert any("the 3 classes are the labels" in line for line in scan.warnings)
+    assert any("no class file: 3 classes are" in line for line in scan.warnings)
 
 
 @pytest.mark.parametrize("options", [{}, {"classes": "labels.txt"}])

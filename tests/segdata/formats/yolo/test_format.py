@@ -276,11 +276,8 @@ def test_text_without_image_is_rejected_and_readme_is_none(
         ),
         ("data.yaml", f"kpt_shape: [17, 3]\n{NAMES}", "is of poses .kpt_shape."),
         ("a.yaml", NAMES, "a.yaml and b.yaml may all be meant: choose one with --data"),
-        (
-            "c.txt",
-            "cat",
-            "does not say what its classes are called: expected data.yaml",
-        ),
+        ("i/a.txt", "no number", "has no class: expected data.yaml, or classes.txt"),
+        ("i/classes.txt", "cat", "classes.txt and i/classes.txt differ: choose one"),
     ],
 )
 def test_bad_class_files_are_named(
@@ -289,6 +286,8 @@ def test_bad_class_files_are_named(
     files: dict[str, str | bytes] = {"i/a.jpg": "", "i/a.txt": SQUARE, name: text}
     if name == "a.yaml":
         files["b.yaml"] = text
+    if name == "i/classes.txt":
+        files["classes.txt"] = "dog"
     with pytest.raises(SourceError, match=match):
         Yolo().scan(write(tmp_path, files))
 
@@ -299,7 +298,8 @@ def test_bad_class_files_are_named(
         ("classes.txt", "cat\ndog\n", {}),
         ("obj.names", "cat\ndog\n", {}),
         ("coco8-seg.yaml", NAMES, {}),
-        ("my/classes.txt", "cat\ndog\n", {"data": "my/classes.txt"}),
+        ("i/classes.txt", "cat\ndog\n", {}),
+        ("my/names.txt", "cat\ndog\n", {"data": "my/names.txt"}),
         ("my/x.yaml", NAMES, {"data": "my/x.yaml"}),
     ],
 )
@@ -308,6 +308,27 @@ def test_classes_are_found_or_named(
 ) -> None:
     folder = write(tmp_path, {"i/a.jpg": "", "i/a.txt": SQUARE, name: text})
     assert dict(Yolo(**options).scan(folder).label_map) == {"cat": 1, "dog": 2}
+
+
+def test_classes_are_their_numbers_where_no_file_names_them(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"i/a.jpg": "", "i/a.txt": f"{SQUARE}7 0 0 1 1\n"}
+    scan = Yolo().scan(write(tmp_path, {**files, "i/b.jpg": "", "i/b.txt": b"3 \xff"}))
+    assert dict(scan.label_map) == {"class-0": 1, "class-3": 2, "class-7": 3}
+    [warning] = scan.warnings
+    assert "no class file: 3 classes are what the text files say" in warning
+    assert "write classes.txt, a name in each line" in warning
+
+
+def test_lists_of_splits_count_without_yaml(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {f"data/{n}.jpg": "" for n in "abc"}
+    files |= {f"data/{n}.txt": SQUARE for n in "abc"}
+    files |= {"obj.names": "cat\ndog\n", "train.txt": "data/a.jpg\ndata/b.jpg\n"}
+    folder = write(tmp_path, {**files, "test.txt": "/darknet/data/c.jpg\n"})
+    assert splits_of(folder) == {
+        "data/a": "train",
+        "data/b": "train",
+        "data/c": "test",
+    }
 
 
 def test_folder_without_pairs_is_refused(tmp_path: Path) -> None:
