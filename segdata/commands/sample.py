@@ -12,6 +12,7 @@ from segdata.errors import OutputError
 
 SAMPLES = {
     "camvid": "segdata.samples.camvid:write_camvid_sample",
+    "cityscapes": "segdata.samples.cityscapes:write_cityscapes_sample",
     "coco": "segdata.samples.coco:write_coco_sample",
     "cvat": "segdata.samples.cvat:write_cvat_sample",
     "label-studio": "segdata.samples.label_studio:write_label_studio_sample",
@@ -20,6 +21,7 @@ SAMPLES = {
     "pets": "segdata.samples.pets:write_pets_sample",
     "sa-1b": "segdata.samples.sa_1b:write_sa_1b_sample",
     "yolo": "segdata.samples.yolo:write_yolo_sample",
+    "voc": "segdata.samples.voc:write_voc_sample",
 }
 """Format -> the function that draws it."""
 

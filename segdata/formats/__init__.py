@@ -16,6 +16,7 @@ from segdata.formats.base import Format
 
 FORMATS = {
     "camvid": "segdata.formats.camvid.format:CamVid",
+    "cityscapes": "segdata.formats.cityscapes.format:Cityscapes",
     "coco": "segdata.formats.coco.format:Coco",
     "cvat": "segdata.formats.cvat.format:Cvat",
     "label-studio": "segdata.formats.label_studio.format:LabelStudio",
@@ -24,6 +25,7 @@ FORMATS = {
     "pets": "segdata.formats.pets.format:Pets",
     "sa-1b": "segdata.formats.sa_1b:SA1B",
     "yolo": "segdata.formats.yolo.format:Yolo",
+    "voc": "segdata.formats.voc.format:Voc",
 }
 """Name -> `module:class`, loaded when used."""
 

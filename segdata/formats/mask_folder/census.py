@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -123,6 +124,12 @@ def looks_like_masks(source: Location, paths: Sequence[str]) -> bool:
     sample = [p for p in sample_of(paths, _PROBED) if not is_lossy(p)]
     found = [values for path in sample if (values := _values(source, path))]
     return bool(found) and all(len(counts) <= _MOST_COLORS for _, counts in found)
+
+
+def has_colors(source: Location, paths: Sequence[str]) -> bool:
+    """Whether any of a few files is coloured, so that its values are colours."""
+    found = map(partial(_values, source), sample_of(paths, _PROBED))
+    return any(values is not None and values[0] == "color" for values in found)
 
 
 def is_lossy(path: str) -> bool:

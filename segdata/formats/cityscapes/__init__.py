@@ -1,0 +1,1 @@
+"""Cityscapes. Start at `format.py`; `classes.py` has its classes."""
