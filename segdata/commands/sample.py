@@ -20,8 +20,8 @@ SAMPLES = {
     "mask-folder": "segdata.samples.mask_folder:write_mask_folder_sample",
     "pets": "segdata.samples.pets:write_pets_sample",
     "sa-1b": "segdata.samples.sa_1b:write_sa_1b_sample",
-    "yolo": "segdata.samples.yolo:write_yolo_sample",
     "voc": "segdata.samples.voc:write_voc_sample",
+    "yolo": "segdata.samples.yolo:write_yolo_sample",
 }
 """Format -> the function that draws it."""
 

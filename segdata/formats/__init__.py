@@ -24,8 +24,8 @@ FORMATS = {
     "mask-folder": "segdata.formats.mask_folder.format:MaskFolder",
     "pets": "segdata.formats.pets.format:Pets",
     "sa-1b": "segdata.formats.sa_1b:SA1B",
-    "yolo": "segdata.formats.yolo.format:Yolo",
     "voc": "segdata.formats.voc.format:Voc",
+    "yolo": "segdata.formats.yolo.format:Yolo",
 }
 """Name -> `module:class`, loaded when used."""
 

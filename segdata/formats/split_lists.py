@@ -10,7 +10,7 @@ or `all` makes no split.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from os.path import splitext
 
@@ -59,7 +59,12 @@ def listed_names(source: Location, folder: str) -> list[str]:
 
 
 def read_split_lists(
-    source: Location, folder: str, names: Iterable[str], images: Mapping[str, str]
+    source: Location,
+    folder: str,
+    names: Iterable[str],
+    images: Mapping[str, str],
+    *,
+    without_masks: Collection[str] = (),
 ) -> Listed:
     """Reads lists.
 
@@ -68,6 +73,7 @@ def read_split_lists(
       folder: Folder of the lists below it.
       names: Names of the lists without ending, in the order in which they count.
       images: Image, as it is called here -> path of its file below the source.
+      without_masks: Those of them that nobody expects in a list.
 
     Raises:
       SourceError: If a list cannot be read or is no UTF-8.
@@ -102,7 +108,8 @@ def read_split_lists(
                 f"{count_of(again, 'image', 'images')} of {path} stand "
                 "in an earlier list, which counts"
             )
-    left = sorted(path for image, path in images.items() if image not in splits)
+    expected = images.keys() - splits.keys() - {*without_masks}
+    left = sorted(images[image] for image in expected)
     if left:
         warnings.append(
             f"{count_of(left, 'image', 'images')} left out that no list in "

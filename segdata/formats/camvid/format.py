@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 
 from segdata.annotations import Annotation, LabelEncoding
 from segdata.errors import SourceError, short_repr
-from segdata.formats.base import Scan
+from segdata.formats.base import Guess, Scan
 from segdata.formats.camvid import classes as camvid_classes
 from segdata.formats.folders import Files, image_files, subfolders
 from segdata.formats.text import read_lines
@@ -26,6 +26,8 @@ from segdata.label_map import LabelMap
 from segdata.storage.paths import Location
 
 _CLASS_FILES = ("label_colors.txt", "class_dict.csv")
+_FRAME = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_", re.ASCII)
+"""What the names of CamVid's frames begin with: those of its four films."""
 _LIST_LINE = re.compile(r"(\S.*?\.\w+)\s+(\S.*\.\w+)")
 
 
@@ -64,6 +66,21 @@ class CamVid:
         default="error",
         metadata={"help": "Labels that are no class: refuse, or count as void."},
     )
+
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """See `segdata.formats.base.Format.recognize`."""
+        for find in (_segnet_layout, _prepped_layout, _original_layout):
+            try:
+                layout = find(folder)
+            except SourceError:
+                continue
+            if layout is not None and layout.annotations:
+                names = [PurePosixPath(a["image"]).name for a in layout.annotations]
+                is_sure = all(map(_FRAME.match, names))
+                if is_sure or find is _prepped_layout:
+                    return Guess(title=f"CamVid, {layout.title}", is_sure=is_sure)
+        return None
 
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""

@@ -18,7 +18,7 @@ from segdata.annotations import Annotation, FoundObjects
 from segdata.errors import SourceError
 from segdata.formats.base import Guess, Scan
 from segdata.formats.cityscapes.classes import cityscapes_label_map
-from segdata.formats.folders import Files, count_of, list_folder, subfolders
+from segdata.formats.folders import Files, list_folder, subfolders
 from segdata.storage.paths import Location
 
 _IMAGES, _IMAGE_END = "leftImg8bit", "_leftImg8bit"
@@ -74,11 +74,11 @@ class Cityscapes:
         unlabelled = sorted(splits - {name.partition("/")[0] for name in labels})
         names = [n for n in images.keys() | labels.keys()
                  if n.partition("/")[0] not in unlabelled]  # fmt: skip
-        without = sorted(n for n in names if n not in objects)
         warnings = [f"{split}/ is left out: it has no labels" for split in unlabelled]
-        if without:
-            told = count_of(without, "image has", "images have")
-            warnings.append(f"{told} no instanceIds and so no objects: {without[0]}")
+        if not objects:
+            warnings.append(
+                f"no objects: {kind}/ has no files X_{kind}_instanceIds.png"
+            )
         return Scan(
             label_map=cityscapes_label_map(only_train_classes=self.classes == "19"),
             annotations=self._annotations(sorted(names), images, labels, objects),
@@ -101,9 +101,10 @@ class Cityscapes:
                 },
                 "split": name.partition("/")[0],
             }
-            if name in objects:
+            if objects:
+                path = f"{kind}/{name}_{kind}_instanceIds.png"
                 annotation["mask_image"] = {
-                    "path": objects[name],
+                    "path": objects.get(name, path),
                     "encoding": "index",
                     "objects": rule,
                 }

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 
 from segdata.annotations import Annotation, Region
 from segdata.errors import AnnotationError, SourceError
-from segdata.formats.base import Scan
+from segdata.formats.base import Guess, Scan
 from segdata.formats.folders import Listing, count_of, list_folder
 from segdata.formats.pets.lists import BreedTable, ListedImage, read_list
 from segdata.formats.pets.voc_xml import VocFile, read_voc
@@ -48,6 +48,14 @@ class Pets:
             "losses and metrics."
         },
     )
+
+    @classmethod
+    def recognize(cls, folder: Location) -> Guess | None:
+        """See `segdata.formats.base.Format.recognize`."""
+        lists = [n for n in (*_SPLITS, _ALL_IMAGES) if _is_list(folder, n)]
+        if not lists or not all((folder / f).is_dir() for f in (_IMAGES, _TRIMAPS)):
+            return None
+        return Guess(title=f"Oxford-IIIT Pets, {', '.join(f'{n}.txt' for n in lists)}")
 
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
@@ -85,6 +93,10 @@ class Pets:
                 (outline_id, "outline", (250, 240, 200), 3),
             )
         )
+
+
+def _is_list(source: Location, name: str) -> bool:
+    return (source / "annotations" / f"{name}.txt").is_file()
 
 
 def _read_lists(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -81,8 +81,8 @@ class Voc:
         masks = f"{below}{_mask_folder(source, below)}"
         pair = FolderPair(source, f"{below}{_IMAGES}", masks)
         pair.pair(Affixes())
-        without = sorted(pair.images.keys() - pair.masks.keys())
         listed = _listed(source, f"{below}{_LISTS}", pair)
+        left = sorted(pair.images.keys() - pair.masks.keys() - listed.splits.keys())
         pair.take_only(listed.splits)
         label_map, encoding = voc_label_map(
             self._classes(source, below),
@@ -90,19 +90,22 @@ class Voc:
             unknown_to_void=self.unknown == "void",
         )
         objects = _Objects(source, f"{below}{_OBJECTS}")
-        if self.objects == "none" or not label_map.object_classes:
+        is_wanted = self.objects == "auto" and bool(label_map.object_classes)
+        if not is_wanted or not objects.are_of_most(pair.masks):
             objects.files = {}
 
         def read(path: str) -> dict[str, Any]:
             found: dict[str, Any] = objects.of(path.removeprefix(f"{masks}/"))
             return {"label_image": {"path": path, "encoding": encoding}, **found}
 
-        warnings = [*pair.warnings(), *listed.warnings, *objects.warnings(pair.masks)]
-        if without:
-            left = count_of(without, "image", "images")
-            warnings.append(f"{left} without a mask left out, e.g. {without[0]}")
+        warnings = [*pair.warnings(), *listed.warnings]
+        if left:
+            told = count_of(left, "image", "images")
+            warnings.append(f"{told} without a mask left out, e.g. {left[0]}")
         if self.objects == "auto" and not label_map.object_classes:
             warnings.append("no objects: no class is called background")
+        elif self.objects == "auto" and not objects.files:
+            warnings.append(f"no objects: most masks have no file in {_OBJECTS}/")
         splits = ", ".join(sorted(s for s in pair.splits if s)) or "no split of its own"
         return Scan(
             label_map=label_map,
@@ -129,6 +132,7 @@ class _Objects:
     """What numbers the objects of images."""
 
     def __init__(self, source: Location, folder: str) -> None:
+        self._folder = folder
         self.files: Files = {}
         """Name below the folder, without ending -> path."""
         if (source / folder).is_dir():
@@ -140,22 +144,20 @@ class _Objects:
         self._border = border
         self._encoding: MaskEncoding = encoding  # type: ignore[assignment]
 
+    def are_of_most(self, masks: Mapping[str, str]) -> bool:
+        """Whether there are any for at least half of the masks."""
+        return 2 * len(masks.keys() & self.files.keys()) >= max(1, len(masks))
+
     def of(self, mask: str) -> dict[str, MaskImage]:
         """What the annotation says of objects; nothing where there are none."""
-        path = self.files.get(os.path.splitext(mask)[0])
-        if path is None:
+        if not self.files:
             return {}
+        stem = os.path.splitext(mask)[0]
+        path = self.files.get(stem, f"{self._folder}/{stem}.png")
         rule: FoundObjects = {"nobody": [0, self._border], "by_label_image": True}
         return {
             "mask_image": {"path": path, "encoding": self._encoding, "objects": rule}
         }
-
-    def warnings(self, masks: Mapping[str, str]) -> Iterator[str]:
-        """Masks of classes without one of objects."""
-        missing = sorted(masks.keys() - self.files.keys())
-        if self.files and missing:
-            images = count_of(missing, "image has", "images have")
-            yield f"{images} no file in {_OBJECTS}/ and so no objects: {missing[0]}"
 
 
 def _datasets(source: Location) -> list[str]:
@@ -202,5 +204,6 @@ def _listed(source: Location, folder: str, pair: FolderPair) -> Listed:
     names = listed_names(source, folder)
     if not names:
         return Listed(splits={core: pair.split_of(core) for core in pair.masks})
-    files = {core: pair.images.get(core, mask) for core, mask in pair.masks.items()}
-    return read_split_lists(source, folder, names, files)
+    files = {**pair.masks, **pair.images}
+    without = pair.images.keys() - pair.masks.keys()
+    return read_split_lists(source, folder, names, files, without_masks=without)

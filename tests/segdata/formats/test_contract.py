@@ -125,6 +125,19 @@ def test_empty_folder_is_refused_with_what_was_expected(
         format_class(name)().scan(tmp_path)
 
 
+def test_drawn_sample_is_recognised(name: str, drawn: Path) -> None:
+    guess = format_class(name).recognize(drawn)
+    assert guess is not None
+    assert "\n" not in guess.title
+    assert 5 < len(guess.title) < 200
+    found = list(format_class(name)(**guess.options).scan(drawn).annotations)
+    assert len(found) == 5
+
+
+def test_empty_folder_is_not_recognised(name: str, tmp_path: Path) -> None:
+    assert format_class(name).recognize(tmp_path) is None
+
+
 def test_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match=r"unknown format 'camvit': known are camvid"):
         format_class("camvit")

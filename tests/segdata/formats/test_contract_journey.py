@@ -17,6 +17,9 @@ import segdata
 from segdata.cli import cli
 from segdata.commands.sample import SAMPLES
 
+BESIDE_OBJECTS = {"cityscapes", "voc"}
+"""Formats of drawn label maps and of objects: no export holds both."""
+
 
 @pytest.fixture
 def run() -> Callable[..., None]:
@@ -31,6 +34,7 @@ def run() -> Callable[..., None]:
     ("name", "splits", "target"),
     [
         ("camvid", ("train", "val"), "png"),
+        ("cityscapes", ("train", "val"), "png"),
         ("coco", ("train", "val"), "coco"),
         ("cvat", ("train", "val"), "coco"),
         ("label-studio", ("train", "val"), "coco"),
@@ -38,6 +42,7 @@ def run() -> Callable[..., None]:
         ("mask-folder", ("train", "val"), "png"),
         ("pets", ("trainval", "test"), "pets"),
         ("sa-1b", ("train", "val"), "coco"),
+        ("voc", ("train", "val"), "png"),
         ("yolo", ("train", "val"), "coco"),
     ],
 )
@@ -67,10 +72,15 @@ def test_sample_goes_all_the_way(
     again = built_again(tmp_path / "exported", tmp_path / "again", printed)
     for split in splits:
         one, other = (segdata.RecordSource(out, split) for out in (records, again))
-        assert one.keys == other.keys
-        for record, same in zip(one, other, strict=True):
+        if name not in BESIDE_OBJECTS:
+            assert one.keys == other.keys
+        found = {record.sha256: record for record in other}
+        assert len(found) == len(one)
+        for record in one:
+            same = found[record.sha256]
             assert np.array_equal(record.label_map(), same.label_map())
-            assert len(record.objects) == len(same.objects)
+            if name not in BESIDE_OBJECTS:
+                assert len(record.objects) == len(same.objects)
 
 
 def test_no_sample_is_left_out() -> None:

@@ -172,10 +172,13 @@ def test_every_object_survives(road: Road) -> None:
     label_map = road.scan.label_map
     for key, annotation in road.annotations.items():
         record = road.records[key][1]
-        for row, item in zip(
-            annotation.get("objects", ()), record.objects, strict=True
-        ):
-            label = label_map.object_by_source_id[row["category_id"]]
+        rows = [*annotation.get("objects", ()), *found_objects(road, annotation)]
+        for row, item in zip(rows, record.objects, strict=True):
+            label = (
+                label_map.object_by_name[row["category"]]
+                if "category" in row
+                else label_map.object_by_source_id[row["category_id"]]
+            )
             assert (item.label, item.name) == (label.id, label.name)
             assert item.is_crowd is bool(row.get("iscrowd", 0))
             fields = ("id", "category_id", "bbox", "area", "iscrowd")
@@ -230,6 +233,32 @@ def labels_of(road: Road, label_image: Mapping[str, str]) -> NDArray[np.uint8]:
         colors = np.asarray(image.convert("RGB"))
     flat = [table[tuple(color)] for color in colors.reshape(-1, 3).tolist()]
     return np.array(flat, np.uint8).reshape(colors.shape[:2])
+
+
+def found_objects(road: Road, annotation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objects that only a mask image tells."""
+    rule = annotation.get("mask_image", {}).get("objects")
+    if rule is None:
+        return []
+    with Image.open(road.source / annotation["mask_image"]["path"]) as image:
+        stored = np.asarray(image)
+    rows = []
+    for value in sorted({*np.unique(stored).tolist()} - {*rule["nobody"]}):
+        row: dict[str, Any] = {"id": value, "mask_value": value}
+        if "factor" in rule:
+            is_single = value >= rule["factor"]
+            row["category_id"] = value // rule["factor"] if is_single else value
+            if not is_single:
+                row["iscrowd"] = 1
+            if row["category_id"] not in road.scan.label_map.object_by_source_id:
+                continue
+        else:
+            labels = labels_of(road, annotation["label_image"])[stored == value]
+            [most] = np.bincount(labels).argsort()[-1:]
+            names = {c.id: c.name for c in road.scan.label_map.semantic_classes}
+            row["category"] = names[most]
+        rows.append(row)
+    return rows
 
 
 def mask_of(
