@@ -78,7 +78,7 @@ class CamVid:
             if layout is not None and layout.annotations:
                 names = [PurePosixPath(a["image"]).name for a in layout.annotations]
                 is_sure = all(map(_FRAME.match, names))
-                if is_sure or find is _prepped_layout:
+                if is_sure or find is not _original_layout:
                     return Guess(title=f"CamVid, {layout.title}", is_sure=is_sure)
         return None
 

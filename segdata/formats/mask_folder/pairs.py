@@ -128,6 +128,11 @@ class FolderPair:
         return first if slash and first.lower() in SPLIT_WORDS else None
 
     @property
+    def num_files(self) -> int:
+        """Image files in its folders."""
+        return sum(len(listing.by_stem) for listing in self._listings)
+
+    @property
     def splits(self) -> set[str | None]:
         """Splits of its images; None for those that lie in no split's folder."""
         return {self.split_of(core) for core in self.images}

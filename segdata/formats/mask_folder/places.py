@@ -37,10 +37,13 @@ from segdata.formats.split_lists import (
 from segdata.storage.paths import Location
 
 _DEPTH = 2
-_OF_OTHERS = {"JPEGImages", "SegmentationClass", "trimaps", "leftImg8bit", "gtFine"}
+_OF_OTHERS = ("JPEGImages", "trimaps", "leftImg8bit", "gtFine", "_prepped_")
+"""Parts of the names of folders that other formats have."""
 _LISTS = ("ImageSets/Segmentation", "ImageSets", "splits", "lists", "")
 _MOST_FOLDERS = 2000
 _MOST_UNNAMED = 6
+_LEAST_SHARE = 6
+"""Of so many files at least one is a mask where both lie in one folder."""
 _MOST_CLASS_FOLDERS = 64
 
 
@@ -194,6 +197,12 @@ def _named(source: Location, wanted: Wanted) -> Places:
         for root in roots(source, depth):
             for split, pair in _in_root(source, root, wanted, warnings):
                 found.append((root, split, pair))
+        if (
+            depth
+            and len({names for _, _, names in found}) > 1
+            and not all(split for _, split, _ in found)
+        ):
+            return Places()  # several datasets, each of its own
         num_roots = len({root for root, _, _ in found})
         pairs = []
         for root, split, (images, masks) in found:
@@ -264,7 +273,12 @@ def _mixed(source: Location, wanted: Wanted) -> Places:
     folder = wanted.images or wanted.masks
     if (wanted.images and wanted.masks) or not (source / folder).is_dir():
         return Places()
-    return _paired([FolderPair(source, folder, folder)], wanted)
+    pair = FolderPair(source, folder, folder)
+    places = _paired([pair], wanted)
+    # Of a folder of many datasets a few names may pair by chance.
+    if not folder and len(pair.masks) * _LEAST_SHARE < pair.num_files:
+        return Places()
+    return places
 
 
 def _unnamed(source: Location, wanted: Wanted) -> Places:
@@ -321,5 +335,5 @@ def _is_sure(pairs: Sequence[FolderPair], affixes: Affixes) -> bool:
     images, masks = (f.rpartition("/")[2] for f in pairs[0].folders)
     if images == masks:
         return is_mask(f"{affixes.mask.prefix} {affixes.mask.suffix}")
-    is_others = _OF_OTHERS & {images, masks}
+    is_others = any(name in f"{images} {masks}" for name in _OF_OTHERS)
     return is_image(images) and is_mask(masks) and not is_others
