@@ -171,7 +171,7 @@ def test_jpeg_masks_of_colours_go_to_the_nearest_within_the_tolerance(
 ) -> None:
     draw(tmp_path, rows((250, 0, 0), (0, 2, 250)), suffix="jpg")
     (tmp_path / "classes.txt").write_text("red 255 0 0\nblue 0 0 255\n")
-    with pytest.raises(AnnotationError, match=r"unknown colour \(\d+, 0, 174\)"):
+    with pytest.raises(AnnotationError, match=r"has unknown colour \("):
         records(MaskFolder(tolerance=10).scan(tmp_path), tmp_path)
     scan = MaskFolder(tolerance=128).scan(tmp_path)
     [record] = records(scan, tmp_path)
