@@ -1,1 +1,4 @@
-"""Cityscapes. Start at `format.py`; `classes.py` has its classes."""
+"""Cityscapes: frames with class ids and instance ids.
+
+Imports what every format does. Start at `format.py`; `classes.py` has the 34 classes.
+"""

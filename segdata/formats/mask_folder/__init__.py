@@ -1,5 +1,7 @@
-"""A folder of images and a folder of masks with the same names.
+"""Folders of images and of masks, as people have them.
 
-Imports what every format does. Start at `format.py`; `pairs.py` finds which mask is
-whose, `classes.py` reads the class file.
+Imports what every format does. Start at `format.py`. `places.py` finds the folders,
+`pairs.py` which mask is whose, by `affixes.py` and the words of `names.py`; `labels.py`
+decides what masks mean, by the class file (`classes.py`) or by their values
+(`census.py`); `numbered.py` and `objects.py` are for masks of objects.
 """

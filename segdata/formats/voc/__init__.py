@@ -1,1 +1,5 @@
-"""Pascal VOC's segmentation. Start at `format.py`; `classes.py` knows the classes."""
+"""Pascal VOC's segmentation, also as CVAT and labelme write it.
+
+Imports what every format does, and the pairs of `mask_folder`. Start at `format.py`;
+`classes.py` knows the classes.
+"""
