@@ -6,7 +6,9 @@ to do.* The `reason` is a short slug: it is what `rejects.jsonl` and the manifes
 
 from __future__ import annotations
 
+import difflib
 import reprlib
+from collections.abc import Iterable
 
 
 def short_repr(value: object) -> str:
@@ -16,6 +18,13 @@ def short_repr(value: object) -> str:
     except (RecursionError, ValueError):  # nested too deep; an int of 5,000 digits
         text = reprlib.repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """What was probably meant by a name that is not known, as the end of a message."""
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(given.casefold(), folded, n=1)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""
 
 
 class SegdataError(Exception):

@@ -74,6 +74,8 @@ class LabelMap(Mapping[str, int]):
     unpainted_id: int | None = None
     """Label-map id of pixels that no object covers, where the label map is painted from
     the objects; `None` where it is not."""
+    left_out_classes: tuple[LabelClass, ...] = ()
+    """Object classes of the source whose objects records do not have."""
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -148,7 +150,19 @@ class LabelMap(Mapping[str, int]):
     @cached_property
     def object_by_name(self) -> dict[str, LabelClass]:
         """Class name -> object class."""
-        return {item.name: item for item in self.object_classes}
+        by_source = {n: item for item in self.object_classes for n in item.source_names}
+        return by_source | {item.name: item for item in self.object_classes}
+
+    def is_left_out(self, item: Mapping[str, Any]) -> bool:
+        """Whether the object of an annotation dict is of a class that is left out."""
+        category = item.get("category")
+        category_id = item.get("category_id")
+        return any(
+            category == left.name
+            if category is not None
+            else category_id in left.source_ids
+            for left in self.left_out_classes
+        )
 
     @cached_property
     def num_keypoints(self) -> int:
@@ -190,12 +204,14 @@ class LabelMap(Mapping[str, int]):
 
     def to_json(self) -> dict[str, Any]:
         """The label map as the manifest stores it."""
+        left_out = [_class_to_json(c) for c in self.left_out_classes]
         return {
             "object_classes": [_class_to_json(c) for c in self.object_classes],
             "semantic_classes": [_class_to_json(c) for c in self.semantic_classes],
             "ignore_id": self.ignore_id,
             "unknown_id": self.unknown_id,
             "unpainted_id": self.unpainted_id,
+            **({"left_out_classes": left_out} if left_out else {}),
         }
 
     @classmethod
@@ -207,6 +223,10 @@ class LabelMap(Mapping[str, int]):
             ignore_id=data["ignore_id"],
             unknown_id=data["unknown_id"],
             unpainted_id=data.get("unpainted_id"),  # absent from manifests of version 1
+            # Absent where there are none.
+            left_out_classes=tuple(
+                map(_class_from_json, data.get("left_out_classes", ()))
+            ),
         )
 
     def to_pbtxt(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from segdata.building import again, directory, kept, output
 from segdata.building import exif as exif_orientation
 from segdata.building import update as updates
+from segdata.building.classes import ClassChoice, choose_classes
 from segdata.building.options import BuildOptions, Check, parse_mask_forms
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
@@ -52,6 +53,8 @@ def build(
     exif: Exif | None = None,
     check: Check | None = None,
     max_size: int | None = None,
+    class_map: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
     format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
@@ -79,6 +82,9 @@ def build(
       exif: Whether images are turned as EXIF says: `auto`, `apply` or `ignore`.
       check: Whether images are decoded strictly: `structure` or `pixels`.
       max_size: The longer side in pixels that images are shrunk to, with their masks.
+      class_map: Name or id of a class of the source -> its name, or `ignore` or `drop`;
+        `*` means all others.
+      only: Names of the classes to keep.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
       overwrite: Replace an earlier build in `out`.
@@ -104,6 +110,8 @@ def build(
         exif=exif,
         check=check,
         max_size=max_size,
+        class_map=class_map,
+        only=None if only is None else tuple(only),
     )
     if format == AUTO:
         format, source, format_options = _recognised(source, format_options)
@@ -219,6 +227,7 @@ def _prepare(
     scan = chosen.scan(source)
     if scan.problems and options.on_error == "fail":
         raise _first_of(scan.problems)
+    scan = _with_classes(scan, options)
     for warning in scan.warnings:
         logger.warning("%s", warning)
     scan = _without_folder(scan, source)
@@ -261,6 +270,15 @@ def _with_exif(
         logger.warning("%s", why)
         scan = replace(scan, warnings=(*scan.warnings, why))
     return scan, replace(options, exif=decided)
+
+
+def _with_classes(scan: Scan, options: BuildOptions) -> Scan:
+    """The scan with the classes that are asked for."""
+    choice = ClassChoice(names=options.class_map, only=options.only)
+    if not choice:
+        return scan
+    label_map, line = choose_classes(scan.label_map, choice)
+    return replace(scan, label_map=label_map, warnings=(*scan.warnings, line))
 
 
 def _without_folder(scan: Scan, source: Location) -> Scan:

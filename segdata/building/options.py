@@ -41,6 +41,10 @@ class BuildOptions:
     """Whether images whose bytes are kept are decoded too, strictly."""
     max_size: int | None = None
     """The longer side in pixels that images are shrunk to; None for any."""
+    class_map: Mapping[str, str] = field(default_factory=dict)
+    """Class of the source -> its name here, see `segdata.building.classes`."""
+    only: tuple[str, ...] = ()
+    """Names of the classes to keep; empty for all."""
     format: Mapping[str, Any] = field(default_factory=dict)
     """The format's options, for updates; None for a path outside the source."""
 
@@ -85,7 +89,9 @@ class BuildOptions:
         """
         split = {name: tuple(value) for name, value in data["split"].items()}
         masks = tuple(data.get("masks", ("rle",)))  # absent from the first version
-        return cls(**{**data, "split": SplitChoice(**split), "masks": masks})
+        only = tuple(data.get("only", ()))
+        known = {"split": SplitChoice(**split), "masks": masks, "only": only}
+        return cls(**{**data, **known})
 
 
 FLAGS = {
@@ -99,6 +105,8 @@ FLAGS = {
     "exif": "--exif",
     "check": "--check",
     "max_size": "--max-size",
+    "class_map": "--map",
+    "only": "--only",
 }
 """Field of `BuildOptions` -> its option on the command line."""
 
@@ -123,6 +131,9 @@ def _spelled(options: Mapping[str, Any]) -> dict[str, str]:
     split = str(SplitChoice(**values["split"]))
     found["--split"] = split or "all of the source's"
     found["--masks"] = ",".join(values["masks"])
+    found["--only"] = ",".join(values["only"]) or "all"
+    lines = [f"{old} -> {new}" for old, new in sorted(values["class_map"].items())]
+    found["--map"] = ", ".join(lines) or "none"
     if values["num_shards"] is None:
         found["--shards"] = "by --shard-size"
     for name, value in values["format"].items():

@@ -17,6 +17,8 @@ def remarks(splits: Mapping[str, SplitSummary]) -> Iterator[str]:
       splits: What was written.
     """
     counts = [split.counts for split in splits.values()]
+    if left_out := sum(each.left_out_objects for each in counts):
+        yield f"{left_out} objects of classes that --map and --only leave out"
     total = sum(each.class_pixels.total() for each in counts)
     for pixels, what in (
         (

@@ -151,7 +151,8 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     """Hash of everything that the bytes of a build depend on, but its source."""
     chosen = options.to_json()
     # One decides whether a build may end, the others speak through classes and plan.
-    del chosen["max_reject_share"], chosen["format"]
+    for option in ("max_reject_share", "format", "class_map", "only"):
+        del chosen[option]
     # Absent from earlier versions, whose builds are those of the defaults.
     for option in ("exif", "check", "max_size"):
         if chosen[option] == getattr(BuildOptions, option):

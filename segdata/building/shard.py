@@ -267,6 +267,7 @@ def _count(counts: Counts, record: EncodedRecord) -> None:
     counts.notes.update(record.notes)
     counts.parts.update(record.parts)
     counts.add_size(record.image.height, record.image.width)
+    counts.left_out_objects += record.num_left_out
     for item in record.objects:
         counts.class_objects[str(item.label.id)] += 1
     runs = record.label_runs

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import click
 from click.core import ParameterSource
 
+from segdata.building.classes import read_class_map
 from segdata.building.options import DEFAULT_SHARD_BYTES, Check, parse_mask_forms
 from segdata.building.splits import SplitChoice
 from segdata.commands.beam_args import check_beam_args
@@ -101,6 +102,19 @@ _COMMON: tuple[click.Parameter, ...] = (
         type=click.IntRange(min=1),
         help="Shrink images whose longer side is larger to so many pixels, and their "
         "masks with them. [default: as they are]",
+    ),
+    click.Option(
+        ["--map", "class_map"],
+        type=LocationType(),
+        metavar="FILE",
+        help="Rename and merge classes: lines such as 'truck -> car' or '7 -> car'; "
+        "'-> ignore' or '-> drop' leaves a class out; '*' is all others.",
+    ),
+    click.Option(
+        ["--only"],
+        metavar="CLASSES",
+        help="Keep these classes, and the background; objects of others are left out, "
+        "their pixels ignored.",
     ),
     click.Option(
         ["--workers"],
@@ -232,6 +246,8 @@ def _callback(name: str) -> Callable[..., None]:
         exif: Exif,
         check: Check,
         max_size: int | None,
+        class_map: Location | None,
+        only: str | None,
         workers: int | None,
         runner: str | None,
         overwrite: bool,
@@ -246,6 +262,7 @@ def _callback(name: str) -> Callable[..., None]:
         # What is not understood is told before Beam is imported.
         chosen_split = SplitChoice.parse(split) if split else None
         chosen_masks = parse_mask_forms(masks)
+        chosen_map = None if class_map is None else read_class_map(class_map)
         if name != AUTO:
             format_class(name)(**format_options)
         about = About(
@@ -280,6 +297,8 @@ def _callback(name: str) -> Callable[..., None]:
                 exif=_stated(ctx, "exif", exif),
                 check=_stated(ctx, "check", check),
                 max_size=max_size,
+                class_map=chosen_map,
+                only=only and [n.strip() for n in only.split(",")],
                 format_options=of_format,
                 about=about,
                 overwrite=overwrite,

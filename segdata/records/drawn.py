@@ -75,6 +75,8 @@ class Drawn:
     """Where its objects have their masks."""
     objects: Sequence[Mapping[str, Any]]
     """Its objects: listed, found in the mask image, and of mask files."""
+    num_left_out: int = 0
+    """Objects of classes that are left out."""
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -198,12 +200,25 @@ def read_drawn(
         for item in of_files
     ]
     masks = {item["path"]: runs(item, "binary", "mask file") for item in of_files}
+    kept = _kept(objects, label_map)
     return Drawn(
         labels=labels,
         label_path=data["label_image"]["path"] if labels else "",
         masks=ObjectMasks(image=image, files=masks),
-        objects=objects,
+        objects=kept,
+        num_left_out=len(objects) - len(kept),
     )
+
+
+def _kept(objects: list[Any], label_map: LabelMap) -> list[Any]:
+    """The objects without those of classes that are left out; bad ones stay."""
+    if not label_map.left_out_classes:
+        return objects
+    return [
+        item
+        for item in objects
+        if not isinstance(item, Mapping) or not label_map.is_left_out(item)
+    ]
 
 
 def _whole(source: SourceRuns, name: str) -> MaskImageRuns:

@@ -11,7 +11,6 @@ from segdata import identity
 from segdata.annotations import record_key
 from segdata.errors import AnnotationError
 from segdata.images import normalize
-from segdata.images.label_images import LabelRuns
 from segdata.images.orientation import Exif
 from segdata.images.shrink import Size, shrink_image, shrink_labels, shrunk_size
 from segdata.label_map import LabelClass, LabelMap
@@ -86,7 +85,7 @@ def encode_record(
     size = shrunk_size(*drawn_size, max_size)
     if size != drawn_size:
         image = shrink_image(image, size)
-    notes = {*image.changes, *_label_notes(label_runs)}
+    notes = {*image.changes, *_label_notes(drawn)}
     if size != drawn_size and label_runs:
         label_runs = shrink_labels(label_runs, size)
     try:
@@ -117,6 +116,7 @@ def encode_record(
         regions=regions,
         label_runs=label_runs,
         objects=objects,
+        num_left_out=drawn.num_left_out,
         notes=tuple(sorted(notes)),
     )
 
@@ -192,9 +192,9 @@ def _check_sizes(
             )
 
 
-def _label_notes(label_runs: LabelRuns | None) -> list[str]:
-    notes = []
-    if label_runs is not None:
+def _label_notes(drawn: Drawn) -> list[str]:
+    notes = ["objects-left-out"] if drawn.num_left_out else []
+    if (label_runs := drawn.labels) is not None:
         if label_runs.voided_pixels:
             notes.append("unknown-labels-voided")
         if label_runs.moved_pixels:

@@ -76,7 +76,10 @@ def _by_factor(
     for value in values:
         category = value // factor if value >= factor else value
         is_stuff = is_open or category in label_map.semantic_by_source_id
-        if category in label_map.object_by_source_id or not is_stuff:
+        is_thing = category in label_map.object_by_source_id or label_map.is_left_out(
+            {"category_id": category}
+        )
+        if is_thing or not is_stuff:
             crowd = {} if value >= factor else {"iscrowd": 1}
             yield _found(value, category_id=category, **crowd)
 
@@ -102,6 +105,8 @@ def _by_labels(
     for value in values:
         if value in most:
             yield _found(value, category=names[most[value]])
+        elif label_map.left_out_classes:  # its pixels are ignored as others of theirs
+            yield _found(value, category=label_map.left_out_classes[0].name)
         else:  # without a class, which is refused by name
             yield _found(value)
 

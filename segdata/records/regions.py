@@ -63,6 +63,8 @@ def image_class(data: Mapping[str, Any], label_map: LabelMap) -> LabelClass | No
     source_id = data.get("image_class")
     if source_id is None:
         return None
+    if label_map.is_left_out({"category_id": source_id}):
+        return None
     if source_id not in label_map.object_by_source_id:
         known = ", ".join(sorted(map(str, label_map.object_by_source_id))[:20])
         raise AnnotationError(
@@ -91,6 +93,8 @@ def verified_classes(
     ids: tuple[list[int], list[int]] = ([], [])
     for of_kind, source_ids in zip(ids, given, strict=True):
         for source_id in source_ids or ():
+            if label_map.is_left_out({"category_id": source_id}):
+                continue
             if type(source_id) not in (int, str) or source_id not in known:
                 raise AnnotationError(
                     f"image {data['image']!r} speaks of the unknown class "

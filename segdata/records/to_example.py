@@ -54,6 +54,8 @@ class EncodedRecord:
     """The label map, if there is one."""
     objects: tuple[EncodedObject, ...]
     """The objects, in the source's order."""
+    num_left_out: int
+    """Objects of classes that are left out."""
     notes: tuple[str, ...]
     """What was changed or looked odd, by name, sorted."""
 

@@ -75,6 +75,8 @@ class Counts:
     """Pixels of unknown labels that became the unknown id."""
     moved_pixels: int = 0
     """Pixels of other labels that got the nearest class."""
+    left_out_objects: int = 0
+    """Objects of classes that are left out."""
     heights: tuple[int, int] | None = None
     """Smallest and largest image height in pixels."""
     widths: tuple[int, int] | None = None
@@ -93,14 +95,18 @@ class Counts:
         self.parts.update(other.parts)
         self.voided_pixels += other.voided_pixels
         self.moved_pixels += other.moved_pixels
+        self.left_out_objects += other.left_out_objects
         self.heights = _widen(self.heights, other.heights)
         self.widths = _widen(self.widths, other.widths)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with sorted keys."""
-        moved = {"moved_pixels": self.moved_pixels} if self.moved_pixels else {}
+        rare = {
+            "left_out_objects": self.left_out_objects,
+            "moved_pixels": self.moved_pixels,
+        }
         return {
-            **moved,
+            **{name: count for name, count in rare.items() if count},
             "notes": dict(sorted(self.notes.items())),
             "class_pixels": _sorted_by_id(self.class_pixels),
             "class_objects": _sorted_by_id(self.class_objects),
@@ -120,6 +126,7 @@ class Counts:
             parts=Counter(data.get("parts", {})),  # absent from manifests of version 1
             voided_pixels=data["voided_pixels"],
             moved_pixels=data.get("moved_pixels", 0),  # absent where none was
+            left_out_objects=data.get("left_out_objects", 0),  # likewise
             heights=_pair(data["heights"]),
             widths=_pair(data["widths"]),
         )

@@ -57,7 +57,7 @@ def object_row(
     row = {k: v for k, v in item.source.items() if k != "category"}
     if "id" not in row:
         row["id"] = ids.next_annotation_id()
-    row.setdefault("category_id", category_of[item.label])
+    row["category_id"] = category_of[item.label]  # of merged classes the first
     row.setdefault("bbox", _bbox(item, record))
     row.setdefault("area", rle.area(item.runs) if len(item.runs) else item.area)
     row.setdefault("iscrowd", int(item.is_crowd))
