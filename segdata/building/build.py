@@ -82,8 +82,7 @@ def build(
       exif: Whether images are turned as EXIF says: `auto`, `apply` or `ignore`.
       check: Whether images are decoded strictly: `structure` or `pixels`.
       max_size: The longer side in pixels that images are shrunk to, with their masks.
-      class_map: Name or id of a class of the source -> its name, or `ignore` or `drop`;
-        `*` means all others.
+      class_map: Class of the source -> its name, as `--map` takes it.
       only: Names of the classes to keep.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.

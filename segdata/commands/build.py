@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 from click.core import ParameterSource
@@ -27,8 +27,6 @@ from segdata.pipelines.runner_options import RunnerOptions
 from segdata.pipelines.storage_options import with_beam_options
 from segdata.shards.manifest import About, Manifest
 from segdata.storage.paths import Location
-
-_T = TypeVar("_T")
 
 _COMMON: tuple[click.Parameter, ...] = (
     click.Argument(["source"], type=LocationType()),
@@ -141,6 +139,31 @@ _COMMON: tuple[click.Parameter, ...] = (
 )
 
 
+def _as_given(value: Any) -> Any:
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+_ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "split": ("split", SplitChoice.parse),
+    "shards": ("num_shards", _as_given),
+    "shard_size": ("shard_bytes", _as_given),
+    "seed": ("seed", _as_given),
+    "masks": ("masks", parse_mask_forms),
+    "on_error": ("on_error", _as_given),
+    "max_rejects": ("max_reject_share", _as_given),
+    "exif": ("exif", _as_given),
+    "check": ("check", _as_given),
+    "max_size": ("max_size", _as_given),
+    "class_map": ("class_map", read_class_map),
+    "only": ("only", _names),
+}
+"""Option -> argument of `segdata.build`, and how its value is read."""
+
+
 class _Text(click.ParamType[str]):
     """Text, or `@FILE` for the text of a file, such as a BibTeX entry."""
 
@@ -236,45 +259,22 @@ def _callback(name: str) -> Callable[..., None]:
         source: Location,
         out: Location,
         beam_args: tuple[str, ...],
-        split: str | None,
-        shards: int | None,
-        shard_size: int,
-        seed: int,
-        masks: str,
-        on_error: Literal["fail", "skip"],
-        max_rejects: float,
-        exif: Exif,
-        check: Check,
-        max_size: int | None,
-        class_map: Location | None,
-        only: str | None,
         workers: int | None,
         runner: str | None,
         overwrite: bool,
         update: bool,
-        license: str,
-        citation: str,
-        description: str,
-        homepage: str,
-        **format_options: Any,
+        **given: Any,
     ) -> None:
         where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
         # What is not understood is told before Beam is imported.
-        chosen_split = SplitChoice.parse(split) if split else None
-        chosen_masks = parse_mask_forms(masks)
-        chosen_map = None if class_map is None else read_class_map(class_map)
-        if name != AUTO:
-            format_class(name)(**format_options)
-        about = About(
-            license=license,
-            citation=citation,
-            description=description,
-            homepage=homepage,
-        )
-
-        of_format = {
-            k: v for k, v in format_options.items() if _stated(ctx, k, v) is not None
+        about = About(**{item.name: given.pop(str(item.name)) for item in _ABOUT})
+        options = {
+            argument: parse(value)
+            for param, (argument, parse) in _ARGUMENTS.items()
+            if (value := given.pop(param)) is not None and _is_stated(ctx, param)
         }
+        if name != AUTO:
+            format_class(name)(**given)
         with WorkerProcesses() as processes:
             if where.is_local and workers not in (None, 1):
                 processes.start(workers)
@@ -287,19 +287,8 @@ def _callback(name: str) -> Callable[..., None]:
                 name,
                 with_beam_options(source, beam_args),
                 with_beam_options(out, beam_args),
-                split=chosen_split,
-                num_shards=shards,
-                shard_bytes=_stated(ctx, "shard_size", shard_size),
-                seed=_stated(ctx, "seed", seed),
-                masks=_stated(ctx, "masks", chosen_masks),
-                on_error=_stated(ctx, "on_error", on_error),
-                max_reject_share=_stated(ctx, "max_rejects", max_rejects),
-                exif=_stated(ctx, "exif", exif),
-                check=_stated(ctx, "check", check),
-                max_size=max_size,
-                class_map=chosen_map,
-                only=only and [n.strip() for n in only.split(",")],
-                format_options=of_format,
+                **options,
+                format_options={k: v for k, v in given.items() if _is_stated(ctx, k)},
                 about=about,
                 overwrite=overwrite,
                 update=update,
@@ -310,10 +299,9 @@ def _callback(name: str) -> Callable[..., None]:
     return callback
 
 
-def _stated(ctx: click.Context, name: str, value: _T) -> _T | None:
-    """None for a default: an update takes what the build has in its place."""
-    is_default = ctx.get_parameter_source(name) is ParameterSource.DEFAULT
-    return None if is_default else value
+def _is_stated(ctx: click.Context, name: str) -> bool:
+    """Whether an option is no default: an update takes what the build has instead."""
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _report(result: Manifest, out: Location, seconds: float) -> None:

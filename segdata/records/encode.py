@@ -63,8 +63,7 @@ def encode_record(
       max_size: The longer side in pixels that an image is shrunk to; None for any.
 
     Raises:
-      ImageError: If the image or label image was not read, or is undecodable or
-        refused.
+      ImageError: If a file was not read, or is undecodable or refused.
       AnnotationError: If an annotation is malformed, does not fit the image, or names
         an unknown class.
     """
