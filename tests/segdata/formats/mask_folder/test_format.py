@@ -439,7 +439,7 @@ def test_more_classes_than_a_label_map_holds_are_refused(tmp_path: Path) -> None
 )
 def test_impossible_option_is_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        MaskFolder(**options)  # type: ignore[arg-type]
+        MaskFolder(**options)
 
 
 def test_options_that_contradict_the_class_file_are_refused(tmp_path: Path) -> None:

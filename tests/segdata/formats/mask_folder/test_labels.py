@@ -205,7 +205,7 @@ def test_line_that_names_an_unknown_value_is_shown(
     with pytest.raises(AnnotationError, match=r"unknown value 9"):
         records(scan, tmp_path)
     for options in ({"ignore": "9"}, {"unknown": "void"}):
-        calm = MaskFolder(**options).scan(tmp_path)  # type: ignore[arg-type]
+        calm = MaskFolder(**options).scan(tmp_path)
         assert calm.warnings == ()
 
 
@@ -251,7 +251,7 @@ def test_each_value_is_an_object(is_color: bool, tmp_path: Path) -> None:
     assert dict(scan.label_map) == {"background": 0, "person": 1}
     [record] = records(scan, tmp_path)
     assert [item.label.name for item in record.objects] == ["person", "person"]
-    masks = [decode(item.runs, HEIGHT, WIDTH) for item in record.objects]  # type: ignore[arg-type]
+    masks = [decode(item.runs, HEIGHT, WIDTH) for item in record.objects]
     stored = np.asarray(Image.open(tmp_path / "masks/0.png")).astype(int)
     if is_color:
         stored = stored @ [1, 256, 65536]

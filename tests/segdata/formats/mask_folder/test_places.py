@@ -103,7 +103,7 @@ def test_of_several_masks_of_an_image_the_first_is_taken_and_said(
 ) -> None:
     """As in CHASE_DB1, where two people drew each image."""
     draw_pairs(tmp_path, "{}.jpg", "{}_1st.png", "{}_2nd.png")
-    scan = MaskFolder(**options).scan(tmp_path)  # type: ignore[arg-type]
+    scan = MaskFolder(**options).scan(tmp_path)
     assert found(scan) == {image.format(n): mask.format(n) for n in (3, 8, 21, 110)}
     other = "_2nd" if not options else "_1st"
     assert scan.warnings[0].startswith(
@@ -185,7 +185,7 @@ def test_lists_say_the_splits(folder: str, line: str, tmp_path: Path) -> None:
     write_lists(tmp_path / folder, train=",".join(lines[:2]), val=lines[2])
     write_lists(tmp_path / folder, trainval=",".join(lines))
     options = {"split_lists": "my"} if folder == "my" else {}
-    scan = MaskFolder(**options).scan(tmp_path)  # type: ignore[arg-type]
+    scan = MaskFolder(**options).scan(tmp_path)
     assert {a["image"]: a["split"] for a in scan.annotations} == {
         "images/3.png": "train",
         "images/8.png": "train",
