@@ -2,6 +2,8 @@
 
 - `run_jax`: runs code in a process of its own, with Keras on JAX.
 - `trained`: a finished run of a tiny model on the drawn CamVid.
+
+The models of `tiny_models.py` are known by their names.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tiny_models import TINY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -57,15 +60,27 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
 
 
-@pytest.fixture(scope="session")
-def trained(camvid_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package", autouse=True)
+def _tiny_models() -> Iterator[None]:
+    from segdata.trainers import models
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, function in TINY.items():
+            patch.setitem(models.ALL_MODELS, name, function)
+        yield
+
+
+@pytest.fixture(scope="package")
+def trained(
+    camvid_build: Path, tmp_path_factory: pytest.TempPathFactory, _tiny_models: None
+) -> Path:
     """A run of a tiny model: two epochs, void left out."""
     from segdata.trainers.run.options import TrainOptions
     from segdata.trainers.run.train import train
 
     run = tmp_path_factory.mktemp("trained") / "run"
     options = TrainOptions(
-        model="unet-small",
+        model="tiny",
         data=str(camvid_build),
         width=4,
         image_size=(32, 48),

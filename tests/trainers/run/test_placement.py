@@ -27,10 +27,8 @@ def host(index: int, count: int) -> Placement:
     return Placement(backend="jax", num_hosts=count, host_index=index)
 
 
-@pytest.mark.parametrize("num_hosts", [1, 2, 5])
-def test_hosts_see_each_record_once_per_epoch(
-    camvid_build: Path, num_hosts: int
-) -> None:
+def test_hosts_see_each_record_once_per_epoch(camvid_build: Path) -> None:
+    num_hosts = 2
     given = options(camvid_build)
     data = open_data(given)
     for epoch in range(2):
@@ -44,7 +42,7 @@ def test_hosts_see_each_record_once_per_epoch(
         assert len(seen) == len(set(seen)) == 40
 
 
-@pytest.mark.parametrize(("num_hosts", "batch_size"), [(1, 5), (2, 4), (5, 5), (8, 8)])
+@pytest.mark.parametrize(("num_hosts", "batch_size"), [(1, 5), (5, 5)])
 def test_validation_has_as_many_batches_on_every_host(
     camvid_build: Path, num_hosts: int, batch_size: int
 ) -> None:

@@ -13,12 +13,13 @@ from PIL import Image
 from training_runs import assert_same_state, kill_after_an_epoch, start
 
 from segdata.errors import CorruptionError, OptionError, OutputError, TrainingError
+from segdata.trainers.run.callbacks import Progress
 from segdata.trainers.run.checkpoint import STATE_NAME, History, check_losses
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.train import train
 
 SMALL = {
-    "model": "unet-small",
+    "model": "tiny",
     "width": 4,
     "image_size": (32, 48),
     "batch_size": 8,
@@ -63,11 +64,23 @@ def test_run_directory_holds_what_was_asked_for_and_what_came_of_it(
     assert not [p.name for p in undisturbed.iterdir() if p.name.startswith(".")]
 
 
-def test_run_killed_and_resumed_ends_in_the_same_weights(
-    camvid_build: Path, undisturbed: Path, tmp_path: Path
+def test_run_interrupted_and_resumed_ends_in_the_same_weights(
+    camvid_build: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = tmp_path / "killed"
-    kill_after_an_epoch(options(camvid_build), run)
+    run = tmp_path / "interrupted"
+
+    def interrupt(self: Progress, batch: int, logs: object = None) -> None:
+        if (run / STATE_NAME).exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "on_train_batch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(options(camvid_build), str(run))
+    assert len(rows_of(run)) == 1
     history = train(options(camvid_build), str(run))
     assert len(history.rows) == 3
     assert_same_state(run, undisturbed)
@@ -76,15 +89,16 @@ def test_run_killed_and_resumed_ends_in_the_same_weights(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_run_killed_and_resumed_on_jax_ends_in_the_same_weights(
-    camvid_build: Path, tmp_path: Path
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_run_killed_and_resumed_ends_in_the_same_weights(
+    backend: str, camvid_build: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("jax", reason="needs the extra 'jax'")
-    given = options(camvid_build)
+    pytest.importorskip(backend, reason="needs the extra 'jax'")
+    given = options(camvid_build, model="unet-small")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    training_runs.rows_of(start(given, whole, "jax"))
-    kill_after_an_epoch(given, killed, "jax")
-    training_runs.rows_of(start(given, killed, "jax"))
+    training_runs.rows_of(start(given, whole, backend))
+    kill_after_an_epoch(given, killed, backend)
+    training_runs.rows_of(start(given, killed, backend))
     assert_same_state(killed, whole)
     assert rows_of(killed) == rows_of(whole)
 
@@ -250,9 +264,7 @@ def test_model_with_an_auxiliary_head_trains_in_bfloat16(
 ) -> None:
     given = options(
         camvid_build,
-        model="pspnet",
-        encoder="vgg-16",
-        batch_norm=False,
+        model="tiny-with-auxiliary",
         batch_size=2,
         steps_per_epoch=2,
         epochs=1,

@@ -65,7 +65,7 @@ def test_scores_at_the_models_size_are_those_of_validation(
     out = tmp_path / "out"
     build(CamVid(), source, out)
     options = TrainOptions(
-        model="unet-small",
+        model="tiny",
         data=str(out),
         width=2,
         batch_size=2,
@@ -97,7 +97,7 @@ def test_run_is_measured_and_scored_at_the_size_asked_for(
     build(CamVid(), source, out)
     [stored] = {r.image().shape[:2] for r in segdata.RecordSource(out, "val")}
     options = TrainOptions(
-        model="unet-small",
+        model="tiny",
         data=str(out),
         width=2,
         batch_size=2,
