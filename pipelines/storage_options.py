@@ -29,7 +29,7 @@ def with_beam_options(location: Location, beam_args: Sequence[str]) -> Location:
     Raises:
       OptionError: If they and an address in HDFS name a server each, or neither does.
     """
-    if not location.is_store:
+    if not location.is_store or not (beam_args or location.is_file_system):
         return location
     # Not earlier: what runs without Beam on local files shall not wait for its import.
     with quiet_import():

@@ -6,14 +6,13 @@ import ast
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import click
 import pytest
 from click.testing import CliRunner
+from running import printed_by
 
 from segdata.cli import COMMANDS, cli
 from segdata.formats.folders import IMAGE_SUFFIXES
@@ -148,13 +147,6 @@ def test_every_benchmark_stands_on_the_page_of_benchmarks() -> None:
     assert scripts == set(re.findall(r"^\| `(bench_\w+\.py)`", text, re.MULTILINE))
 
 
-def run_python(code: str) -> list[str]:
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.tfrecord-*")}
 
@@ -173,7 +165,7 @@ def test_quick_start_runs_and_prints_what_it_says(
     assert len(blocks) >= 5
     for kind, text in blocks:
         if kind == "python":
-            printed = run_python(text)
+            printed = printed_by(text)
             promised = re.findall(r"print\(.*?\)  # (.*)", text)
             assert [line for line in promised if line not in printed] == []
             continue

