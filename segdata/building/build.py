@@ -24,7 +24,7 @@ from segdata.building.shard import BuildJob, build_shard
 from segdata.building.sources import without_folder
 from segdata.building.splits import SplitChoice
 from segdata.building.work import Work
-from segdata.errors import AnnotationError, OptionError, OutputError, SourceError
+from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats import format_class
 from segdata.formats.base import Format, Scan
 from segdata.formats.recognize import AUTO, the_one
@@ -132,7 +132,7 @@ def _build_or_update(
 ) -> Manifest:
     """Does what is asked for with an output directory as it is."""
     cls, options_of_format = of_format
-    folder, out = _places(source, out)
+    folder, out = _listed(source), locate(out)
     updates.complete(out)  # of one that was killed in its last moment
     is_finished = not overwrite and directory.recognize(out).is_finished
     if update and is_finished:
@@ -198,21 +198,15 @@ def _noted(chosen: Format, source: Location) -> dict[str, Any]:
     return kept.noted(asdict(chosen), source)  # type: ignore[call-overload]
 
 
-def _places(source: Address, out: Address) -> tuple[Location, Location]:
-    """The folder of the source, one in a store with what is in it; and the output's."""
-    folder, place = locate(source).listed(), locate(out)
+def _listed(source: Address) -> Location:
+    """The folder of the source; one in a store with what is in it."""
+    folder = locate(source).listed()
     if not folder.is_dir():
         raise SourceError(
             f"source {folder} is not a folder: expected the dataset's root.",
             reason="no-source",
         )
-    if place.resolve().below(folder.resolve()) is not None:
-        raise OutputError(
-            f"{place} lies in the source {folder}: expected a directory outside it, "
-            "lest a build reads what another wrote.",
-            reason="output-in-source",
-        )
-    return folder, place
+    return folder
 
 
 def _prepare(

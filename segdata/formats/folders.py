@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sized
+from collections.abc import Collection, Container, Iterator, Sized
 from dataclasses import dataclass, field
 
 from segdata.errors import SourceError
@@ -103,6 +103,11 @@ def list_folder(
     return listing
 
 
+def is_build(names: Container[str]) -> bool:
+    """Whether a folder is an output of segdata, finished or not, by what is in it."""
+    return ".segdata" in names or ("manifest.json" in names and "index" in names)
+
+
 def split_of(path: str) -> str | None:
     """The folder on a path that is named like a split, such as `train`; else None."""
     folders = path.split("/")[:-1]
@@ -113,7 +118,10 @@ def _walk(
     folder: Location, inner: str, recursive: bool
 ) -> Iterator[tuple[str, str, bool]]:
     """Folder below the first one (empty or with a slash), name, if it is a link."""
-    for entry in folder.entries():
+    entries = folder.entries()
+    if inner and is_build({entry.name for entry in entries}):
+        return  # an output in its own source is no part of it
+    for entry in entries:
         if not entry.is_dir:
             yield inner, entry.name, False
         elif recursive and not entry.name.startswith("."):

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from segdata.errors import OptionError, SourceError
+from segdata.formats.folders import is_build
 from segdata.split_names import is_known_split
 from segdata.storage.paths import Location
 
@@ -29,6 +30,13 @@ _TOOL_WORDS = frozenset({"instances", "coco", "annotations", "annotation", "labe
 _BETWEEN = re.compile(r"[._-]+")
 _ABSOLUTE = re.compile(r"([A-Za-z]:)?[/\\]")
 _PROBED_FILES = 20
+
+
+def _not_of_builds(paths: Sequence[Location]) -> list[Location]:
+    names = {path.parent: set[str]() for path in paths}
+    for folder, found in names.items():
+        found.update(entry.name for entry in folder.entries())
+    return [path for path in paths if not is_build(names[path.parent])]
 
 
 def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
@@ -52,7 +60,7 @@ def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
         listed = (
             (source / "annotations").sorted_glob("*.json")
             or source.sorted_glob("*.json")
-            or source.sorted_glob("*/*.json")
+            or _not_of_builds(source.sorted_glob("*/*.json"))
         )
     found = [path for path in listed if not path.name.startswith("._")]  # macOS's
     plain = [path for path in found if not _OTHER_FILES.match(path.name)]

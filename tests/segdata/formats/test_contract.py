@@ -6,10 +6,12 @@ import dataclasses
 import importlib
 import pickle
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+import segdata
 from segdata.annotations import record_key
 from segdata.building.options import BuildOptions
 from segdata.building.plan import make_plan
@@ -141,3 +143,16 @@ def test_empty_folder_is_not_recognised(name: str, tmp_path: Path) -> None:
 def test_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(OptionError, match=r"unknown format 'camvit': known are camvid"):
         format_class("camvit")
+
+
+@pytest.mark.parametrize("below", ["out", "a/out"])
+def test_output_in_the_source_is_no_part_of_it(
+    name: str, below: str, drawn: Path, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(drawn, tmp_path / "source"))
+    first = segdata.build(name, source, source / below)
+    assert segdata.build(name, source, source / below).to_bytes() == first.to_bytes()
+    (source / below / ".segdata").mkdir()  # as while it was built
+    (source / below / "index").rename(source / below / "other")
+    anew = segdata.build(name, source, tmp_path / "out")
+    assert anew.to_bytes() == first.to_bytes()

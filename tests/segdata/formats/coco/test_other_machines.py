@@ -28,6 +28,7 @@ import segdata
 from segdata.building.example import dict_to_tf_example
 from segdata.errors import SourceError
 from segdata.formats.coco.format import Coco
+from segdata.formats.coco.layout import find_json
 from segdata.reading.record_source import RecordSource
 from segdata.records import schema
 from segdata.records.proto import feature_values
@@ -276,6 +277,15 @@ def test_other_json_beside_it_is_passed_over_with_a_line(
     assert set(manifest.splits) == {"train"}
     [warning] = manifest.warnings
     assert warning.startswith("passed over 1 of 2 JSON files, e.g. classes.json is not")
+
+
+def test_json_of_a_build_in_the_source_is_no_part_of_it(root: Path) -> None:
+    for folder in ("train", "out", "out/index"):
+        (root / folder).mkdir(parents=True)
+    (root / "train/x.json").touch()
+    (root / "out/manifest.json").touch()
+    source = locate(root)
+    assert find_json(source, "", "auto") == [source / "train/x.json"]
 
 
 def test_broken_json_beside_it_is_not_passed_over(root: Path) -> None:
