@@ -14,7 +14,7 @@ import traceback
 
 import click
 
-from segdata.errors import OptionError, SegdataError
+from segdata.errors import OptionError, SegdataError, printable
 from segdata.version import __version__
 
 COMMANDS = {
@@ -97,13 +97,20 @@ def cli(verbose: bool) -> None:
     Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage.
     """
     # force: importing a command may have imported Beam, which touches the root logger.
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True
-    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+    logging.getLogger().handlers[0].setFormatter(_Printable())
     logging.getLogger("segdata").setLevel(logging.DEBUG if verbose else logging.INFO)
     # A failed step is reported by us, in one line; Beam would log its page, often.
     beam_level = logging.INFO if verbose else logging.CRITICAL
     logging.getLogger("apache_beam").setLevel(beam_level)
+
+
+class _Printable(logging.Formatter):
+    """The message alone, whatever names are quoted in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Spells control characters; lines stay lines."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def main() -> None:

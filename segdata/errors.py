@@ -7,8 +7,11 @@ to do.* The `reason` is a short slug: it is what `rejects.jsonl` and the manifes
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def short_repr(value: object) -> str:
@@ -27,6 +30,15 @@ def suggestion(given: str, known: Iterable[str]) -> str:
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
 
 
+def printable(text: str) -> str:
+    """Text that changes no terminal: control characters are spelled as in Python.
+
+    Names come out of strangers' files: an escape sequence in one could clear a screen,
+    and a mark of writing direction turn a line around.
+    """
+    return _UNPRINTABLE.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
+
+
 class SegdataError(Exception):
     """Base of all errors that segdata raises on purpose.
 
@@ -37,7 +49,8 @@ class SegdataError(Exception):
     reason: str = "error"
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
-        super().__init__(" ".join(message.split()))  # one line, whatever was quoted
+        # One line, whatever was quoted.
+        super().__init__(printable(" ".join(message.split())))
         if reason is not None:
             self.reason = reason
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import OptionError
+from segdata.errors import OptionError, printable
 
 RGB = tuple[int, int, int]
 
@@ -322,6 +322,12 @@ def _check_table(
                     f"the source value {source}."
                 )
     names = [item.name for item in classes]
+    for name in names:
+        if printable(name) != name:
+            raise OptionError(
+                f"{kind} class {name!r} has control characters in its name: expected "
+                "text on one line."
+            )
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise OptionError(f"{kind} class names stand twice: {', '.join(doubled)}.")

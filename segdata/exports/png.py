@@ -88,12 +88,12 @@ class _Layout:
 
     def names(self, filename: str, split: str) -> tuple[str, str]:
         """Paths of an image and its mask."""
-        folder = self.images.format(split=split)
+        folder = self.images.replace("{split}", split)
         below = filename.removeprefix(f"{folder}/")
-        if "{" in self.images:
+        if "{split}" in self.images:
             filename = f"{folder}/{below}"
-        mask = PurePosixPath(self.masks.format(split=split), below).with_suffix(".png")
-        return filename, str(mask)
+        masks = self.masks.replace("{split}", split)
+        return filename, str(PurePosixPath(masks, below).with_suffix(".png"))
 
 
 def _layout(dataset: Dataset, names: Mapping[str, list[str]]) -> _Layout:

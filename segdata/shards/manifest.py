@@ -21,12 +21,15 @@ from segdata.label_map import LabelMap
 from segdata.records import schema
 from segdata.shards.kinds import check_kinds
 from segdata.shards.receipt import Counts, ShardReceipt
+from segdata.shards.tfrecord import is_shard_name
 from segdata.storage.paths import Address, Location, locate
 
 MANIFEST_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 REJECTS_NAME = "rejects.jsonl"
 STATS_NAME = "stats.json"
+
+_SPLIT_NAME = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +206,16 @@ def open_build(directory: Address | OpenBuild) -> OpenBuild:
     return OpenBuild(directory=place, manifest=read_manifest(place))
 
 
+def _check_names(found: Manifest) -> None:
+    """Refuses names of splits and shards that could lead out of a folder."""
+    for split, summary in found.splits.items():
+        if not _SPLIT_NAME.fullmatch(split):
+            raise ValueError(f"{split!r} is no name of a split")
+        for shard in summary.shards:
+            if not is_shard_name(shard.name):
+                raise ValueError(f"{shard.name!r} is no name of a shard")
+
+
 def read_manifest(directory: Address) -> Manifest:
     """Reads the manifest of a finished build.
 
@@ -241,6 +254,7 @@ def read_manifest(directory: Address) -> Manifest:
             source_info=data.get("source_info", {}),  # absent from version 1
         )
         check_kinds(found)
+        _check_names(found)
         if not isinstance(found.options.get("masks", []), list):
             raise TypeError("masks of the options is no list")
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:

@@ -69,5 +69,4 @@ def _labels(label_map: LabelMap) -> bytes:
     """Names in the order of ids; those of label maps where there are both."""
     classes = label_map.semantic_classes or label_map.object_classes
     inside = sorted((c.id, c.name) for c in classes if c.id != OUTSIDE_IGNORE_ID)
-    # A line break in a name would make it two classes.
-    return "".join(f"{' '.join(name.split())}\n" for _, name in inside).encode()
+    return "".join(f"{name}\n" for _, name in inside).encode()

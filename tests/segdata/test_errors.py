@@ -71,3 +71,23 @@ def test_errors_of_the_whole_run_cannot_be_skipped(kind):
 def test_errors_are_also_what_python_would_raise():
     assert issubclass(OptionError, ValueError)
     assert issubclass(errors.MissingDependencyError, ImportError)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("plain, ünïcode 漢字", "plain, ünïcode 漢字"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\x07\x7f\x9b", r"a\x07\x7f\x9b"),
+        ("right\u202eleft", r"right\u202eleft"),
+        ("two\nlines", r"two\nlines"),
+    ],
+)
+def test_control_characters_are_spelled(text, spelled):
+    assert errors.printable(text) == spelled
+
+
+def test_message_cannot_write_to_the_terminal():
+    assert str(SegdataError("class '\x1b]0;x\x07' is\nunknown")) == (
+        r"class '\x1b]0;x\x07' is unknown"
+    )

@@ -23,6 +23,9 @@ from segdata.shards.manifest import (
 )
 from segdata.shards.receipt import Counts, IndexEntry, Reject, ShardReceipt
 
+SHARD = "camvid-train.tfrecord-00000-of-00001"
+VAL = "camvid-val.tfrecord-00000-of-00002"
+
 
 def manifest_of(receipts: list[ShardReceipt], **changes: Any) -> Manifest:
     values: dict[str, Any] = {
@@ -85,7 +88,7 @@ def receipt(name: str, split: str, *keys: str, **values: Any) -> ShardReceipt:
 
 def test_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     one = receipt(
-        "t0",
+        "camvid-train.tfrecord-00000-of-00002",
         "train",
         "a",
         "\u00e9/b c",
@@ -95,7 +98,13 @@ def test_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
         key="x", split="val", image="x", reason="r", stage="encode", message="m"
     )
     written = manifest_of(
-        [one, receipt("t1", "train"), receipt("v0", "val", "c", rejects=(reject,))]
+        [
+            one,
+            receipt("camvid-train.tfrecord-00001-of-00002", "train"),
+            receipt(
+                "camvid-val.tfrecord-00000-of-00002", "val", "c", rejects=(reject,)
+            ),
+        ]
     )
     write_manifest(tmp_path, written.to_bytes())
     assert read_manifest(tmp_path) == written
@@ -299,3 +308,23 @@ def test_schema_describes_every_field(tiny_build: Path) -> None:
     assert schema["$defs"]["shard"]["properties"].keys() == shard.keys()
     item = data["label_map"]["semantic_classes"][0]
     assert schema["$defs"]["class"]["properties"].keys() == item.keys()
+
+
+@pytest.mark.parametrize(
+    "split", ["../../../x", "a/b", "", "a\nb", "{split.__class__}"]
+)
+def test_split_that_could_lead_out_of_a_folder_is_refused(
+    tmp_path: Path, split: str
+) -> None:
+    data = orjson.loads(manifest_of([receipt(SHARD, split, "a")]).to_bytes())
+    write_manifest(tmp_path, data)
+    with pytest.raises(CorruptionError, match="is no name of a split"):
+        read_manifest(tmp_path)
+
+
+def test_shard_that_could_lead_out_of_a_folder_is_refused(tmp_path: Path) -> None:
+    write_manifest(
+        tmp_path, manifest_of([receipt(f"../{SHARD}", "train", "a")]).to_bytes()
+    )
+    with pytest.raises(CorruptionError, match="is no name of a shard"):
+        read_manifest(tmp_path)

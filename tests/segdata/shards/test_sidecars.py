@@ -84,9 +84,3 @@ def test_names_of_objects_are_written_by_id(semantic: Manifest) -> None:
     found = sidecars.sidecar_files(with_objects(semantic, "cat", "dog"))
     assert found["labels.txt"] == b"cat\ndog\n"
     assert found["image.object.class.label.labels.txt"] == b"background\ncat\ndog\n"
-
-
-def test_line_break_in_a_name_makes_no_second_line(semantic: Manifest) -> None:
-    found = sidecars.sidecar_files(with_objects(semantic, "big\ncat", "dog"))
-    assert found["labels.txt"].decode().splitlines() == ["big cat", "dog"]
-    assert "image.object.class.label.labels.txt" not in found
