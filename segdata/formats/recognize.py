@@ -174,8 +174,7 @@ def _asked(folder: Location, format: str) -> Iterator[Candidate]:
         return
     for name in FORMATS if format == AUTO else [format]:
         try:
-            known = getattr(format_class(name), "recognize", None)
-            guess = known(folder) if known else None
+            guess = format_class(name).recognize(folder)
         except (OSError, SegdataError):  # what cannot be read is not recognised
             continue
         if guess is not None:

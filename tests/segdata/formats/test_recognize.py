@@ -15,6 +15,8 @@ from segdata.commands.sample import SAMPLES
 from segdata.errors import SourceError
 from segdata.formats.recognize import build_command, recognize, the_one
 
+PLAIN = [name for name in SAMPLES if name != "camvid"]
+"""Formats whose samples can be nothing else."""
 FIELD = {
     "chasedb": ("mask-folder", 4),
     "drive": ("mask-folder", 4),
@@ -24,6 +26,8 @@ FIELD = {
     "labelstudio-json": ("label-studio", 5),
     "labelstudio-windows": ("coco", 5),
     "labelstudio-yolo": ("yolo", 5),
+    "cvat-masks": ("voc", 2),
+    "labelme-voc": ("voc", 3),
     "membrane": ("mask-folder", 4),
     "roboflow-masks": ("mask-folder", 9),
 }
@@ -38,14 +42,14 @@ def draw(name: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_sample_of_a_format_is_that_format_and_no_other(tmp_path, name):
     draw(name, tmp_path / "data")
     found = the_one(tmp_path / "data")
     assert (found.format, found.folder) == (name, tmp_path / "data")
 
 
-@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_auto_builds_the_same_bytes(tmp_path, name, file_hashes):
     source = draw(name, tmp_path / "data")
     found = the_one(source)
@@ -53,6 +57,16 @@ def test_auto_builds_the_same_bytes(tmp_path, name, file_hashes):
     options = found.guess.options
     segdata.build(name, source, tmp_path / "named", format_options=options)
     assert file_hashes(tmp_path / "auto") == file_hashes(tmp_path / "named")
+
+
+def test_layout_of_camvid_with_other_frames_may_be_anybodys(tmp_path):
+    source = draw("camvid", tmp_path / "data")
+    assert [c.format for c in recognize(source)] == ["camvid", "mask-folder"]
+
+
+@pytest.mark.parametrize("name", ["camvid", "pets", "coco"])
+def test_real_dataset_is_recognised(shared_data, name):
+    assert the_one(shared_data / name).format == name
 
 
 @pytest.mark.parametrize("name", ["mask-folder", "coco"])
@@ -79,8 +93,8 @@ def test_folder_as_people_have_it_builds_at_once(shared_data, tmp_path, name):
 
 def test_two_datasets_side_by_side_are_both_named(tmp_path):
     draw("coco", tmp_path / "a")
-    draw("camvid", tmp_path / "b")
-    message = r"may be 2 things: .* build coco .*/a OUT; segdata build camvid .*/b OUT"
+    draw("pets", tmp_path / "b")
+    message = r"may be 2 things: .* build coco .*/a OUT; segdata build pets .*/b OUT"
     with pytest.raises(SourceError, match=message) as caught:
         the_one(tmp_path)
     assert caught.value.reason == "ambiguous"
