@@ -1,4 +1,4 @@
-"""Names of splits: their one order, and which of them is meant for validation."""
+"""Names of splits: their one order, and what each is meant for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterable
 DEFAULT_SPLIT = "train"
 """Split of records that the source puts in none."""
 
-_VALIDATION = ("val", "valid", "validation")
-_ORDER = (DEFAULT_SPLIT, "trainval", *_VALIDATION, "test")
+_TRAIN = (DEFAULT_SPLIT, "training", "trainval")
+_VALIDATION = ("val", "valid", "validation", "dev")
+_ORDER = (*_TRAIN, *_VALIDATION, "test", "testing")
+KNOWN_SPLITS = frozenset(_ORDER)
+"""Usual names, in lower case."""
 
 
 def ordered_splits(names: Iterable[str]) -> list[str]:
@@ -21,13 +24,17 @@ def ordered_splits(names: Iterable[str]) -> list[str]:
 
 def is_known_split(name: str) -> bool:
     """Whether a file or folder of this name is a split, in whatever case."""
-    return name.casefold() in _ORDER
+    return name.casefold() in KNOWN_SPLITS
 
 
-def validation_split(names: Iterable[str]) -> str | None:
-    """The split to validate on: `val`, `valid` or `validation`, in whatever case."""
-    known = [name for name in names if name.casefold() in _VALIDATION]
-    return ordered_splits(known)[0] if known else None
+def training_splits(names: Iterable[str]) -> list[str]:
+    """The splits that are meant to train on, the likeliest first."""
+    return [name for name in ordered_splits(names) if name.casefold() in _TRAIN]
+
+
+def validation_splits(names: Iterable[str]) -> list[str]:
+    """The splits that are meant to validate on, the likeliest first."""
+    return [name for name in ordered_splits(names) if name.casefold() in _VALIDATION]
 
 
 def _place(name: str) -> tuple[int, str, str]:

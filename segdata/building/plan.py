@@ -19,12 +19,13 @@ from segdata import identity
 from segdata.annotations import Annotation, record_key
 from segdata.building.options import MAX_SHARDS, BuildOptions
 from segdata.building.sources import source_states
-from segdata.building.splits import DEFAULT_SPLIT, SplitChoice
+from segdata.building.splits import SplitChoice
 from segdata.building.spool import Place, PlanLines, Spool
 from segdata.errors import AnnotationError, SourceError
 from segdata.formats.base import Scan
 from segdata.records.png_masks import check_label_map
 from segdata.shards.tfrecord import shard_name
+from segdata.split_names import DEFAULT_SPLIT, ordered_splits
 from segdata.storage.listing import State
 from segdata.storage.paths import Location
 from segdata.validation import validate_annotation
@@ -186,7 +187,7 @@ def _collect(
             by_split.setdefault(split, []).append(
                 _candidate(data, key, states, place, options)
             )
-    return by_split, sorted(source_splits)
+    return by_split, ordered_splits(source_splits)
 
 
 def _candidate(

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from segdata import identity
 from segdata.errors import OptionError
-
-DEFAULT_SPLIT = "train"
-"""Split of records that the source puts in none."""
+from segdata.split_names import DEFAULT_SPLIT
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _TINY = 1e-6  # what shares such as 0.1 may differ from their sum

@@ -12,13 +12,13 @@ from segdata.building.exif import sample_records, size_at_start
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, make_plan
 from segdata.building.sources import source_files
-from segdata.building.splits import DEFAULT_SPLIT
 from segdata.errors import RecordError, SegdataError
 from segdata.formats import format_class
 from segdata.formats.base import Scan
 from segdata.formats.recognize import Candidate
 from segdata.images.shrink import size_remark
 from segdata.label_map import LabelMap
+from segdata.split_names import DEFAULT_SPLIT
 from segdata.storage import files
 from segdata.storage.paths import Location
 from segdata.validation import validate_annotation

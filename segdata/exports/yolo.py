@@ -31,6 +31,7 @@ from segdata.exports.base import (
 from segdata.masks import rle
 from segdata.masks.outlines import Ring, trace
 from segdata.records.record import Record, RecordObject
+from segdata.split_names import training_splits, validation_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +154,9 @@ def _data_yaml(dataset: Dataset, report: ExportReport) -> str:
     It has no `path`: Ultralytics takes the YAML's own folder then, wherever it is run.
     """
     splits = list(dataset.splits)
-    train = _chosen("train", ("train", "trainval", "training"), splits, report)
-    val = _chosen("val", ("val", "valid", "validation", "test"), splits, report)
+    train = _chosen("train", training_splits(splits), splits, report)
+    held_out = [*validation_splits(splits), *(s for s in splits if s == "test")]
+    val = _chosen("val", held_out, splits, report)
     lines = [f"train: {json.dumps(f'images/{train}')}\n"]
     lines.append(f"val: {json.dumps(f'images/{val}')}\n")
     if "test" in splits:
@@ -169,7 +171,7 @@ def _chosen(
     wanted: str, usual: Sequence[str], splits: Sequence[str], report: ExportReport
 ) -> str:
     """The split that YOLO takes for one; says so where it has another name."""
-    found = next((name for name in usual if name in splits), splits[0])
+    found = [*usual, *splits][0]
     if found != wanted:
         report.notes.append(
             f"data.yaml: no split is called {wanted!r}: images/{found} stands there; "

@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterator, Sized
 from dataclasses import dataclass, field
 
 from segdata.errors import SourceError
+from segdata.split_names import is_known_split
 from segdata.storage.paths import Location
 
 IMAGE_SUFFIXES = frozenset(
@@ -14,9 +15,6 @@ IMAGE_SUFFIXES = frozenset(
     | {".webp", ".avif", ".pbm", ".pgm", ".ppm", ".pnm"}
 )
 """Endings of image files, in lower case; the content decides what they really are."""
-
-_SPLITS = {"train", "training", "trainval", "val", "valid", "validation", "dev"}
-_SPLITS |= {"test", "testing"}
 
 Files = dict[str, str]
 """Name of a file without its ending -> path below the source."""
@@ -111,7 +109,7 @@ def is_build(names: Container[str]) -> bool:
 def split_of(path: str) -> str | None:
     """The folder on a path that is named like a split, such as `train`; else None."""
     folders = path.split("/")[:-1]
-    return next((name for name in folders if name.lower() in _SPLITS), None)
+    return next((name for name in folders if is_known_split(name)), None)
 
 
 def _walk(

@@ -17,9 +17,9 @@ from os.path import splitext
 from segdata.errors import AnnotationError, SourceError, short_repr
 from segdata.formats.folders import count_of
 from segdata.formats.text import read_lines
+from segdata.split_names import ordered_splits
 from segdata.storage.paths import Location
 
-_ORDER = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
 _NO_SPLIT = {"default", "all", "list"}
 
 
@@ -55,7 +55,8 @@ def listed_names(source: Location, folder: str) -> list[str]:
         return []
     names = [e.name for e in (source / folder).entries() if not e.is_dir]
     found = [n[:-4] for n in names if n.endswith(".txt") and n[0] != "."]
-    return sorted(found, key=lambda n: (_ORDER.index(n) if n in _ORDER else 99, n))
+    # What stands in `train` or `val` too is meant by these.
+    return sorted(ordered_splits(found), key=lambda name: name == "trainval")
 
 
 def read_split_lists(

@@ -22,6 +22,7 @@ from segdata.records import schema
 from segdata.shards.kinds import check_kinds
 from segdata.shards.receipt import Counts, ShardReceipt
 from segdata.shards.tfrecord import is_shard_name
+from segdata.split_names import ordered_splits
 from segdata.storage.paths import Address, Location, locate
 
 MANIFEST_VERSION = 2
@@ -121,7 +122,7 @@ class Manifest:
     label_map: LabelMap
     """The classes."""
     splits: Mapping[str, SplitSummary]
-    """Split name -> what is in it."""
+    """Split name -> what is in it, in the order of `segdata.split_names`."""
     leakage: Sequence[Sequence[str]] = ()
     """Groups of `split/key` that have the same image bytes in different splits."""
     warnings: Sequence[str] = ()
@@ -136,6 +137,10 @@ class Manifest:
     """What it was made from."""
     about: About = About()
     """What the user says of it."""
+
+    def __post_init__(self) -> None:
+        ordered = {name: self.splits[name] for name in ordered_splits(self.splits)}
+        object.__setattr__(self, "splits", ordered)
 
     def split(self, name: str) -> SplitSummary:
         """What is in a split.
@@ -172,7 +177,7 @@ class Manifest:
             "options": self.options,
             "versions": self.versions,
             "label_map": self.label_map.to_json(),
-            "splits": {k: _split_to_json(v) for k, v in self.splits.items()},
+            "splits": {k: _split_to_json(v) for k, v in sorted(self.splits.items())},
             "leakage": self.leakage,
             "warnings": self.warnings,
             "scan_rejects": self.scan_rejects,

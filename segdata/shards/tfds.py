@@ -61,7 +61,7 @@ def dataset_info(manifest: Manifest) -> bytes:
                 "shardLengths": [str(shard.num_records) for shard in split.shards],
                 "numBytes": str(split.num_bytes),
             }
-            for name, split in manifest.splits.items()
+            for name, split in sorted(manifest.splits.items())
         ],
     }
     return _json(info)

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from segdata.errors import OptionError, OutputError
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
 from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
+from segdata.split_names import validation_splits
 from segdata.statistics.stats_file import read_stats
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.semantic.class_weights import median_frequency_weights
 
 logger = logging.getLogger(__name__)
-VALIDATION_SPLITS = ("val", "valid", "validation")
-"""Names, in any case, of splits that are validated on if none is named."""
 DEFAULT_OBJECTS = 100
 """Slots for the objects of an image, where it is not known that fewer do."""
 
@@ -217,10 +216,8 @@ def validation_split(manifest: Manifest, options: TrainOptions) -> str | None:
         return name
     usual = (
         name
-        for name, split in manifest.splits.items()
-        if name.lower() in VALIDATION_SPLITS
-        and name != options.train_split
-        and split.num_records
+        for name in validation_splits(manifest.splits)
+        if name != options.train_split and manifest.splits[name].num_records
     )
     return next(usual, None)
 

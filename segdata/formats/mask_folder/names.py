@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from segdata.split_names import KNOWN_SPLITS
+
 IMAGE_WORDS = frozenset(
     {"image", "images", "img", "imgs", "im", "photo", "photos", "picture", "pictures"}
     | {"pic", "pics", "rgb", "sat", "input", "inputs", "original", "originals", "org"}
@@ -35,10 +37,7 @@ VIEW_WORDS = frozenset(
     | {"blend", "blended", "visual", "depth", "disparity", "thumbs", "thumbnails"}
 )
 """Words of pictures made to look at, and of what is neither photo nor mask."""
-SPLIT_WORDS = frozenset(
-    {"train", "training", "trainval", "val", "valid", "validation", "dev"}
-    | {"test", "testing"}
-)
+SPLIT_WORDS = KNOWN_SPLITS
 """Names of splits, in lower case."""
 _SPLIT_SHORT = {"tr": "train", "te": "test", "ts": "test"}
 _ENDINGS = sorted(IMAGE_WORDS | MASK_WORDS, key=len, reverse=True)
