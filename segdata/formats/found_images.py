@@ -9,6 +9,7 @@ only where exactly one fits, and only for one name: nothing is guessed.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,52 +102,59 @@ def find_images(
     return FoundImages(paths=paths, ambiguous=ambiguous, counts=counts, example=example)
 
 
+_Same = tuple[list[str], dict[str, list[str]]]
+"""Files of one base name: all, and by the folder that they lie in."""
+_Table = dict[str, _Same]
+
+
 class _Index:
     """Files by their base names, folded as far as a look-up needs it."""
 
-    def __init__(self, files: Sequence[str]) -> None:
-        self._files = files
-        self._tables: dict[str, dict[str, list[str]]] = {}
+    def __init__(self, files: Iterable[str]) -> None:
+        self._files = sorted(files)
+        self._tables: dict[str, _Table] = {}
 
-    def look_up(self, name: str) -> tuple[list[str], list[str]]:
+    def look_up(self, name: str) -> tuple[Sequence[str], list[str]]:
         """The files that fit a name best, and in what kinds they differ from it."""
-        slashes = name.replace("\\", "/")
-        forms = (
-            {name: [], slashes: ["with backslashes"]} if "\\" in name else {name: []}
-        )
+        forms: dict[str, list[str]] = {name: []}
+        if "\\" in name:
+            forms[name.replace("\\", "/")] = ["with backslashes"]
         for form, kinds in [*forms.items()]:
             forms.setdefault(unquote(form), [*kinds, "URL-quoted"])
         for fold_kind, fold in _FOLDS:
             table = self._table(fold_kind, fold)
             for form, kinds in forms.items():
                 *folders, base = form.split("/")
-                found = table.get(fold(base), [])
-                if found:
+                found = table.get(fold(base))
+                if found is not None:
+                    differences = [*kinds, *filter(None, [fold_kind])]
                     best = _sharing_most(found, folders)
-                    return best, [*kinds, *filter(None, [fold_kind])] or [
-                        "in another folder"
-                    ]
+                    return best, differences or ["in another folder"]
         return [], []
 
-    def _table(self, kind: str, fold: Callable[[str], str]) -> dict[str, list[str]]:
+    def _table(self, kind: str, fold: Callable[[str], str]) -> _Table:
         if kind not in self._tables:
             table = self._tables.setdefault(kind, {})
             for path in self._files:
-                table.setdefault(fold(path.rpartition("/")[2]), []).append(path)
+                *_, parent, base = f"/{path}".split("/")
+                by_parent = table.setdefault(fold(base), ([], {}))
+                by_parent[0].append(path)
+                by_parent[1].setdefault(parent, []).append(path)
         return self._tables[kind]
 
 
-def _sharing_most(paths: Sequence[str], folders: Sequence[str]) -> list[str]:
-    """Those of several paths that have the most of the last folders in common."""
-    if len(paths) == 1:
-        return [*paths]
+def _sharing_most(found: _Same, folders: Sequence[str]) -> Sequence[str]:
+    """Those of several files that have the most of the last folders in common."""
+    paths, by_parent = found
+    if len(paths) == 1 or not folders or folders[-1] not in by_parent:
+        return paths
+    paths = by_parent[folders[-1]]
 
     def shared(path: str) -> int:
-        own = path.split("/")[-2::-1]
-        pairs = zip(own, reversed(folders), strict=False)
-        return next(
-            (n for n, (a, b) in enumerate(pairs) if a != b), min(len(own), len(folders))
+        pairs = zip(path.split("/")[-2::-1], reversed(folders), strict=False)
+        return sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)
         )
 
     most = max(map(shared, paths))
-    return sorted(path for path in paths if shared(path) == most)
+    return [path for path in paths if shared(path) == most]

@@ -16,7 +16,7 @@ from segdata.storage.paths import Location
 _BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 1 << 14
 _MOST_HEADS, _MOST_FOLDERS = 3, 16
-_AT_ONCE = 16
+_AT_ONCE, _PART = 16, 64
 
 T = TypeVar("T")
 
@@ -83,8 +83,10 @@ def read_each(
                 reason="annotation-file-unreadable",
             )
 
+    parts = [paths[i : i + _PART] for i in range(0, len(paths), _PART)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(one, paths))
+        found = pool.map(lambda part: [one(path) for path in part], parts)
+        return list(itertools.chain.from_iterable(found))
 
 
 def beginnings(folder: Location, suffix: str) -> Iterator[bytes]:

@@ -16,8 +16,9 @@ SEMANTIC_HELP = (
 
 _SHOWN = 20
 
-Class = tuple[int | str, str, RGB | None]
-"""Id in the source, name, and colour where the source gives one."""
+Class = tuple[int, str, RGB | None]
+"""Id in the source, or its place from 1 where that has none; name; and colour where
+the source gives one."""
 
 
 def told_classes(names: Sequence[str], of: str) -> str:

@@ -30,7 +30,12 @@ def ellipse(
       radius_x: Half its width before the turn.
       radius_y: Half its height, likewise.
       degrees: How far it is turned clockwise.
+
+    Raises:
+      ValueError: If a number is not finite.
     """
+    if not math.isfinite(x + y + radius_x + radius_y + degrees):
+        raise ValueError("a number that is not finite")
     radius = max(radius_x, radius_y, 1.0)
     step = math.acos(1 - _MOST_OFF / radius) if radius < 1e9 else 0.0
     count = min(max(int(math.pi / step) if step else _MAX_CORNERS, 24), _MAX_CORNERS)
@@ -111,7 +116,9 @@ def is_size(height: Any, width: Any) -> bool:
 
 def unusable(category: str | int | None, why: str) -> dict[str, Any]:
     """An object that is refused where it is encoded, with the reason why."""
-    named = {} if category is None else {"category_id": category}
+    named: dict[str, Any] = {}
+    if category is not None:
+        named["category" if isinstance(category, str) else "category_id"] = category
     return {**named, "segmentation": why}
 
 

@@ -32,16 +32,16 @@ class Partners:
     """Images without a file."""
     problems: tuple[AnnotationError, ...]
     """Files that may belong to several images, and images that have several."""
+    neighbours: Mapping[str, tuple[str, str]]
+    """Folder of files -> folder and ending of an image that one of them has."""
 
     def expected(self, file: str) -> str:
         """Where the image of a lonely file should be: beside its neighbours' images."""
         folder, _, name = file.rpartition("/")
         stem = os.path.splitext(name)[0]
-        for other, image in self.images.items():
-            if other.rpartition("/")[0] == folder:
-                place = image.rpartition("/")[0]
-                suffix = os.path.splitext(image)[1]
-                return f"{place}/{stem}{suffix}" if place else stem + suffix
+        if folder in self.neighbours:
+            place, suffix = self.neighbours[folder]
+            return f"{place}/{stem}{suffix}" if place else stem + suffix
         return os.path.splitext(file)[0] + ".jpg"
 
 
@@ -83,6 +83,13 @@ def find_partners(files: Iterable[str], images: Iterable[str]) -> Partners:
         lonely_files=left,
         lonely_images=[image for image in images if image not in taken],
         problems=tuple(problems),
+        neighbours={
+            file.rpartition("/")[0]: (
+                image.rpartition("/")[0],
+                os.path.splitext(image)[1],
+            )
+            for file, image in pairs.items()
+        },
     )
 
 

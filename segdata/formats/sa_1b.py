@@ -65,9 +65,7 @@ class SA1B:
         lonely = {path: partners.expected(path) for path in partners.lonely_files}
         pairs = {**partners.images, **lonely}
         return Scan(
-            label_map=object_label_map(
-                [(_CLASS, _CLASS, None)], is_painted=self.semantic
-            ),
+            label_map=object_label_map([(1, _CLASS, None)], is_painted=self.semantic),
             annotations=(self._annotation(path, pairs[path]) for path in sorted(pairs)),
             layout=f"{len(partners.images)} images with a JSON of masks each",
             warnings=(
@@ -124,4 +122,4 @@ def _object(row: Any) -> Any:
     source = {k: v for k, v in row.items() if k not in (*_OWN, "category_id")}
     if "category_id" in row:
         source["source_category"] = row["category_id"]
-    return {**item, "category_id": _CLASS, **({"source": source} if source else {})}
+    return {**item, "category": _CLASS, **({"source": source} if source else {})}

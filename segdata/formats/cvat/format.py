@@ -137,7 +137,8 @@ class Cvat:
             raise SourceError("the XML of CVAT has no label: expected a class.")
         colors = colors_of(labels)
         return object_label_map(
-            ((name, name, colors[name]) for name in labels), is_painted=self.semantic
+            ((n, name, colors[name]) for n, name in enumerate(labels, 1)),
+            is_painted=self.semantic,
         )
 
 

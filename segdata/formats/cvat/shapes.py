@@ -65,7 +65,7 @@ def _object(shape: Element, label: str | None, height: Any, width: Any) -> Any:
         geometry = _geometry(shape, height, width)
     except (TypeError, ValueError, ArithmeticError) as error:
         return unusable(label, f"{shape.tag}: {error}")
-    named = {} if label is None else {"category_id": label}
+    named = {} if label is None else {"category": label}
     source = _source(shape)
     return {**geometry, **named, **({"source": source} if source else {})}
 

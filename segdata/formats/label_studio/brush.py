@@ -67,8 +67,10 @@ def brush_mask(data: Any, height: int, width: int) -> NDArray[np.bool_]:
         lengths.append(np.full(len(values[-1]), length if is_run else 1))
     if done != count:
         raise ValueError("rle has more words than it says")
-    words = np.repeat(np.concatenate(values) != 0, np.concatenate(lengths))
-    return words.reshape(height, width, _CHANNELS)[..., _CHANNELS - 1]
+    # Of every four words only the last counts: so many of them begin before each end.
+    ends = np.cumsum(np.concatenate(lengths)) // _CHANNELS
+    is_stroke = np.concatenate(values) != 0
+    return np.repeat(is_stroke, np.diff(ends, prepend=0)).reshape(height, width)
 
 
 class _Bits:

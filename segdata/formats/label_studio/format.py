@@ -140,7 +140,7 @@ class LabelStudio:
             told.append(told_classes(names, "the tasks"))
         if not names:
             raise SourceError(f"the tasks of {source} have no label: expected a class.")
-        classes = [(name, name, None) for name in names]
+        classes = [(number, name, None) for number, name in enumerate(names, 1)]
         return object_label_map(classes, is_painted=self.semantic)
 
     def _annotation(

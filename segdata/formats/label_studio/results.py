@@ -93,7 +93,7 @@ def _object(
     source = {k: v for k, v in source.items() if not k.endswith("labels")}
     if len(names) > 1:
         source["labels"] = list(names)
-    item = {**geometry, **({} if label is None else {"category_id": label})}
+    item = {**geometry, **({} if label is None else {"category": label})}
     if isinstance(result.get("id"), str):
         source["region"] = result["id"]
     return {**item, "source": source} if source else item

@@ -128,7 +128,8 @@ class Labelme:
         names = labels_of(heads)
         if class_file is not None:
             names = [row.name for row in read_class_file(class_file).rows]
-        classes = [(name, name, None) for name in names if name not in UNLABELLED]
+        names = [name for name in names if name not in UNLABELLED]
+        classes = [(number, name, None) for number, name in enumerate(names, 1)]
         if not classes:
             raise SourceError("the files of labelme have no label: expected a class.")
         return object_label_map(classes, is_painted=self.semantic)

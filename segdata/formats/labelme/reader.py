@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from segdata.annotations import Annotation
@@ -35,8 +36,22 @@ UNLABELLED = {"__ignore__", "_background_"}
 
 _WITHOUT_MASK = {"point", "points", "line", "linestrip"}
 _OWN = {"shapes", "imageData", "imageHeight", "imageWidth"}
-_OWN_OF_SHAPE = {"label", "points", "mask", "category_id"}
+_OWN_OF_SHAPE = {"label", "points", "mask", "category"}
 _MAX_MASK = 1 << 28  # base64 of a PNG
+
+
+class _Shape(msgspec.Struct):
+    label: Any = None
+
+
+class _Top(msgspec.Struct, rename="camel"):
+    shapes: list[_Shape]
+    image_path: Any = None
+    image_data: msgspec.Raw = msgspec.Raw(b"")
+
+
+_TOP = msgspec.json.Decoder(_Top)
+_NO_IMAGE = (b"", b"null", b'""')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,16 +74,28 @@ def read_head(data: bytes) -> Head:
     Raises:
       AnnotationError: If it is no JSON.
     """
-    top = parse_json(data)
-    shapes = top.get("shapes") if isinstance(top, dict) else None
-    if not isinstance(shapes, list):
-        return Head(is_labelme=False)
-    labels = {_label(shape) for shape in shapes if isinstance(shape, Mapping)}
+    try:
+        top = _TOP.decode(data)  # points and images are passed over
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _odd_head(parse_json(data))
+    labels = {_text(shape.label) for shape in top.shapes}
     return Head(
         is_labelme=True,
         labels=frozenset(label for label in labels if label),
-        image_path=str(top.get("imagePath") or ""),
-        holds_image=bool(top.get("imageData")),
+        image_path=str(top.image_path or ""),
+        holds_image=bytes(top.image_data) not in _NO_IMAGE,
+    )
+
+
+def _odd_head(top: Any) -> Head:
+    """The head of a JSON with odd shapes, or of another tool."""
+    shapes = top.get("shapes") if isinstance(top, dict) else None
+    labels = {_label(shape) for shape in shapes} if isinstance(shapes, list) else set()
+    return Head(
+        is_labelme=isinstance(shapes, list),
+        labels=frozenset(label for label in labels if label),
+        image_path=str(top.get("imagePath") or "") if isinstance(top, dict) else "",
+        holds_image=bool(top.get("imageData")) if isinstance(top, dict) else False,
     )
 
 
@@ -108,7 +135,10 @@ def _kind(shape: Any) -> str:
 
 
 def _label(shape: Any) -> str | None:
-    label = shape.get("label") if isinstance(shape, Mapping) else None
+    return _text(shape.get("label") if isinstance(shape, Mapping) else None)
+
+
+def _text(label: Any) -> str | None:
     return None if label in (None, "") else str(label)
 
 
@@ -117,7 +147,7 @@ def _object(shape: Any, height: Any, width: Any) -> dict[str, Any]:
     if not isinstance(shape, Mapping):
         return unusable(None, f"the shape is a {type(shape).__name__}")
     label = _label(shape)
-    item: dict[str, Any] = {} if label is None else {"category_id": label}
+    item: dict[str, Any] = {} if label is None else {"category": label}
     if others := _others(shape):
         item["source"] = others
     kind, points = _kind(shape), shape.get("points")

@@ -86,9 +86,10 @@ class Yolo:
         texts_of = {image: path for path, image in partners.images.items()}
         unsure = set(images) - set(partners.lonely_images) - texts_of.keys()
         strays = _strays(partners)
+        beside = {image.rpartition("/")[0]: split for image, split in splits.items()}
         for path, image in strays.items():  # the image is missing
             texts_of[image] = path
-            splits[image] = _split_beside(image, splits)
+            splits[image] = beside.get(image.rpartition("/")[0], split_of(image) or "")
         used = [image for image in sorted(splits) if image not in unsure]
         names = told.names
         if names is None:
@@ -151,13 +152,6 @@ def _strays(partners: Partners) -> dict[str, str]:
         for path in partners.lonely_files
         if path.rpartition("/")[0] in beside
     }
-
-
-def _split_beside(image: str, splits: Mapping[str, str]) -> str:
-    """The split of the images in the same folder."""
-    folder = image.rpartition("/")[0]
-    found = (s for i, s in splits.items() if i.rpartition("/")[0] == folder)
-    return next(found, split_of(image) or "")
 
 
 def _told(

@@ -81,3 +81,12 @@ def test_file_is_found_for_one_name_only(names: list[str]) -> None:
 def test_name_without_a_file_is_neither_found_nor_ambiguous() -> None:
     found = find_images(["b.jpg", ""], ["a.jpg"])
     assert (found.paths, found.ambiguous, found.counts) == ({}, {}, {})
+
+
+def test_many_files_of_one_name_take_no_longer() -> None:
+    files = [f"{number:05d}/img.png" for number in range(20_000)]
+    names = [f"C:\\data\\{number:05d}\\img.png" for number in range(20_000)]
+    names += [f"{number}x/img.png" for number in range(20_000)]
+    found = find_images(names, files)
+    assert len(found.paths) == len(found.ambiguous) == 20_000
+    assert found.paths[names[7]] == files[7]

@@ -94,7 +94,7 @@ def test_mask_of_the_whole_image_is_full() -> None:
 def test_box_has_no_mask_unless_it_is_turned() -> None:
     box = 'xtl="10" ytl="8" xbr="30" ybr="12"'
     assert read(f'<box label="cat" {box}/>')["objects"] == [
-        {"bbox": [10, 8, 20, 4], "category_id": "cat"}
+        {"bbox": [10, 8, 20, 4], "category": "cat"}
     ]
     turned = mask_of(f'<box label="cat" rotation="90.0" {box}/>')
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)

@@ -86,7 +86,7 @@ def test_polygon_in_per_cent_is_a_mask() -> None:
 
 def test_box_has_no_mask_unless_it_is_turned() -> None:
     found = read_results([region("rectangle", BOX)])
-    assert found["objects"] == [{"bbox": [4, 2, 20, 10], "category_id": "cat"}]
+    assert found["objects"] == [{"bbox": [4, 2, 20, 10], "category": "cat"}]
     assert (found["height"], found["width"]) == (HEIGHT, WIDTH)
     turned = mask_of(region("rectangle", {**BOX, "x": 50, "rotation": 90}))
     expected = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -151,7 +151,7 @@ def test_key_point_is_a_named_region() -> None:
 
 def test_first_of_several_labels_counts_and_all_are_kept() -> None:
     [item] = read_results([region("polygon", None, "cat", "black", id="r1")])["objects"]
-    assert item["category_id"] == "cat"
+    assert item["category"] == "cat"
     assert item["source"] == {"labels": ["cat", "black"], "region": "r1"}
 
 
@@ -159,7 +159,7 @@ def test_labels_may_stand_in_another_result_of_the_same_id() -> None:
     bare = {**region(), "type": "polygon", "value": SQUARE, "id": "a"}
     labels = {"type": "labels", "id": "a", "value": {**SQUARE, "labels": ["dog"]}}
     found = read_results([bare, labels])
-    assert [item["category_id"] for item in found["objects"]] == ["dog"]
+    assert [item["category"] for item in found["objects"]] == ["dog"]
     assert found["source"] == {}
 
 

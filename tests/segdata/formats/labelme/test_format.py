@@ -114,7 +114,7 @@ def test_shapes_of_one_label_and_group_are_one_object() -> None:
         shape(),
     ]
     objects = read(*shapes)["objects"]
-    assert [o["category_id"] for o in objects] == ["cat", "dog", "cat", "cat"]
+    assert [o["category"] for o in objects] == ["cat", "dog", "cat", "cat"]
     assert [len(o["segmentation"]) for o in objects] == [2, 1, 1, 1]
     assert objects[0]["source"] == {"group_id": 1}
 
@@ -220,6 +220,15 @@ def test_classes_are_the_labels_sorted_by_name(tmp_path: Path) -> None:
     scan = Labelme().scan(tmp_path)
     assert dict(scan.label_map) == {"7": 1, "cat": 2, "dog": 3}
     assert any("no class file: 3 classes are" in line for line in scan.warnings)
+
+
+def test_labels_of_odd_files_count_too(tmp_path: Path) -> None:
+    write(tmp_path, "a", "no shape", shape("dog"), image="a.jpg")
+    write(tmp_path, "b", shape("cat"), imageData="abc", image="b.jpg")
+    (tmp_path / "b.json").write_bytes(
+        b"\xef\xbb\xbf" + (tmp_path / "b.json").read_bytes()
+    )
+    assert dict(Labelme().scan(tmp_path).label_map) == {"cat": 1, "dog": 2}
 
 
 @pytest.mark.parametrize("options", [{}, {"classes": "labels.txt"}])
