@@ -133,10 +133,13 @@ def test_arrays_streams_stats_show_and_export_have_the_same_pixels(
     assert counted["channels"]["images"] == len(records)
     assert np.allclose(counted["channels"]["mean"], pixels.mean(0))
     every = [part for i in range(len(records)) for part in ("--index", i)]
-    run("show", out, *every, "--output", tmp_path / "sheet.png")
+    run("show", out, *every, "--output", tmp_path / "sheet.jpg")
     run("export", out, tmp_path / "exported", "--to", "png")
+    paths = [p for p in (tmp_path / "exported").rglob("*.*") if "images" in p.parts]
+    exported = {path.stem: path for path in paths}
+    assert len(exported) == len(paths) == len(records)
     for name, record in records.items():
-        [path] = (tmp_path / "exported").glob(f"**/images/**/{name}.*")
+        path = exported[name]
         assert np.array_equal(decode_rgb(path.read_bytes(), name), record.image())
 
 
