@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segdata.trainers.run.checkpoint import STATE_NAME
 from segdata.trainers.run.options import TrainOptions
@@ -89,6 +91,14 @@ def assert_same_state(one: Path, other: Path) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+def last_step(run: Path) -> NDArray[np.floating[Any]]:
+    """All momenta of a run's optimiser, in one row: what its last gradients were."""
+    arrays = list(_state_of(run).values())
+    # They come last, after the learning rate.
+    rate = max(index for index, array in enumerate(arrays) if not array.shape)
+    return np.concatenate([array.reshape(-1) for array in arrays[rate + 1 :]])
 
 
 def _state_of(run: Path) -> dict[str, np.ndarray]:

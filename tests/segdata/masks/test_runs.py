@@ -48,7 +48,7 @@ def images(draw):
     return counts, draw(objects), height, width
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(images())
 def test_both_ways_give_the_same_runs(image):
     counts, outlines, height, width = image

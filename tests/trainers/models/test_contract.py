@@ -48,7 +48,6 @@ class Case:
 QUICK = [
     *(Case(model, "vgg-16") for model in ("fcn-8", "segnet", "pspnet")),
     Case("unet-small", None),
-    Case("fcn-8", "mobilenet-v2"),
 ]
 GRID = [
     pytest.param(case, id=str(case), marks=() if case in QUICK else (pytest.mark.slow,))
