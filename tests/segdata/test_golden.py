@@ -44,8 +44,9 @@ def anew(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_format_has_one() -> None:
-    assert {path.name for path in GOLDEN.iterdir() if path.is_dir()} == set(FORMATS)
+def test_every_format_of_that_version_has_one() -> None:
+    names = {path.name for path in GOLDEN.iterdir() if path.is_dir()}
+    assert names == {"camvid", "coco", "mask-folder", "pets"} <= set(FORMATS)
     assert sum(path.stat().st_size for path in GOLDEN.rglob("*")) < 1 << 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ CLASS_FILES = (
     *("labelmap.txt", "_classes.csv", "labels.txt", "class_names.txt", "codes.txt"),
 )
 """Names of class files that are looked for, the first that is there counts."""
+_LIKELY = re.compile(r".*(class|label|colou?r|legend|categor|names).*\.(txt|csv)", re.I)
 _PROBED_MASKS = 16
 _WIDE_MODES = ("I", "F")  # of more than 8 bits a sample
 _MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
@@ -55,6 +57,12 @@ def find_class_file(
             if found:
                 return found[0]
     return None
+
+
+def likely_class_files(source: Location) -> list[str]:
+    """Files of other names that may be class files, for a hint."""
+    names = [entry.name for entry in source.entries() if not entry.is_dir]
+    return [name for name in names if _LIKELY.fullmatch(name)][:3]
 
 
 def mask_label_map(

@@ -18,12 +18,13 @@ from typing import ClassVar, Literal
 
 from segdata.errors import OptionError, SourceError
 from segdata.formats.base import Guess, Scan
+from segdata.formats.mask_folder.candidates import Wanted
 from segdata.formats.mask_folder.census import sample_of, take_census
 from segdata.formats.mask_folder.classes import find_class_file
 from segdata.formats.mask_folder.labels import Choice, Labels, choose_labels
 from segdata.formats.mask_folder.numbered import Numbers, number_objects
 from segdata.formats.mask_folder.objects import find_object_files
-from segdata.formats.mask_folder.places import Places, Wanted, find_places
+from segdata.formats.mask_folder.places import Places, find_places
 from segdata.storage.paths import Location
 
 _PROBED = 8
@@ -170,6 +171,8 @@ class MaskFolder:
         if objects is not None:
             return objects.scan(self.instances or "object")
         places = find_places(source, wanted)
+        if places.refusal:
+            raise SourceError(f"{source} {places.refusal}.")
         if not places.pairs:
             raise SourceError(
                 f"{source} has no images with masks: expected the folders "

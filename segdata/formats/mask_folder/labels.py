@@ -8,7 +8,7 @@ class is its value. What was found is said.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from segdata.annotations import LabelEncoding, LabelImage
@@ -22,6 +22,7 @@ from segdata.formats.mask_folder.census import (
 )
 from segdata.formats.mask_folder.classes import (
     check_ignored,
+    likely_class_files,
     mask_label_map,
     recognise_encoding,
 )
@@ -83,7 +84,12 @@ def choose_labels(
     if choice.labels == "binary":
         return _binary(choice, classes)
     if classes is None:
-        return _by_census(take_census(source, masks), choice)
+        found = _by_census(take_census(source, masks), choice)
+        likely = likely_class_files(source)
+        if not likely or found.encoding == "binary":
+            return found
+        hint = f"{' or '.join(likely)} may be a class file: --classes {likely[0]}"
+        return replace(found, warnings=(*found.warnings, hint))
     files = [source / path for path in masks]
     encoding: LabelEncoding
     if choice.labels == "auto":

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from segdata.annotations import Annotation, MaskFile
 from segdata.formats.base import Scan
 from segdata.formats.folders import count_of, list_folder, subfolders
+from segdata.formats.mask_folder.candidates import Wanted, roots, split_of_root
 from segdata.formats.mask_folder.names import SPLIT_WORDS, is_image, is_mask
 from segdata.formats.mask_folder.numbered import OBJECT, one_class
-from segdata.formats.mask_folder.places import Wanted, roots, split_of_root
 from segdata.storage.paths import Location
 
 _DEPTH = 2
@@ -75,7 +75,9 @@ def _image_folders(source: Location, depth: int, wanted: Wanted) -> ObjectFiles 
     found = ObjectFiles()
     tried = 0
     for root in roots(source, depth, unlimited=True):
-        pair = _sides(source, root, wanted)
+        last = root.rstrip("/").rpartition("/")[2]
+        is_side = is_image(last) or is_mask(last)  # of many files, and no folders
+        pair = None if is_side else _sides(source, root, wanted)
         if pair is None:
             continue
         images, masks = (list_folder(source, folder).by_stem for folder in pair)
@@ -104,6 +106,7 @@ def _mask_folders(source: Location, depth: int, wanted: Wanted) -> ObjectFiles |
         (root, pair)
         for root in roots(source, depth)
         if (pair := _sides(source, root, wanted)) is not None
+        and subfolders(source / pair[1])
     ]
     for root, (image_folder, mask_folder) in found_roots:
         images = list_folder(source, image_folder, recursive=True).by_stem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from segdata.annotations import Annotation
@@ -31,7 +31,7 @@ class FolderPair:
         self, source: Location, images: str, masks: str, split: str | None = None
     ) -> None:
         self.folders = (images, masks)
-        self._split = split
+        self.split = split
         self._listings = [
             list_folder(source, folder, recursive=True, without=other)
             for folder, other in zip(self.folders, self.folders[::-1], strict=True)
@@ -42,6 +42,7 @@ class FolderPair:
             del self._listings[1]
             if by_ending := _by_ending(self._stems[0]):
                 self._is_flat, self._stems = False, by_ending
+        self._found: dict[tuple[str, str], tuple[Affixes, int]] = {}
         self._listed: Mapping[str, str | None] | None = None
         self._left_out: dict[str, list[str]] = {}
         self.problems: list[AnnotationError] = []
@@ -59,12 +60,16 @@ class FolderPair:
         Args:
           given: Affixes of images and masks that the user named; empty for unknown.
         """
-        images, masks = self._stems
-        if self._is_flat:
-            return of_one_folder(images.keys(), given)
-        if not given[1].startswith("."):
-            self._stems[1] = masks = _without_second_ending(images, masks)
-        return of_two_folders(images.keys(), masks.keys(), given)
+        if given not in self._found:
+            images, masks = self._stems
+            if not self._is_flat and not given[1].startswith("."):
+                self._stems[1] = masks = _without_second_ending(images, masks)
+            self._found[given] = (
+                of_one_folder(images.keys(), given)
+                if self._is_flat
+                else of_two_folders(images.keys(), masks.keys(), given)
+            )
+        return self._found[given]
 
     def pair(self, affixes: Affixes) -> None:
         """Pairs the files by the shared parts of their names."""
@@ -86,6 +91,12 @@ class FolderPair:
                             f"{other.name('X')}: --mask-suffix '{other}' takes them"
                         )
                     self._left_out.setdefault(why, []).extend(side.pop(stem))
+        if str(affixes.mask):
+            side = images if self._is_flat else masks
+            paired = {s for s in masks if of_mask(s) in cores}
+            for stem in [s for s in side if _is_further(s, paired)]:
+                why = "further masks of images that have one: only the first counts"
+                self._left_out.setdefault(why, []).extend(side.pop(stem))
         images = self._by_core(images, of_image, affixes.image.name("X"))
         masks = self._by_core(masks, of_mask, affixes.mask.name("X"))
         doubled = set()
@@ -97,6 +108,15 @@ class FolderPair:
             {stem: paths[0] for stem, paths in stems.items() if stem not in doubled}
             for stems in (images, masks)
         )
+
+    def leave_out_unlabelled(self) -> None:
+        """Leaves out splits of which no image has a mask: nobody labelled them."""
+        labelled = {None, *(self.split_of(core) for core in self.masks)}
+        if not self.masks:
+            return
+        for core in [c for c in self.images if self.split_of(c) not in labelled]:
+            why = f"no image of the split {self.split_of(core)} has a mask"
+            self._left_out.setdefault(why, []).append(self.images.pop(core))
 
     def take_only(self, splits: Mapping[str, str | None]) -> None:
         """Leaves out what no list names, and takes the splits of the lists."""
@@ -122,8 +142,8 @@ class FolderPair:
         """The split that a list or the folders of an image tell."""
         if self._listed is not None:
             return self._listed[core]
-        if self._split is not None:
-            return self._split
+        if self.split is not None:
+            return self.split
         first, slash, _ = core.partition("/")
         return first if slash and first.lower() in SPLIT_WORDS else None
 
@@ -179,6 +199,12 @@ class FolderPair:
             else:
                 found.setdefault(core, []).extend(paths)
         return found
+
+
+def _is_further(stem: str, masks: Collection[str]) -> bool:
+    """Whether a name is that of a mask with a number behind it, such as `x_mask_1`."""
+    head = stem.rstrip("0123456789").rstrip("_-. ")
+    return stem[-1:].isdigit() and head != stem and stem not in masks and head in masks
 
 
 def _by_ending(stems: Stems) -> list[Stems]:

@@ -12,20 +12,25 @@ Folders count only where files of both pair.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from segdata.formats.folders import list_folder, subfolders
 from segdata.formats.mask_folder.affixes import Affixes
+from segdata.formats.mask_folder.candidates import (
+    Wanted,
+    best_pairs,
+    pairs_in,
+    roots,
+    split_of_root,
+    unlabelled,
+)
 from segdata.formats.mask_folder.census import looks_like_masks
 from segdata.formats.mask_folder.names import (
     SPLIT_WORDS,
     is_image,
     is_mask,
     is_view,
-    mask_rank,
-    split_of,
 )
 from segdata.formats.mask_folder.pairs import FolderPair
 from segdata.formats.split_lists import (
@@ -48,15 +53,6 @@ _MOST_CLASS_FOLDERS = 64
 
 
 @dataclass
-class Wanted:
-    """What the user said of the places."""
-
-    images: str = ""
-    masks: str = ""
-    affixes: tuple[str, str] = ("", "")
-
-
-@dataclass
 class Places:
     """What was found."""
 
@@ -67,6 +63,8 @@ class Places:
     is_sure: bool = False
     """Whether the names tell what is meant, and it is no other format's layout."""
     warnings: list[str] = field(default_factory=list)
+    refusal: str = ""
+    """Why nothing of what is there can be meant."""
 
     @property
     def folders(self) -> list[str]:
@@ -139,34 +137,9 @@ def find_places(source: Location, wanted: Wanted) -> Places:
         return _as_told(source, wanted)
     for find in (_named, _mixed, _unnamed):
         places = find(source, wanted)
-        if places.pairs:
+        if places.pairs or places.refusal:
             return places
     return Places()
-
-
-def roots(source: Location, depth: int, *, unlimited: bool = False) -> list[str]:
-    """The folders so many levels below the source, each with a slash behind it."""
-    found = [""]
-    for _ in range(depth):
-        found = [
-            f"{root}{name}/"
-            for root in found
-            for name in subfolders(source / root)
-            if not is_view(name)
-        ][: None if unlimited else _MOST_FOLDERS]
-    return found
-
-
-def split_of_root(root: str, num_roots: int) -> str | None:
-    """The split of a folder that holds images and masks."""
-    parts = [part for part in root.split("/") if part]
-    for part in parts:
-        if part.lower() in SPLIT_WORDS:
-            return part
-    told = next(filter(None, map(split_of, parts)), None)
-    if told or num_roots == 1 or not parts:
-        return told
-    return re.sub(r"\W", "_", "/".join(parts), flags=re.ASCII)
 
 
 def _as_told(source: Location, wanted: Wanted) -> Places:
@@ -192,81 +165,26 @@ def _as_told(source: Location, wanted: Wanted) -> Places:
 
 def _named(source: Location, wanted: Wanted) -> Places:
     for depth in range(_DEPTH + 1):
-        found = []
         warnings: list[str] = []
-        for root in roots(source, depth):
-            for split, pair in _in_root(source, root, wanted, warnings):
-                found.append((root, split, pair))
-        if (
-            depth
-            and len({names for _, _, names in found}) > 1
-            and not all(split for _, split, _ in found)
-        ):
-            return Places()  # several datasets, each of its own
-        num_roots = len({root for root, _, _ in found})
-        pairs = []
-        for root, split, (images, masks) in found:
-            split = split or split_of_root(root, num_roots)
-            pairs.append(FolderPair(source, root + images, root + masks, split))
-        if pairs:
-            places = _paired(pairs, wanted)
-            if places.pairs:
-                places.warnings = [*warnings, *places.warnings]
-                return places
-    return Places()
-
-
-def _in_root(
-    source: Location, root: str, wanted: Wanted, warnings: list[str]
-) -> Iterator[tuple[str | None, tuple[str, str]]]:
-    """The split and names of each pair of folders in a folder."""
-    names = subfolders(source / root)
-    masks = [n for n in names if is_mask(n)]
-    images = [n for n in names if is_image(n)]
-    for folder, option in ((wanted.masks, masks), (wanted.images, images)):
-        if folder:
-            option[:] = [folder] if (source / root / folder).is_dir() else []
-    neutral = [
-        n for n in names if n not in {*masks, *images} and not is_view(n)
-    ]  # fmt: skip
-    for split in sorted({split_of(n) for n in masks}, key=str):
-        of_split = [n for n in masks if split_of(n) == split]
-        candidates = [n for n in images if split_of(n) == split]
-        if not candidates and not wanted.images:
-            candidates = [n for n in neutral if split_of(n) == split]
-            if split is None and list_folder(source, root.rstrip("/")).by_stem:
-                candidates.append("")
-        best = _best(source, root, candidates, of_split, wanted)
-        if not best:
-            continue
-        (images_name, masks_name), others = best[0], best[1:]
-        yield split, (images_name, masks_name)
-        if others:
-            fitting = ", ".join(f"{root}{other}/" for _, other in others)
-            warnings.append(
-                f"took {root}{masks_name}/ as the masks of {root}{images_name}/; "
-                f"{fitting} would fit too: --mask-folder takes another"
+        found = [
+            (root, pair)
+            for root in roots(source, depth)
+            for pair in pairs_in(source, root, wanted, warnings)
+        ]
+        kinds = {tuple(f.removeprefix(root) for f in p.folders) for root, p in found}
+        if depth and len(kinds) > 1 and not all(pair.split for _, pair in found):
+            several = ", ".join(dict.fromkeys(root for root, _ in found))
+            return Places(
+                refusal=f"holds several datasets, {several}: give one of them"
             )
-
-
-def _best(
-    source: Location,
-    root: str,
-    images: Sequence[str],
-    masks: Sequence[str],
-    wanted: Wanted,
-) -> list[tuple[str, str]]:
-    """The pair of folders to take, and others of the same images, the best first."""
-    counts = {}
-    for image in images:
-        for mask in masks:
-            image_folder = f"{root}{image}".rstrip("/")
-            pair = FolderPair(source, image_folder, f"{root}{mask}")
-            counts[image, mask] = pair.find_affixes(wanted.affixes)[1]
-    most = max(counts.values(), default=0)
-    fitting = [pair for pair, count in counts.items() if count and 2 * count >= most]
-    fitting.sort(key=lambda pair: (mask_rank(pair[1]), -counts[pair], pair))
-    return [pair for pair in fitting if pair[0] == fitting[0][0]]
+        num_roots = len({root for root, _ in found})
+        for root, pair in found:
+            pair.split = pair.split or split_of_root(root, num_roots)
+        if found:
+            places = _paired([pair for _, pair in found], wanted)
+            places.warnings = [*warnings, *unlabelled(source, depth, found)]
+            return places
+    return Places()
 
 
 def _mixed(source: Location, wanted: Wanted) -> Places:
@@ -299,15 +217,14 @@ def _unnamed(source: Location, wanted: Wanted) -> Places:
                 images = [n for n in images if n == wanted.images]
             if wanted.masks:
                 masks = [n for n in masks if n == wanted.masks]
-            best = _best(source, root, images, masks, wanted)
+            best = best_pairs(source, root, images, masks, wanted)
             if best:
-                pair = FolderPair(source, root + best[0][0], root + best[0][1])
-                places = _paired([pair], wanted)
-                places.warnings.insert(
-                    0,
-                    f"took {root}{best[0][1]}/ as the masks of {root}{best[0][0]}/ by "
-                    "what they hold: --images and --mask-folder say otherwise",
-                )
+                places = _paired(best[:1], wanted)
+                image, mask = best[0].folders
+                places.warnings = [
+                    f"took {mask}/ as the masks of {image}/ by what they hold: "
+                    "--images and --mask-folder say otherwise"
+                ]
                 return places
     return Places()
 
@@ -328,6 +245,7 @@ def _paired(
         return Places()
     for pair in pairs:
         pair.pair(affixes)
+        pair.leave_out_unlabelled()
     return Places(pairs, affixes, _is_sure(pairs, affixes))
 
 

@@ -109,6 +109,14 @@ def test_lines_that_the_warning_shows_are_a_class_file(tmp_path: Path) -> None:
     assert [first_column(r) for r in records(named, tmp_path)] == [[0, 2, 1]]
 
 
+def test_file_that_may_name_the_classes_is_named(tmp_path: Path) -> None:
+    draw(tmp_path, rows(0, 7, 9))
+    (tmp_path / "class_dict_seg.csv").write_text("name,r,g,b\na,0,0,0\n")
+    assert MaskFolder().scan(tmp_path).warnings[-1] == (
+        "class_dict_seg.csv may be a class file: --classes class_dict_seg.csv"
+    )
+
+
 def test_one_value_of_many_masks_is_no_other_class_for_a_damaged_one(
     tmp_path: Path,
 ) -> None:

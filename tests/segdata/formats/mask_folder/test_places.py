@@ -64,7 +64,8 @@ def draw_pairs(root: Path, image: str, *masks: str) -> dict[str, str]:
         draw(root / image.replace("{}", f"{number}"), number, is_mask=False)
         for mask in masks:
             draw(root / mask.replace("{}", f"{number}"), number, is_mask=True)
-        pairs[image.replace("{}", f"{number}")] = masks[0].replace("{}", f"{number}")
+        for mask in masks[:1]:
+            pairs[image.replace("{}", f"{number}")] = mask.replace("{}", f"{number}")
     return pairs
 
 
@@ -166,6 +167,57 @@ def test_image_without_mask_among_many_is_told(tmp_path: Path) -> None:
     scan = MaskFolder().scan(tmp_path)
     assert scan.warnings[0] == "1 image has no mask: images/21_im.png"
     assert found(scan)["images/21_im.png"] == "masks/21_seg.png"
+
+
+def test_split_that_nobody_labelled_is_left_out(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "train/{}_sat.jpg", "train/{}_mask.png")
+    draw_pairs(tmp_path, "valid/{}_sat.jpg")
+    scan = MaskFolder().scan(tmp_path)
+    assert {a.get("split") for a in scan.annotations} == {"train"}
+    assert scan.warnings[0] == (
+        "4 files left out (no image of the split valid has a mask), e.g. "
+        "valid/110_sat.jpg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "other"),
+    [
+        ("train/images/{}.jpg", "train/masks/{}.png", "test/images/{}.jpg"),
+        ("train_images/{}.jpg", "train_masks/{}.png", "test_images/{}.jpg"),
+    ],
+)
+def test_images_of_a_split_without_masks_are_told(
+    image: str, mask: str, other: str, tmp_path: Path
+) -> None:
+    pairs = draw_pairs(tmp_path, image, mask)
+    draw_pairs(tmp_path, other)
+    scan = MaskFolder().scan(tmp_path)
+    assert found(scan) == pairs
+    folder = other.rpartition("/")[0]
+    assert scan.warnings[0] == (
+        f"{folder}/ left out: no folder has masks of its images"
+    )
+
+
+def test_further_masks_of_an_image_are_left_out(tmp_path: Path) -> None:
+    """As in BUSI, where an image of two tumours has two masks."""
+    pairs = draw_pairs(tmp_path, "b/b ({}).png", "b/b ({})_mask.png")
+    draw(tmp_path / "b/b (8)_mask_1.png", 8, is_mask=True)
+    scan = MaskFolder().scan(tmp_path)
+    assert found(scan) == pairs
+    assert scan.warnings[0] == (
+        "1 file left out (further masks of images that have one: only the first "
+        "counts), e.g. b/b (8)_mask_1.png"
+    )
+
+
+def test_folder_of_several_datasets_is_none(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "one/images/{}.jpg", "one/masks/{}.png")
+    draw_pairs(tmp_path, "two/img/{}.jpg", "two/ann/{}.png")
+    assert MaskFolder.recognize(tmp_path) is None
+    with pytest.raises(SourceError, match=r"several datasets, one/, two/: give"):
+        MaskFolder().scan(tmp_path)
 
 
 # --- Lists of splits ---
