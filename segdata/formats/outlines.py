@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segdata.masks import rle
 
 _MAX_CORNERS = 720
+_FARTHEST = 1e9
 _MOST_OFF = 0.1  # pixels between the middle of a side and the arc
 
 
@@ -32,13 +33,12 @@ def ellipse(
       degrees: How far it is turned clockwise.
 
     Raises:
-      ValueError: If a number is not finite.
+      ValueError: If a number is not finite, or above a billion.
     """
-    if not math.isfinite(x + y + radius_x + radius_y + degrees):
-        raise ValueError("a number that is not finite")
+    _check_numbers(x, y, radius_x, radius_y, degrees)
     radius = max(radius_x, radius_y, 1.0)
-    step = math.acos(1 - _MOST_OFF / radius) if radius < 1e9 else 0.0
-    count = min(max(int(math.pi / step) if step else _MAX_CORNERS, 24), _MAX_CORNERS)
+    step = math.acos(1 - _MOST_OFF / radius)
+    count = min(max(int(math.pi / step), 24), _MAX_CORNERS)
     angles = np.arange(count) * (2 * math.pi / count)
     corners = np.stack([radius_x * np.sin(angles), radius_y * np.cos(angles)], axis=1)
     return _turned(corners, degrees, (x, y))
@@ -57,6 +57,7 @@ def turned_box(
       degrees: How far it is turned clockwise.
       around: `middle` (CVAT), or `corner`, the upper left one (Label Studio).
     """
+    _check_numbers(x, y, width, height, degrees)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     middle = np.array([width, height]) / 2 if around == "middle" else np.zeros(2)
     left, top = middle.tolist()
@@ -64,13 +65,15 @@ def turned_box(
 
 
 def extent(numbers: Sequence[Any]) -> Any:
-    """`[x, y, width, height]` around `x, y, x, y, ...`; itself if these are none."""
+    """`[x, y, width, height]` around `x, y, x, y, ...`; no box if these are none."""
     try:
-        points = np.array(numbers, np.float64).reshape(-1, 2)
-        low, high = points.min(axis=0), points.max(axis=0)
-    except (TypeError, ValueError):
-        return list(numbers)
-    return [*low.tolist(), *(high - low).tolist()]
+        values = [float(value) for value in numbers]
+    except (TypeError, ValueError, OverflowError):
+        return [numbers]
+    x, y = values[0::2], values[1::2]
+    if not x or len(x) != len(y):
+        return [numbers]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def flat(points: Any) -> Any:
@@ -120,6 +123,12 @@ def unusable(category: str | int | None, why: str) -> dict[str, Any]:
     if category is not None:
         named["category" if isinstance(category, str) else "category_id"] = category
     return {**named, "segmentation": why}
+
+
+def _check_numbers(*numbers: float) -> None:
+    """Refuses NaN and what would overflow."""
+    if not all(abs(number) <= _FARTHEST for number in numbers):
+        raise ValueError("a number that is no place in an image")
 
 
 def _turned(

@@ -134,7 +134,7 @@ def _point(
     try:
         height, width = size
         place = _in_pixels([value["x"], value["y"]], height, width)
-    except (TypeError, ValueError, LookupError):
+    except (TypeError, ValueError, ArithmeticError, LookupError):
         place = []
     return {
         "name": names[0] if names else "",

@@ -204,7 +204,7 @@ def test_mask_without_the_image_size_is_refused() -> None:
 
 
 def test_circles_of_any_radius_have_some_corners() -> None:
-    for radius in (0, 0.3, 1, 5000, 1e300):
+    for radius in (0, 0.3, 1, 5000, 1e9):
         [item] = read(shape(points=[[0, 0], [radius, 0]], shape_type="circle"))[
             "objects"
         ]
