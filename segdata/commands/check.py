@@ -44,7 +44,13 @@ def check(source: Location, format: str | None, limit: int) -> None:
     """
     from segdata.checking.source import check_source
     from segdata.formats.base import Guess
-    from segdata.formats.recognize import AUTO, Candidate, recognize, what_is_there
+    from segdata.formats.recognize import (
+        AUTO,
+        Candidate,
+        recognize,
+        recognize_around,
+        what_is_there,
+    )
 
     if not source.is_dir():
         raise SourceError(f"{source} is not a folder: {_file(source)}.")
@@ -59,12 +65,15 @@ def check(source: Location, format: str | None, limit: int) -> None:
         found = [Candidate(format=format, folder=source, guess=guess)]
     if len(found) > 1:
         click.echo(f"{source} may be {len(found)} things.")
-    is_whole = True
-    for candidate in found:
-        report = check_source(candidate)
+    reports = [check_source(candidate) for candidate in found]
+    if not any(report.num_shards for report in reports):
+        # A folder of several datasets, or of a part of one.
+        others = recognize_around(source, format or AUTO)
+        known = {candidate.folder for candidate in found}
+        reports += [check_source(c) for c in others if c.folder not in known]
+    for report in reports:
         _print(report, limit)
-        is_whole &= report.is_whole
-    if not is_whole:
+    if not all(report.is_whole for report in reports):
         click.get_current_context().exit(1)
 
 

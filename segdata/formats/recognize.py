@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from segdata.annotations import Annotation
 from segdata.errors import SegdataError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Guess
@@ -21,6 +23,7 @@ AUTO = "auto"
 
 _MAX_FOLDERS = 32  # looked into one level down
 _MAX_NAMED = 5
+_PROBED_RECORDS = 1000
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
 # What tells folders that no format reads.
 _FOREIGN = (
@@ -74,19 +77,52 @@ def build_command(
 def recognize(source: Location, format: str = AUTO) -> list[Candidate]:
     """The formats that a folder may have, the likeliest first.
 
-    Folders below it are looked at where it has none itself, then the one above: there
-    only a format that is sure counts, for much may lie in it. Where one is sure, those
-    that are not are left out.
+    Folders below it are looked at where it has none itself, then the one above: that
+    counts where the folder is part of the dataset there. Where one format is sure,
+    those that are not are left out.
 
     Args:
       source: The folder.
       format: Name of the only format to ask, or `AUTO`.
     """
-    for folders in ([source], _below(source)):
-        found = [c for folder in folders for c in _asked(folder, format)]
-        if found:
-            return _sure(found) or found
-    return _sure(_asked(source.parent, format))
+    found = [*_asked(source, format)]
+    if found:
+        return _sure(found) or found
+    return recognize_around(source, format)
+
+
+def recognize_around(source: Location, format: str = AUTO) -> list[Candidate]:
+    """The formats that the folders in a folder may have; if none, the one above it."""
+    found = [c for folder in _below(source) for c in _asked(folder, format)]
+    if found:
+        return _sure(found) or found
+    whole = source.resolve()  # `.` has no name
+    above = _sure(_asked(whole.parent, format))
+    return [found for found in above if _is_part(whole.name, found)]
+
+
+def _is_part(name: str, candidate: Candidate) -> bool:
+    """Whether files of a dataset lie in the folder of this name."""
+    if f"{name}/" in candidate.guess.title:  # such as that of COCO's JSONs
+        return True
+    try:
+        scan = format_class(candidate.format)(**candidate.guess.options).scan(
+            candidate.folder
+        )
+        first = itertools.islice(scan.annotations, _PROBED_RECORDS)
+        return any(
+            path.startswith(f"{name}/") for data in first for path in _paths(data)
+        )
+    except (OSError, SegdataError):
+        return False
+
+
+def _paths(data: Annotation) -> Iterator[str]:
+    """Where the files of a record lie; not all of them, but one of each folder."""
+    yield data["image"]
+    for item in (data.get("label_image"), data.get("annotation_file")):
+        if item is not None:
+            yield item["path"]
 
 
 def _sure(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -13,7 +13,13 @@ from PIL import Image
 import segdata
 from segdata.commands.sample import SAMPLES
 from segdata.errors import SourceError
-from segdata.formats.recognize import build_command, recognize, the_one
+from segdata.formats.recognize import (
+    build_command,
+    recognize,
+    recognize_around,
+    the_one,
+)
+from segdata.storage.paths import locate
 
 PLAIN = [name for name in SAMPLES if name != "camvid"]
 """Formats whose samples can be nothing else."""
@@ -162,3 +168,16 @@ def test_command_is_quoted_for_a_shell():
         "segdata build coco 'my data' OUT --semantic --mask-suffix '_a b' "
         "--classes c.txt"
     )
+
+
+def test_folder_beside_a_dataset_is_no_part_of_it(tmp_path):
+    draw("yolo", tmp_path / "data")
+    (tmp_path / "data" / "other").mkdir()
+    with pytest.raises(SourceError, match="no dataset is recognised"):
+        the_one(tmp_path / "data" / "other")
+
+
+def test_current_folder_has_one_above(tmp_path, monkeypatch):
+    draw("coco", tmp_path / "data")
+    monkeypatch.chdir(tmp_path / "data" / "annotations")
+    assert [c.folder.name for c in recognize_around(locate("."))] == ["data"]
