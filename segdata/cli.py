@@ -14,7 +14,7 @@ import traceback
 
 import click
 
-from segdata.errors import OptionError, SegdataError, printable
+from segdata.errors import OptionError, SegdataError, printable, suggestion
 from segdata.version import __version__
 
 COMMANDS = {
@@ -72,7 +72,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports one command."""
         if cmd_name not in COMMANDS:
-            return None
+            close = suggestion(cmd_name, COMMANDS)
+            raise click.UsageError(f"no such command: {cmd_name!r}.{close}", ctx)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)

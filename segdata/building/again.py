@@ -86,7 +86,10 @@ def _other_source(old: Manifest, work: Work, out: Location) -> Iterator[str]:
         "the source's layout": (old.layout, scan.layout),
         "warnings of the source": (
             old.warnings,
-            (*scan.warnings, *remarks(old.splits)),
+            (
+                *scan.warnings,
+                *remarks(old.splits, scan.label_map, work.options.split),
+            ),
         ),
         "what the source says of itself": (old.source_info, scan.source_info),
     }

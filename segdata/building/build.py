@@ -55,6 +55,8 @@ def build(
     max_size: int | None = None,
     class_map: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
+    group: str | None = None,
+    stratify: bool | None = None,
     format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
@@ -84,6 +86,8 @@ def build(
       max_size: The longer side in pixels that images are shrunk to, with their masks.
       class_map: Class of the source -> its name, as `--map` takes it.
       only: Names of the classes to keep.
+      group: Regular expression: keys of one group are drawn into one split.
+      stratify: Draw splits such that none lacks a class, where that can be.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
       overwrite: Replace an earlier build in `out`.
@@ -111,6 +115,8 @@ def build(
         max_size=max_size,
         class_map=class_map,
         only=None if only is None else tuple(only),
+        group=group,
+        stratify=stratify,
     )
     if format == AUTO:
         format, source, format_options = _recognised(source, format_options)
@@ -225,6 +231,9 @@ def _prepare(
         logger.warning("%s", warning)
     scan = _without_folder(scan, source)
     plan = make_plan(scan, source, chosen.name, options)
+    for warning in plan.warnings:
+        logger.warning("%s", warning)
+    scan = replace(scan, warnings=(*scan.warnings, *plan.warnings))
     scan, options = _with_exif(scan, plan, source, options)
     logger.info(
         "%s: %d images in %d shards (%s)",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from segdata.building.splits import SplitChoice
-from segdata.errors import OptionError
+from segdata.errors import OptionError, short_repr
 from segdata.images.orientation import Exif
 from segdata.records.png_masks import MaskForm, MaskForms
 
@@ -45,6 +46,10 @@ class BuildOptions:
     """Class of the source -> its name here, see `segdata.building.classes`."""
     only: tuple[str, ...] = ()
     """Names of the classes to keep; empty for all."""
+    group: str = ""
+    """Regular expression: keys of which it finds the same are drawn together."""
+    stratify: bool = False
+    """Whether splits that are drawn are to have every class."""
     format: Mapping[str, Any] = field(default_factory=dict)
     """The format's options, for updates; None for a path outside the source."""
 
@@ -58,6 +63,7 @@ class BuildOptions:
                 f"--shard-size is {self.shard_bytes}: expected at least 1."
             )
         _check_mask_forms(self.masks)
+        _check_pattern(self.group)
         if not 0 <= self.max_reject_share <= 1:
             raise OptionError(
                 f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
@@ -107,6 +113,8 @@ FLAGS = {
     "max_size": "--max-size",
     "class_map": "--map",
     "only": "--only",
+    "group": "--group",
+    "stratify": "--stratify",
 }
 """Field of `BuildOptions` -> its option on the command line."""
 
@@ -152,6 +160,16 @@ def parse_mask_forms(text: str) -> MaskForms:
     forms = tuple(form for form in get_args(MaskForm) if form in given)
     _check_mask_forms(forms if len(forms) == len(given) else tuple(given))
     return forms
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise OptionError(
+            f"--group is {short_repr(pattern)}, which is no regular expression: "
+            f"{error}. Expected one such as '^(.+)_frame'."
+        ) from error
 
 
 def _check_mask_forms(forms: Sequence[str]) -> None:

@@ -119,7 +119,7 @@ def finish(
     _write_rejects(out, [*unplaced, *rejects])
     source = summarize_source(receipts, plan)
     splits = manifest.summarize(receipts)
-    said = tuple(remarks(splits))
+    said = tuple(remarks(splits, scan.label_map, options.split))
     for line in said:
         logger.warning("%s", line)
     result = Manifest(
@@ -154,7 +154,7 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     for option in ("max_reject_share", "format", "class_map", "only"):
         del chosen[option]
     # Absent from earlier versions, whose builds are those of the defaults.
-    for option in ("exif", "check", "max_size"):
+    for option in ("exif", "check", "max_size", "group", "stratify"):
         if chosen[option] == getattr(BuildOptions, option):
             del chosen[option]
     if options.check == "pixels":  # which records are rejected depends on it

@@ -17,6 +17,7 @@ import orjson
 
 from segdata import identity
 from segdata.annotations import Annotation, record_key
+from segdata.building.drawing import SplitDrawing, Unit
 from segdata.building.options import MAX_SHARDS, BuildOptions
 from segdata.building.sources import source_states
 from segdata.building.splits import SplitChoice
@@ -76,6 +77,8 @@ class Plan:
     """In the order of splits and shard numbers."""
     lines: Mapping[str, bytes]
     """Shard name -> its plan, JSON lines in record order."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know of how splits were drawn, one line each."""
 
     @property
     def num_records(self) -> int:
@@ -91,6 +94,7 @@ class _Candidate:
     source_state: bytes
     image_id: int | str | None
     image: str
+    source_split: str | None
     place: Place
 
 
@@ -113,7 +117,12 @@ def make_plan(
     if "png" in options.masks:
         check_label_map(scan.label_map)
     spool = Spool()
-    by_split, source_splits = _collect(scan.annotations, source, options, spool)
+    drawing = SplitDrawing(options=options)
+    by_split, source_splits = _collect(
+        scan.annotations, source, options, spool, drawing
+    )
+    if moved := drawing.spread():
+        by_split = _move(by_split, moved, drawing)
     if not source_splits:
         raise SourceError(
             f"no images were found in {source} ({scan.layout}).", reason="no-images"
@@ -124,7 +133,7 @@ def make_plan(
     lines = PlanLines(spool)
     for split, candidates in sorted(by_split.items()):
         shards += _split_plan(dataset, split, candidates, ids, options, lines)
-    return Plan(shards=tuple(shards), lines=lines)
+    return Plan(shards=tuple(shards), lines=lines, warnings=tuple(drawing.warnings))
 
 
 def parse_plan_line(line: bytes) -> PlannedRecord:
@@ -162,7 +171,11 @@ def _check_splits(
 
 
 def _collect(
-    found: Iterable[Annotation], source: Location, options: BuildOptions, spool: Spool
+    found: Iterable[Annotation],
+    source: Location,
+    options: BuildOptions,
+    spool: Spool,
+    drawing: SplitDrawing,
 ) -> tuple[dict[str, list[_Candidate]], list[str]]:
     """Candidates by split, and the names of the source's own splits."""
     by_split: dict[str, list[_Candidate]] = {}
@@ -179,7 +192,7 @@ def _collect(
             )
         images_by_key[key] = data["image"]
         source_splits.add(data.get("split", DEFAULT_SPLIT))
-        split = options.split.assign(key, data.get("split"), options.seed)
+        split = drawing.draw(key, data)
         if split is not None:
             is_strict = options.on_error == "fail"
             states = source_states(data, source, is_strict=is_strict)
@@ -188,6 +201,20 @@ def _collect(
                 _candidate(data, key, states, place, options)
             )
     return by_split, ordered_splits(source_splits)
+
+
+def _move(
+    by_split: dict[str, list[_Candidate]],
+    moved: Mapping[Unit, str],
+    drawing: SplitDrawing,
+) -> dict[str, list[_Candidate]]:
+    """The candidates by split, after some groups or records moved."""
+    result: dict[str, list[_Candidate]] = {}
+    for split, candidates in by_split.items():
+        for candidate in candidates:
+            unit = drawing.unit(candidate.key, candidate.source_split)
+            result.setdefault(moved.get(unit, split), []).append(candidate)
+    return result
 
 
 def _candidate(
@@ -204,6 +231,7 @@ def _candidate(
         source_state=repr(states).encode(),
         image_id=data.get("image_id"),
         image=data["image"],
+        source_split=data.get("split"),
         place=place,
     )
 

@@ -18,6 +18,7 @@ from segdata.commands.beam_args import check_beam_args
 from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
+from segdata.errors import suggestion
 from segdata.formats import FORMATS, format_class
 from segdata.formats.recognize import AUTO
 from segdata.images.orientation import Exif
@@ -40,6 +41,17 @@ _COMMON: tuple[click.Parameter, ...] = (
         help="Splits to build (train,val), to draw by a stable hash of each record's "
         "key (train=0.8,val=0.2), or to carve out of others "
         "(trainval,val=trainval:0.1). [default: all of the source's]",
+    ),
+    click.Option(
+        ["--group"],
+        metavar="REGEX",
+        help="Draw splits by groups of keys: by the first group of the match, or all "
+        "of it. '^(.+)_frame' keeps the frames of a film together.",
+    ),
+    click.Option(
+        ["--stratify"],
+        is_flag=True,
+        help="Move a few drawn records (or groups) so that no split lacks a class.",
     ),
     click.Option(
         ["--shards"], type=int, help="Shards of each split. [default: by --shard-size]"
@@ -160,6 +172,8 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "max_size": ("max_size", _as_given),
     "class_map": ("class_map", read_class_map),
     "only": ("only", _names),
+    "group": ("group", _as_given),
+    "stratify": ("stratify", _as_given),
 }
 """Option -> argument of `segdata.build`, and how its value is read."""
 
@@ -206,7 +220,14 @@ class _Formats(click.Group):
         return [AUTO, *FORMATS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(cmd_name) if cmd_name in (AUTO, *FORMATS) else None
+        if cmd_name in (AUTO, *FORMATS):
+            return _command(cmd_name)
+        close = suggestion(cmd_name, (AUTO, *FORMATS))
+        raise click.UsageError(
+            f"unknown format {cmd_name!r}: known are {', '.join(FORMATS)}, or {AUTO}."
+            f"{close}",
+            ctx,
+        )
 
 
 @click.group(cls=_Formats)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from segdata.annotations import Annotation
-from segdata.errors import OptionError
+from segdata.errors import OptionError, suggestion
 from segdata.formats.base import Format
 
 FORMATS = {
@@ -62,6 +62,9 @@ def format_class(name: str) -> type[Format]:
 
 def _load(table: Mapping[str, str], what: str, name: str) -> Any:
     if name not in table:
-        raise OptionError(f"unknown {what} {name!r}: known are {', '.join(table)}.")
+        raise OptionError(
+            f"unknown {what} {name!r}: known are {', '.join(table)}."
+            f"{suggestion(name, table)}"
+        )
     module, _, attribute = table[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

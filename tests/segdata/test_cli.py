@@ -394,8 +394,17 @@ def test_closed_pipe_is_no_error_message(out: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "No such command 'nothing'"),
-        (["build", "camvit", "a", "b"], "No such command 'camvit'"),
+        (["nothing"], "no such command: 'nothing'."),
+        (["bild", "coco"], "no such command: 'bild'. Did you mean 'build'?"),
+        (
+            ["build", "camvit", "a", "b"],
+            "unknown format 'camvit': known are camvid, ",
+        ),
+        (["build", "camvit", "a", "b"], "or auto. Did you mean 'camvid'?"),
+        (
+            ["build", "coco", "a", "b", "--stratfy"],
+            "No such option '--stratfy'. Did you mean '--stratify'?",
+        ),
         (["sample", "camvit", "a"], "'camvit' is not"),
         (["build", "camvid", "a"], "Missing argument 'OUT'"),
         (

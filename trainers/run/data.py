@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segdata.errors import OptionError, OutputError
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
+from segdata.shards.lacking import lacking_classes, told
 from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
 from segdata.split_names import validation_splits
 from segdata.statistics.stats_file import read_stats
@@ -168,6 +169,9 @@ def open_data(options: TrainOptions) -> TrainingData:
             "training loss. --val-split names a split to validate on.",
             ", ".join(manifest.splits),
         )
+    used = {n: manifest.splits[n] for n in (options.train_split, val_split) if n}
+    for name, lacking in lacking_classes(used, manifest.label_map).items():
+        logger.warning("%s", told(name, lacking))
     image_size = options.image_size or _stored_size(manifest, options)
     classes: Classes | ObjectClasses
     weights, max_objects = None, 0

@@ -141,7 +141,7 @@ def test_empty_folder_is_not_recognised(name: str, tmp_path: Path) -> None:
 
 
 def test_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(OptionError, match=r"unknown format 'camvit': known are camvid"):
+    with pytest.raises(OptionError, match=r"'camvit': known are camvid, .*'camvid'\?"):
         format_class("camvit")
 
 

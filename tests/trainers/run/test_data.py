@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,22 @@ def test_run_without_validation_says_so(
         assert open_data(options(camvid_build, val_split="none")).val_split is None
     assert "no validation (the splits are train, val)" in caplog.text
     assert "best epoch is the one of lowest training loss" in caplog.text
+
+
+def test_split_that_lacks_a_class_is_told(
+    camvid_build: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = read_manifest(camvid_build)
+    val = manifest.splits["val"]
+    pixels = Counter({**val.counts.class_pixels, "8": 0})
+    lacking = replace(val, counts=replace(val.counts, class_pixels=pixels))
+    splits = {**manifest.splits, "val": lacking}
+    (tmp_path / "manifest.json").write_bytes(
+        replace(manifest, splits=splits).to_bytes()
+    )
+    open_data(options(tmp_path))
+    name = next(c.name for c in manifest.label_map.semantic_classes if c.id == 8)
+    assert f"split val has none of 1 class of others: {name}" in caplog.text
 
 
 def test_images_of_different_sizes_need_a_size(
