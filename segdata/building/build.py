@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from segdata.building import again, directory, kept, output
 from segdata.building import exif as exif_orientation
 from segdata.building import update as updates
 from segdata.building.classes import ClassChoice, choose_classes
-from segdata.building.options import BuildOptions, Check, parse_mask_forms
+from segdata.building.options import FLAGS, BuildOptions, Check, parse_mask_forms
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
 from segdata.building.sources import without_folder
@@ -100,24 +100,10 @@ def build(
     Raises:
       SegdataError: See its subclasses; the message is one line for the user.
     """
+    given = dict(locals())
     if overwrite and update:
         raise OptionError("--overwrite and --update contradict: expected one of them.")
-    stated = _stated(
-        split=SplitChoice.parse(split) if isinstance(split, str) else split,
-        num_shards=num_shards,
-        shard_bytes=shard_bytes,
-        seed=seed,
-        masks=parse_mask_forms(masks) if isinstance(masks, str) else masks,
-        on_error=on_error,
-        max_reject_share=max_reject_share,
-        exif=exif,
-        check=check,
-        max_size=max_size,
-        class_map=class_map,
-        only=None if only is None else tuple(only),
-        group=group,
-        stratify=stratify,
-    )
+    stated = _stated({name: given[name] for name in FLAGS})
     if format == AUTO:
         format, source, format_options = _recognised(source, format_options)
     of_format = _stated_format(format, format_options)
@@ -173,9 +159,17 @@ def _kept(
     return chosen, options, kept.kept_about(old.about, about or About())
 
 
-def _stated(**given: Any) -> dict[str, Any]:
-    """The options that are not None; what cannot be is told first."""
-    stated = {name: value for name, value in given.items() if value is not None}
+def _stated(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are not None, read; what cannot be is told first."""
+    read: dict[str, Callable[[str], Any]]
+    read = {"split": SplitChoice.parse, "masks": parse_mask_forms}
+    stated: dict[str, Any] = {
+        name: read[name](value) if name in read and isinstance(value, str) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    if "only" in stated:
+        stated["only"] = tuple(stated["only"])
     BuildOptions(**stated)
     return stated
 
