@@ -262,6 +262,7 @@ def test_a_class_file_outside_the_source_is_stated_again(
     tmp_path: Path, make_segnet: Any
 ) -> None:
     source, out = make_segnet(tmp_path / "masks"), tmp_path / "out"
+    (source / "val.txt").unlink()  # it names images of another folder
     classes = tmp_path / "classes.txt"
     classes.write_text("".join(f"class {i}\n" for i in range(12)))
     options = {"images": "train", "mask_folder": "trainannot"}
@@ -356,7 +357,7 @@ def test_bad_image_leaves_the_old_build_as_it_was(
     change_label(source)
     image = (source / IMAGE).read_bytes()
     (source / IMAGE).write_bytes(image[:-40])
-    with pytest.raises(ImageError, match=r"cannot be decoded: PNG is truncated"):
+    with pytest.raises(ImageError, match=r"cannot be decoded: PNG ends after"):
         run_build(source, out, update=True)
     kept = {k: v for k, v in file_hashes(out).items() if STAGING_DIR not in k}
     assert kept == hashes
