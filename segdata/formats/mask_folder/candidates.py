@@ -119,8 +119,9 @@ def best_pairs(
     most = max(counts.values(), default=0)
 
     def rank(pair: FolderPair) -> tuple[object, ...]:
-        return (*mask_rank(pair.folders[1].rpartition("/")[2]), -counts[pair],
-                pair.folders)  # fmt: skip
+        name = pair.folders[1].rpartition("/")[2]
+        differ = bool(pair.find_affixes(wanted.affixes)[0].told())
+        return *mask_rank(name), -counts[pair], differ, pair.folders
 
     fitting = [pair for pair, count in counts.items() if count and 2 * count >= most]
     fitting.sort(key=rank)

@@ -21,7 +21,7 @@ from segdata.errors import AnnotationError, SegdataError
 from segdata.images.label_images import read_source_runs
 from segdata.storage.paths import Location
 
-LOSSY_ENDINGS = frozenset({".jpg", ".jpeg"})
+LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 """Endings of masks whose values are only near those that were drawn."""
 _PROBED = 3
 _MOST_COLORS = 64

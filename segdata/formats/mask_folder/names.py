@@ -85,10 +85,11 @@ def split_of(name: str) -> str | None:
     """The split that a name tells, as the name spells it; None if none."""
     if name.lower() in SPLIT_WORDS:
         return name
-    for word in words(name):
-        if word in SPLIT_WORDS or word in _SPLIT_SHORT:
-            return _SPLIT_SHORT.get(word, word)
-    return None
+    found = words(name)
+    if {"train", "val"} <= {*found}:
+        return "trainval"
+    told = (_SPLIT_SHORT.get(word, word) for word in found)
+    return next((word for word in told if word in SPLIT_WORDS), None)
 
 
 def _cut(word: str) -> list[str]:

@@ -145,7 +145,8 @@ class FolderPair:
         if self.split is not None:
             return self.split
         first, slash, _ = core.partition("/")
-        return first if slash and first.lower() in SPLIT_WORDS else None
+        name = first.rstrip("0123456789")  # the year, as in COCO's train2017
+        return name if slash and name.lower() in SPLIT_WORDS else None
 
     @property
     def num_files(self) -> int:

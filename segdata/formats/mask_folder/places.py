@@ -217,6 +217,8 @@ def _unnamed(source: Location, wanted: Wanted) -> Places:
                 images = [n for n in images if n == wanted.images]
             if wanted.masks:
                 masks = [n for n in masks if n == wanted.masks]
+            if len(images) != 1 or len(masks) != 1:
+                continue
             best = best_pairs(source, root, images, masks, wanted)
             if best:
                 places = _paired(best[:1], wanted)
