@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from segdata.commands.sample import SAMPLES
 from segdata.errors import OptionError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.label_map import LabelMap
+from segdata.storage.paths import locate
 from segdata.validation import validate_annotation
 
 
@@ -156,3 +158,13 @@ def test_output_in_the_source_is_no_part_of_it(
     (source / below / "index").rename(source / below / "other")
     anew = segdata.build(name, source, tmp_path / "out")
     assert anew.to_bytes() == first.to_bytes()
+
+
+def test_sample_in_a_store_gives_the_same_annotations(
+    name: str, drawn: Path, s3: Any
+) -> None:
+    there = locate(s3.upload(drawn, f"contract-{name}"))
+    assert format_class(name).recognize(there) is not None
+    here, scan = (format_class(name)().scan(place) for place in (drawn, there))
+    assert list(scan.annotations) == list(here.annotations)
+    assert (scan.label_map, scan.warnings) == (here.label_map, here.warnings)

@@ -391,6 +391,8 @@ def test_broken_files_and_missing_images_are_rejected_records(
     write(folder, "val/e", shape(), image="val/e.jpg")
     (folder / "val/e.json").rename(tmp_path / "e.json")
     (folder / "val/e.json").symlink_to(tmp_path / "e.json")
+    write_image(folder / "val/g.jpg")
+    (folder / "val/g.json").symlink_to(folder / "val/gone.json")
     write(folder, "val/f", shape(), image="val/f.jpg")
     manifest, records = built(folder, build_plainly)
     assert [record.key for record in records] == ["train/a", "val/f"]
@@ -399,6 +401,7 @@ def test_broken_files_and_missing_images_are_rejected_records(
         "bad-json": 1,
         "image-size-mismatch": 1,
         "unsafe-path": 1,
+        "annotation-file-missing": 1,
     }
 
 
