@@ -54,8 +54,9 @@ def same_build(work: Work, out: Location) -> Manifest:
 
 def _other_settings(old: Manifest, work: Work) -> Iterator[str]:
     """What differs before any file of the source is looked at."""
-    if old.name != work.name:
-        yield f"format {old.name} -> {work.name}"
+    of_format = work.options.of_format or work.name
+    if old.format_name != of_format:
+        yield f"format {old.format_name} -> {of_format}"
     yield from differing_options(old.options, work.options)
     before, after = asdict(old.about), asdict(work.about)
     for name, text in after.items():

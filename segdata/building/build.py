@@ -57,6 +57,7 @@ def build(
     only: Sequence[str] | None = None,
     group: str | None = None,
     stratify: bool | None = None,
+    name: str | None = None,
     format_options: Mapping[str, Any] | None = None,
     about: About | None = None,
     overwrite: bool = False,
@@ -87,6 +88,7 @@ def build(
       class_map: Class of the source -> its name, as `--map` takes it.
       only: Names of the classes to keep.
       group: Regular expression: keys of one group are drawn into one split.
+      name: The dataset's name, which the names of shards begin with.
       stratify: Draw splits such that none lacks a class, where that can be.
       format_options: Options of a format that is given by its name.
       about: What the manifest says of the dataset.
@@ -134,6 +136,8 @@ def _build_or_update(
     else:
         chosen = cls(**options_of_format)
         options = BuildOptions(**stated, format=_noted(chosen, folder))
+        if options.name:
+            options = replace(options, of_format=cls.name)
     work = _prepare(chosen, folder, options, about or About(), run_shards)
     if is_finished:
         manifest = _update(work, out) if update else again.same_build(work, out)
@@ -224,14 +228,15 @@ def _prepare(
     for warning in scan.warnings:
         logger.warning("%s", warning)
     scan = _without_folder(scan, source)
-    plan = make_plan(scan, source, chosen.name, options)
+    name = options.name or chosen.name
+    plan = make_plan(scan, source, name, options)
     for warning in plan.warnings:
         logger.warning("%s", warning)
     scan = replace(scan, warnings=(*scan.warnings, *plan.warnings))
     scan, options = _with_exif(scan, plan, source, options)
     logger.info(
         "%s: %d images in %d shards (%s)",
-        chosen.name,
+        name,
         plan.num_records,
         len(plan.shards),
         scan.layout,
@@ -242,14 +247,14 @@ def _prepare(
             "no C compiler was found"
         )
     return Work(
-        name=chosen.name,
+        name=name,
         source=source,
         options=options,
         about=about,
         run_shards=run_shards,
         scan=scan,
         plan=plan,
-        settings=output.settings_fingerprint(chosen.name, scan.label_map, options),
+        settings=output.settings_fingerprint(name, scan.label_map, options),
     )
 
 

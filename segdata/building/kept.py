@@ -63,8 +63,8 @@ def kept_format(
     Raises:
       OutputError: If the build is of another format, or an option cannot be kept.
     """
-    if old.name != chosen.name:
-        raise _refused(out, [f"format {old.name} -> {chosen.name}"])
+    if old.format_name != chosen.name:
+        raise _refused(out, [f"format {old.format_name} -> {chosen.name}"])
     known = {item.name for item in dataclasses.fields(chosen)}  # type: ignore[arg-type]
     before = {k: v for k, v in old.options.get("format", {}).items() if k in known}
     if known and "format" not in old.options:

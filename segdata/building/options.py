@@ -18,6 +18,9 @@ DEFAULT_SHARD_BYTES = 128 << 20
 MAX_SHARDS = 99_999  # file names have five digits
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """What the user asks of a build and its bytes depend on."""
@@ -50,6 +53,10 @@ class BuildOptions:
     """Regular expression: keys of which it finds the same are drawn together."""
     stratify: bool = False
     """Whether splits that are drawn are to have every class."""
+    name: str = ""
+    """The dataset's name, which shard files begin with; empty for the format's."""
+    of_format: str = ""
+    """The format's name, where the dataset has one of its own."""
     format: Mapping[str, Any] = field(default_factory=dict)
     """The format's options, for updates; None for a path outside the source."""
 
@@ -64,6 +71,11 @@ class BuildOptions:
             )
         _check_mask_forms(self.masks)
         _check_pattern(self.group)
+        if self.name and not _NAME.fullmatch(self.name):
+            raise OptionError(
+                f"--name is {short_repr(self.name)}: expected letters, digits, '_', "
+                "'.' and '-', with a letter or digit first."
+            )
         if not 0 <= self.max_reject_share <= 1:
             raise OptionError(
                 f"--max-rejects is {self.max_reject_share}: expected a share, 0 to 1."
@@ -115,6 +127,7 @@ FLAGS = {
     "only": "--only",
     "group": "--group",
     "stratify": "--stratify",
+    "name": "--name",
 }
 """Field of `BuildOptions` -> its option on the command line."""
 
@@ -139,6 +152,7 @@ def _spelled(options: Mapping[str, Any]) -> dict[str, str]:
     split = str(SplitChoice(**values["split"]))
     found["--split"] = split or "all of the source's"
     found["--masks"] = ",".join(values["masks"])
+    found["--name"] = values["name"] or "the format's"
     found["--only"] = ",".join(values["only"]) or "all"
     lines = [f"{old} -> {new}" for old, new in sorted(values["class_map"].items())]
     found["--map"] = ", ".join(lines) or "none"

@@ -151,10 +151,10 @@ def settings_fingerprint(name: str, label_map: LabelMap, options: BuildOptions) 
     """Hash of everything that the bytes of a build depend on, but its source."""
     chosen = options.to_json()
     # One decides whether a build may end, the others speak through classes and plan.
-    for option in ("max_reject_share", "format", "class_map", "only"):
+    for option in ("max_reject_share", "format", "class_map", "only", "name"):
         del chosen[option]
     # Absent from earlier versions, whose builds are those of the defaults.
-    for option in ("exif", "check", "max_size", "group", "stratify"):
+    for option in ("exif", "check", "max_size", "group", "stratify", "of_format"):
         if chosen[option] == getattr(BuildOptions, option):
             del chosen[option]
     if options.check == "pixels":  # which records are rejected depends on it

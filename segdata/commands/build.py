@@ -43,6 +43,11 @@ _COMMON: tuple[click.Parameter, ...] = (
         "(trainval,val=trainval:0.1). [default: all of the source's]",
     ),
     click.Option(
+        ["--name"],
+        help="Name of the dataset: shards begin with it; TFDS, reports and training "
+        "say it. [default: the format's]",
+    ),
+    click.Option(
         ["--group"],
         metavar="REGEX",
         help="Draw splits by groups of keys: by the first group of the match, or all "
@@ -172,6 +177,7 @@ _ARGUMENTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "max_size": ("max_size", _as_given),
     "class_map": ("class_map", read_class_map),
     "only": ("only", _names),
+    "name": ("name", _as_given),
     "group": ("group", _as_given),
     "stratify": ("stratify", _as_given),
 }

@@ -33,9 +33,10 @@ class PetsExport:
         self, dataset: Dataset, dest: Path, on_records: Callable[[int], None]
     ) -> ExportReport:
         """See `segdata.exports.base.ExportTarget.write`."""
-        if dataset.manifest.name != "pets":
+        built_from = dataset.manifest.format_name
+        if built_from != "pets":
             raise OptionError(
-                f"{dataset.directory} was built from {dataset.manifest.name}: expected "
+                f"{dataset.directory} was built from {built_from}: expected "
                 "a build of pets for --to pets. Take --to coco, png or yolo."
             )
         values = source_values(dataset.classes)

@@ -102,7 +102,7 @@ def _layout(dataset: Dataset, names: Mapping[str, list[str]]) -> _Layout:
         split: {str(PurePosixPath(name).parent) for name in found}
         for split, found in names.items()
     }
-    is_segnet = dataset.manifest.name == "camvid" and len(dataset.classes) <= 12
+    is_segnet = dataset.manifest.format_name == "camvid" and len(dataset.classes) <= 12
     if is_segnet and all(found == {split} for split, found in parents.items()):
         # Void is class 11 there unless told otherwise.
         variant = "" if dataset.classes.ignore_id == 11 else " --classes camvid-11"

@@ -142,6 +142,11 @@ class Manifest:
         ordered = {name: self.splits[name] for name in ordered_splits(self.splits)}
         object.__setattr__(self, "splits", ordered)
 
+    @property
+    def format_name(self) -> str:
+        """Name of the format that it was built from."""
+        return str(self.options.get("of_format") or self.name)
+
     def split(self, name: str) -> SplitSummary:
         """What is in a split.
 

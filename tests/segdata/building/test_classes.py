@@ -258,7 +258,7 @@ def test_class_map_that_is_none_is_refused(
 
 
 def test_objects_are_left_out_and_counted_and_keep_their_source_class(
-    tmp_path: Path,
+    tmp_path: Path, check_manifest: Any
 ) -> None:
     rows = [object_row(), object_row(11, category_id=9), object_row(20, 2)]
     source = write(tmp_path / "source", table(annotations=rows))
@@ -277,11 +277,40 @@ def test_objects_are_left_out_and_counted_and_keep_their_source_class(
     assert "make 1 of 2 classes; 1 are left out, objects and pixels: dog" in str(
         manifest.warnings
     )
+    check_manifest(out)
     segdata.verify(out)
     segdata.build("coco", source, out, update=True)  # keeps the classes
     assert read_manifest(locate(out)).fingerprint == manifest.fingerprint
     with pytest.raises(OutputError, match=r"--only pet -> cat"):
         segdata.build("coco", source, out, update=True, only=["cat"])
+
+
+def test_dataset_has_a_name_that_shards_begin_with(
+    tmp_path: Path, check_manifest: Any
+) -> None:
+    source, out = write(tmp_path / "source"), tmp_path / "out"
+    manifest = segdata.build("coco", source, out, name="my-cats_1.0")
+    assert [path.name for path in sorted(out.glob("*.tfrecord*"))] == [
+        "my-cats_1.0-train.tfrecord-00000-of-00001"
+    ]
+    assert (manifest.name, manifest.format_name) == ("my-cats_1.0", "coco")
+    check_manifest(out)
+    segdata.verify(out)
+    info = json.loads((out / "dataset_info.json").read_bytes())
+    assert info["name"] == "my-cats_1.0"
+    kept = segdata.build("coco", source, out, update=True)
+    assert (kept.name, kept.fingerprint) == (manifest.name, manifest.fingerprint)
+    assert segdata.build("coco", source, out, name="my-cats_1.0").name == manifest.name
+    with pytest.raises(OutputError, match=r"--name my-cats_1\.0 -> other"):
+        segdata.build("coco", source, out, name="other", update=True)
+    with pytest.raises(OutputError, match=r"format coco -> pets"):
+        segdata.build("pets", source, out, update=True)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", "-a", "a b", "ä", "a" * 101])
+def test_name_that_no_file_may_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError, match=r"--name is .*: expected letters, digits"):
+        segdata.build("coco", write(tmp_path / "source"), tmp_path / "out", name=name)
 
 
 def test_export_of_merged_classes_names_one_category(tmp_path: Path) -> None:

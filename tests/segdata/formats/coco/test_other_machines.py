@@ -171,8 +171,11 @@ def test_images_without_them_have_no_such_keys(root: Path) -> None:
     assert schema.ABSENT_CLASSES.key not in example.features.feature
 
 
-def test_what_lvis_says_of_an_image_is_kept_and_counted(root: Path) -> None:
+def test_what_lvis_says_of_an_image_is_kept_and_counted(
+    root: Path, check_manifest: Any
+) -> None:
     manifest = build(write(root, lvis_table(), folder="train2017"))
+    check_manifest(root.parent / "out")
     assert manifest.splits["train"].counts.parts == {"verified": 2}
     source = records(root)["train2017/a"].source
     assert source["neg_category_ids"] == [9]
