@@ -25,7 +25,6 @@ LOSSY_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 """Endings of masks whose values are only near those that were drawn."""
 _PROBED = 3
 _MOST_COLORS = 64
-_MOST_PIXELS = 1 << 26
 _NEAR = 64
 """A grey value so near to 0 or 255 is meant to be one of them."""
 _KEPT_VALUES = 1 << 16

@@ -28,7 +28,7 @@ MASK_WORDS = frozenset(
 PICTURE_WORDS = frozenset(
     {"color", "colors", "colour", "colours", "colored", "coloured", "rgb", "edge"}
     | {"edges", "boundary", "instance", "instances", "object", "objects", "weight"}
-    | {"weights", "trainids", "confidence", "contour", "contours", "train_ids"}
+    | {"weights", "trainids", "confidence", "contour", "contours"}
 )
 """Words of masks that are taken only where there are no others."""
 VIEW_WORDS = frozenset(
