@@ -31,7 +31,10 @@ class Wanted:
 
 
 def roots(source: Location, depth: int, *, unlimited: bool = False) -> list[str]:
-    """The folders so many levels below the source, each with a slash behind it."""
+    """The folders so many levels below the source, each with a slash behind it.
+
+    None where there are more than 2,000, unless `unlimited`: not some of them.
+    """
     found = [""]
     for _ in range(depth):
         found = [
@@ -39,7 +42,9 @@ def roots(source: Location, depth: int, *, unlimited: bool = False) -> list[str]
             for root in found
             for name in subfolders(source / root)
             if not is_view(name)
-        ][: None if unlimited else _MOST_FOLDERS]
+        ]
+        if len(found) > _MOST_FOLDERS and not unlimited:
+            return []
     return found
 
 

@@ -45,7 +45,6 @@ _DEPTH = 2
 _OF_OTHERS = ("JPEGImages", "trimaps", "leftImg8bit", "gtFine", "_prepped_")
 """Parts of the names of folders that other formats have."""
 _LISTS = ("ImageSets/Segmentation", "ImageSets", "splits", "lists", "")
-_MOST_FOLDERS = 2000
 _MOST_UNNAMED = 6
 _LEAST_SHARE = 6
 """Of so many files at least one is a mask where both lie in one folder."""

@@ -224,6 +224,17 @@ def test_folder_of_several_datasets_is_none(tmp_path: Path) -> None:
         MaskFolder().scan(tmp_path)
 
 
+def test_of_too_many_folders_not_some_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        draw_pairs(tmp_path, f"{name}/images/{{}}.jpg", f"{name}/masks/{{}}.png")
+    assert len(found(MaskFolder().scan(tmp_path))) == 12
+    monkeypatch.setattr("segdata.formats.mask_folder.candidates._MOST_FOLDERS", 2)
+    with pytest.raises(SourceError, match=r"has no images with masks"):
+        MaskFolder().scan(tmp_path)
+
+
 # --- Lists of splits ---
 
 
