@@ -112,7 +112,8 @@ def read_coco(path: Location) -> CocoFile:
                 f"{path.name}: two images have the id {image_id!r}: ids must differ.",
                 reason="duplicate-image-id",
             )
-        name = file_name(image)
+        given = image.get("file_name")
+        name = given if type(given) is str and given else file_name(image)
         if name is None:
             raise SourceError(
                 f"{path.name}: image {image_id!r} has no 'file_name'.",
@@ -120,9 +121,11 @@ def read_coco(path: Location) -> CocoFile:
             )
         images[image_id] = row
         file_names.append(name)
-        odd["urls"] += "file_name" not in image
-        sides = image.get("height"), image.get("width")
-        odd["sizes"] += side(sides[0]) is None or side(sides[1]) is None
+        if name is not given:
+            odd["urls"] += 1
+        height, width = image.get("height"), image.get("width")
+        if not (type(height) is type(width) is int and height > 0 < width):
+            odd["sizes"] += side(height) is None or side(width) is None
     categories = [
         _parsed_object(row, path, "categories") for row in found.tables["categories"]
     ]
