@@ -111,6 +111,8 @@ def stated_or_before(
       OptionError: If what is stated cannot be.
     """
     before = options_before(directory)
+    if pixels is None and sample_size is not None:
+        pixels = "sample"  # who states its size wants one
     found = replace(
         before,
         pixels=before.pixels if pixels is None else pixels,

@@ -177,4 +177,4 @@ def test_validation_split_is_carved_out_of_trainval(
     typo = segdata(*arguments, "--overwrite", "--split", "val=trainvall:1,test").end()
     assert typo.returncode == 1
     assert "the source has no split 'trainvall' of --split val=tr" in typo.stderr
-    assert ": the source has test, trainval. Name" in typo.stderr
+    assert ": the source has trainval, test. Name" in typo.stderr

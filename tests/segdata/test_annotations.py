@@ -60,7 +60,7 @@ def test_every_documented_key_is_known_and_no_other():
 
 
 def test_unknown_key_is_refused_with_the_known_ones():
-    message = r"image 'a\.png' has unknown keys \['segments'\]: known are \['annot"
+    message = r"image 'a\.png' has unknown keys \['segments'\]: known are \['absent"
     with pytest.raises(AnnotationError, match=message) as caught:
         validate_annotation({"image": "a.png", "segments": []})
     assert caught.value.reason == "bad-annotation"

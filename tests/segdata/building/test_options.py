@@ -55,5 +55,6 @@ def test_build_options_refuse_masks_without_runs() -> None:
 def test_build_takes_every_option_by_the_same_name_and_none_is_not_stated() -> None:
     parameters = inspect.signature(build).parameters
     for field in fields(BuildOptions):
-        if field.name != "format":  # a format, or a name and its options
+        # A format, or a name and its options; what is noted of it.
+        if field.name not in ("format", "of_format"):
             assert parameters[field.name].default is None

@@ -75,6 +75,10 @@ def test_validation_does_not_depend_on_training(write: Write, tmp_path: Path) ->
     assert pictures(alone).items() < pictures(both).items()
 
 
+IMAGES = ("images/", "train/", "val/", "train2017/", "val2017/", "JPEGImages/")
+IMAGES += ("leftImg8bit/",)
+
+
 def test_every_image_of_every_seed_is_another(write: Write, tmp_path: Path) -> None:
     first, second = write(tmp_path / "a"), write(tmp_path / "b", seed=1)
     assert pictures(first).keys() == pictures(second).keys()
@@ -82,7 +86,7 @@ def test_every_image_of_every_seed_is_another(write: Write, tmp_path: Path) -> N
         data
         for folder in (first, second)
         for name, data in pictures(folder).items()
-        if name.startswith(("images/", "train/", "val/", "train2017/", "val2017/"))
+        if name.startswith(IMAGES)
     ]
     assert len(images) == len(set(images)) >= 10
 
