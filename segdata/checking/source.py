@@ -23,7 +23,7 @@ from segdata.storage import files
 from segdata.storage.paths import Location
 from segdata.validation import validate_annotation
 
-# Measured: docs/scale.md. A record's part of the plan, and of what the driver holds.
+# What the driver of a build holds of a record, by benchmarks/bench_scale.py.
 _DRIVER_BYTES_PER_RECORD = 4700
 _PROBED_IMAGES = 32
 
