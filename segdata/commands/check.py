@@ -11,6 +11,7 @@ from segdata.commands.location import LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.errors import SourceError
 from segdata.formats import FORMATS
+from segdata.formats.folders import count_of
 from segdata.storage.paths import Location
 
 if TYPE_CHECKING:  # `segdata check --help` needs no NumPy
@@ -47,19 +48,16 @@ def check(source: Location, format: str | None, limit: int) -> None:
     from segdata.formats.recognize import (
         AUTO,
         Candidate,
+        not_recognised,
         recognize,
         recognize_around,
-        what_is_there,
     )
 
     if not source.is_dir():
         raise SourceError(f"{source} is not a folder: {_file(source)}.")
     found = recognize(source, format or AUTO)
     if not found and format is None:
-        raise SourceError(
-            f"no dataset is recognised in {source}: {what_is_there(source)}. "
-            "docs/formats.md shows the layouts that are known."
-        )
+        raise not_recognised(source)
     if not found and format is not None:
         guess = Guess(title="not recognised at a glance", is_sure=False)
         found = [Candidate(format=format, folder=source, guess=guess)]
@@ -100,15 +98,15 @@ def _print(report: SourceReport, limit: int) -> None:
         click.echo(f"  objects   {report.num_objects}")
     if report.num_shards:
         size, memory = map(format_bytes, (report.num_bytes, report.driver_bytes))
+        shards = count_of(range(report.num_shards), "shard", "shards")
         click.echo(
-            f"  plan      {_count(report.num_shards, 'shard')} of {size} in all; "
-            f"{memory} of memory for the plan"
+            f"  plan      {shards} of {size} in all; {memory} of memory for the plan"
         )
     for what, paths in report.missing.items():
-        are = "is" if len(paths) == 1 else "are"
-        _print_list(f"{_count(len(paths), what)} {are} missing", paths, limit)
-    _print_list(_count(len(report.warnings), "warning"), report.warnings, limit)
-    _print_list(_count(len(report.problems), "problem"), report.problems, limit)
+        counted = count_of(paths, f"{what} is missing", f"{what}s are missing")
+        _print_list(counted, paths, limit)
+    for lines, what in ((report.warnings, "warning"), (report.problems, "problem")):
+        _print_list(count_of(lines, what, f"{what}s"), lines, limit)
     if report.num_shards:
         skip = "" if report.is_whole else " --on-error skip"
         click.echo(f"\n  {candidate.command()}{skip}\n")
@@ -122,10 +120,6 @@ def _print_list(title: str, lines: Sequence[str], limit: int) -> None:
         click.echo(f"    {line}")
     if len(lines) > limit:
         click.echo(f"    and {len(lines) - limit} more (--limit)")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _classes(label_map: LabelMap) -> str:

@@ -34,6 +34,11 @@ class Listing:
     links: list[str] = field(default_factory=list)
     """Paths below the source of links to folders, which are not followed."""
 
+    @property
+    def images(self) -> list[str]:
+        """Paths below the source of all files that were looked for."""
+        return [path for paths in self.by_stem.values() for path in paths]
+
     def unique(self) -> Files:
         """The files, each of whose names stands once.
 

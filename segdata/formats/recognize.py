@@ -14,7 +14,7 @@ from segdata.annotations import Annotation
 from segdata.errors import SegdataError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Guess
-from segdata.formats.folders import subfolders
+from segdata.formats.folders import count_of, subfolders
 from segdata.formats.json_kinds import kind_of_json
 from segdata.storage.paths import Location
 
@@ -139,16 +139,21 @@ def the_one(source: Location) -> Candidate:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise SourceError(
-            f"no dataset is recognised in {source}: {what_is_there(source)}. "
-            "docs/formats.md shows the layouts that are known.",
-            reason="not-recognised",
-        )
+        raise not_recognised(source)
     choices = "; ".join(candidate.command() for candidate in found[:_MAX_NAMED])
     raise SourceError(
         f"{source} may be {len(found)} things: run the command that is meant, one of: "
         f"{choices}",
         reason="ambiguous",
+    )
+
+
+def not_recognised(source: Location) -> SourceError:
+    """The error for a folder that no format knows, with what it holds."""
+    return SourceError(
+        f"no dataset is recognised in {source}: {what_is_there(source)}. "
+        "docs/formats.md shows the layouts that are known.",
+        reason="not-recognised",
     )
 
 
@@ -189,7 +194,7 @@ def _counted(source: Location) -> str:
     )
     folders = [entry.name for entry in entries if entry.is_dir]
     parts = [
-        f"{count} file{'' if count == 1 else 's'} of {name}"
+        count_of(range(count), f"file of {name}", f"files of {name}")
         for name, count in suffixes.most_common(4)
     ]
     if folders:

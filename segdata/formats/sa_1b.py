@@ -54,7 +54,7 @@ class SA1B:
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         listing = list_folder(source, "", recursive=True)
-        images = [path for paths in listing.by_stem.values() for path in paths]
+        images = listing.images
         files = [path for path in listing.others if path.lower().endswith(".json")]
         partners = find_partners(files, images)
         if not partners.images:

@@ -98,8 +98,8 @@ def look_at_start(head: bytes) -> tuple[int, int, int] | None:
         if head.startswith(JPEG_SIGNATURE):
             header = _read_jpeg_header(head + _JPEG_END, "")
             return header.height, header.width, header.orientation
-    except ImageError:  # the worker that reads it whole says so
-        pass
+    except ImageError:
+        return None  # the worker that reads it whole says why
     return None
 
 

@@ -64,7 +64,7 @@ class Cvat:
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         listing = list_folder(source, "", recursive=True)
-        images = [path for paths in listing.by_stem.values() for path in paths]
+        images = listing.images
         paths = (
             [self.annotations]
             if self.annotations

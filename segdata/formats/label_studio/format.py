@@ -74,7 +74,7 @@ class LabelStudio:
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         listing = list_folder(source, "", recursive=True)
-        images = [path for paths in listing.by_stem.values() for path in paths]
+        images = listing.images
         counts: Counter[str] = Counter()
         tasks = list(self._tasks(source, listing.others, counts))
         found, told = find_task_images((t.image for t in tasks), images, "images")

@@ -68,7 +68,7 @@ class Labelme:
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         listing = list_folder(source, "", recursive=True)
-        images = [path for paths in listing.by_stem.values() for path in paths]
+        images = listing.images
         files = [path for path in listing.others if path.lower().endswith(".json")]
         class_file = self._class_file(source)
         heads = {} if class_file else _census(source, files)

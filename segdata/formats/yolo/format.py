@@ -70,7 +70,7 @@ class Yolo:
     def scan(self, source: Location) -> Scan:
         """See `segdata.formats.base.Format.scan`."""
         listing = list_folder(source, "", recursive=True)
-        images = [path for paths in listing.by_stem.values() for path in paths]
+        images = listing.images
         texts = {path for path in listing.others if path.lower().endswith(".txt")}
         told = self._classes(source, listing.others)
         splits, notices = images_of_splits(source, told.yaml, images, texts)
