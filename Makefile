@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs pictures test lint types unit test-slow test-crashpoints test-fault test-cluster test-hdfs test-gcs bench format clean install \
+.PHONY: demo docs site pictures test lint types unit test-slow test-crashpoints test-fault test-cluster test-hdfs test-gcs bench format clean install \
 	test-newest constraints fuzz
 
 demo: $(BIN)/.installed  ## draw a dataset, build it, verify it, look at it
@@ -80,6 +80,14 @@ bench: $(BIN)/.installed
 
 docs: $(BIN)/.installed  ## the pages that follow from the code
 	$(BIN)/python docs/generate.py
+
+# -W: a broken link or name, or a page that no list has, fails. -E: no page of before.
+site: $(BIN)/.installed  ## the pages as a site in build/site, with the Python reference
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable ".[docs]"
+	$(BIN)/python docs/site/stage.py build/site-pages
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html build/site-pages build/site
+	@echo "open build/site/index.html"
 
 pictures: $(BIN)/.installed  ## the pictures of README and docs
 	$(BIN)/python docs/draw_pictures.py

@@ -94,6 +94,13 @@ setup(
         ],
         # Slow tests of the report; they need chromium and chromium-driver too.
         "browser": ["selenium>=4.20"],
+        # `make site`: these pages as a site.
+        "docs": [
+            "furo>=2025.9",
+            "myst-parser>=4",
+            "sphinx>=8",
+            "sphinx-copybutton>=0.5",
+        ],
         "cluster": ["apache-beam[gcp]>=2.77,<3", "dask[distributed]>=2024.4"],
         "dev": [
             TENSORFLOW,

@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: `commands.md` and `records.md`.
+"""Writes the pages that follow from the code: `commands*` and `records.md`.
 
 python docs/generate.py        # `make docs`; a test says when it is to be run
 """
@@ -6,7 +6,8 @@ python docs/generate.py        # `make docs`; a test says when it is to be run
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,40 +20,75 @@ _NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`
 
 
 def commands_page() -> str:
-    """Every command with its arguments and options, as `--help` has them."""
+    """The list of commands."""
+    rows = [
+        f"| [`segdata {name}`](commands/{name}.md) | {text} |"
+        for name, (_, text) in COMMANDS.items()
+    ]
     parts = [
         "# Command line",
         _NOTE,
-        "`segdata COMMAND --help` prints the same. Results go to stdout, progress and "
-        "logs to stderr. Exit codes: 0 done, 1 the data or the run failed (one line; "
-        "the traceback with `segdata -v`), 2 wrong usage, 130 interrupted.",
+        "`segdata COMMAND --help` prints what these pages say. Results go to stdout, "
+        "progress and logs to stderr.",
+        "\n".join(["| command | what it does |", "|---|---|", *rows]),
+        "| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | the data or the run "
+        "failed: one line on stderr says why; `segdata -v COMMAND` adds the traceback |"
+        "\n| 2 | wrong usage |\n| 130 | interrupted |",
     ]
+    return "\n\n".join(parts) + "\n"
+
+
+def command_page(name: str) -> str:
+    """One command with its arguments and options, as `--help` has them."""
     context = click.Context(cli, info_name="segdata")
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        parts += _command(command, click.Context(command, context, name), 2)
+    command = cli.get_command(context, name)
+    assert command is not None
+    own = click.Context(command, context, name)
+    parts = [f"# segdata {name}", _NOTE, *_command(command, own, command.params)]
+    if isinstance(command, click.Group):
+        parts += _formats(command, own)
     return "\n\n".join(parts) + "\n"
 
 
 def _command(
-    command: click.Command, context: click.Context, level: int
+    command: click.Command, context: click.Context, params: list[click.Parameter]
 ) -> Iterator[str]:
-    yield f"{'#' * level} {context.command_path}"
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"```\n{context.command_path} {usage}\n```"
     if command.help:
         text = inspect.cleandoc(command.help)
         yield "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
-    options = [p for p in command.params if isinstance(p, click.Option)]
+    yield from _table(params, context)
+
+
+def _table(params: list[click.Parameter], context: click.Context) -> Iterator[str]:
+    options = [p for p in params if isinstance(p, click.Option)]
     if options:
         rows = [_option(option, context) for option in options]
         yield "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from _command(below, click.Context(below, context, name), level + 1)
+
+
+def _formats(group: click.Group, context: click.Context) -> Iterator[str]:
+    """What all formats share, once; then each with its own options."""
+    names = group.list_commands(context)
+    below = {name: group.get_command(context, name) for name in names}
+    shared = [p for p in _of(below[names[0]]) if p.name in _shared_names(below)]
+    yield "## Options of every format"
+    yield from _table(shared, context)
+    for name, command in below.items():
+        assert command is not None
+        inner = click.Context(command, context, name)
+        own = [p for p in command.params if p.name not in {s.name for s in shared}]
+        yield f"## {inner.command_path}"
+        yield from _command(command, inner, own)
+
+
+def _of(command: click.Command | None) -> list[click.Parameter]:
+    return command.params if command else []
+
+
+def _shared_names(below: dict[str, click.Command | None]) -> set[str | None]:
+    return set.intersection(*({p.name for p in _of(c)} for c in below.values()))
 
 
 def _option(option: click.Option, context: click.Context) -> str:
@@ -119,8 +155,13 @@ def _doc_after(name: str) -> str:
     return text.partition('"""')[0].strip() if found and quotes else ""
 
 
-PAGES = {"commands.md": commands_page, "records.md": records_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "records.md": records_page,
+    **{f"commands/{name}.md": partial(command_page, name) for name in COMMANDS},
+}
 
 if __name__ == "__main__":
+    (FOLDER / "commands").mkdir(exist_ok=True)
     for name, write in PAGES.items():
         (FOLDER / name).write_text(write(), "utf-8")

@@ -20,7 +20,8 @@ from segdata.records import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+COMMAND_PAGES = sorted((DOCS / "commands").glob("*.md"))
+PAGES = [*sorted(DOCS.glob("*.md")), *COMMAND_PAGES]
 LINKED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 
@@ -45,27 +46,30 @@ def commands_below(command: click.Command, path: str) -> dict[str, click.Command
     return found
 
 
-@pytest.mark.parametrize("name", ["commands.md", "records.md"])
-def test_page_is_what_the_code_says(name: str) -> None:
-    written = generator().PAGES[name]()
-    assert (DOCS / name).read_text("utf-8") == written, "run `make docs`"
+def test_pages_are_what_the_code_says() -> None:
+    for name, write in generator().PAGES.items():
+        assert (DOCS / name).read_text("utf-8") == write(), f"{name}: run `make docs`"
+
+
+def test_there_is_a_page_for_each_command_and_no_other() -> None:
+    assert {page.stem for page in COMMAND_PAGES} == set(COMMANDS)
+
+
+def sections_of(page: Path) -> dict[str, str]:
+    """The headings of a page and what stands below each."""
+    parts = re.split(r"^#+ ", page.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0]: part for part in parts}
 
 
 def test_every_command_and_option_has_its_row() -> None:
-    page = (DOCS / "commands.md").read_text("utf-8")
-    sections = re.split(r"^#+ (?=segdata )", page, flags=re.MULTILINE)
-    by_command = {text.partition("\n")[0]: text for text in sections}
     commands = commands_below(cli, "segdata")
     del commands["segdata"]
-    assert {name.split()[1] for name in commands} == set(COMMANDS)
+    sections = {k: v for page in COMMAND_PAGES for k, v in sections_of(page).items()}
+    shared = sections["Options of every format"]
     for path, command in commands.items():
-        options = [p for p in command.params if isinstance(p, click.Option)]
-        for option in options:
-            [row] = [
-                line
-                for line in by_command[path].splitlines()
-                if line.startswith(f"| `{option.opts[0]}`")
-            ]
+        text = sections[path] + shared * path.startswith("segdata build ")
+        for option in [p for p in command.params if isinstance(p, click.Option)]:
+            [row] = re.findall(rf"^\| `{option.opts[0]}`.*", text, re.MULTILINE)
             assert row.split(" | ")[-1].strip(" |"), f"{path}: {row} says nothing"
 
 
@@ -126,7 +130,7 @@ def test_endings_of_images_stand_on_the_page_of_formats() -> None:
 
 def test_every_page_stands_in_the_list_of_pages() -> None:
     text = (DOCS / "README.md").read_text("utf-8")
-    names = {page.name for page in PAGES} - {"README.md"}
+    names = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
     assert set(re.findall(r"^\| \[([\w.-]+)\]\(\1\)", text, re.MULTILINE)) == names
 
 

@@ -1,0 +1,118 @@
+"""Puts the pages of the site into a folder for Sphinx: `python stage.py FOLDER`.
+
+The pages are those of `docs/`, which read well on their own, with what only a site
+needs: the list of pages becomes its menu, and the API reference follows from
+docstrings.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import segdata
+from segdata.cli import COMMANDS
+
+SITE = Path(__file__).resolve().parent
+DOCS = SITE.parent
+ROOT = DOCS.parent
+BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+"""Pages that stand beside `docs/`."""
+
+LIBRARY = {
+    "Build and check": ("build", "verify", "stats", "About"),
+    "Open a build": ("open", "Dataset", "RecordSource", "LabelMap"),
+    "Read as tf.data": ("read_semantic", "read_instances", "hosts"),
+    "Options of readers": ("ImageOptions", "InstanceOptions", "Augmentation", "Resize"),
+    "One record at a time": ("rle", "dict_to_tf_example", "serialize"),
+}
+"""Section -> public names of `segdata`; other ones stand at the end."""
+
+TRAINERS = {
+    "Train": ("run.train.train", "run.options.TrainOptions", "run.presets.preset"),
+    "Evaluate": ("run.evaluate.evaluate", "run.trained.EvaluateOptions"),
+    "Predict": ("run.predict.predict", "run.trained.PredictOptions"),
+    "Models": ("models.build_model", "models.options.ModelOptions"),
+}
+"""Section -> names below `segdata.trainers`."""
+
+
+def stage(folder: Path) -> None:
+    """Writes all that Sphinx reads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(DOCS, folder, ignore=shutil.ignore_patterns("*.py", "site"))
+    shutil.copy(SITE / "conf.py", folder)
+    (folder / "_static").mkdir()
+    shutil.copy(SITE / "site.css", folder / "_static")
+    for name in BESIDE:
+        text = (ROOT / name).read_text("utf-8").replace("](docs/", "](")
+        (folder / name).write_text(text, "utf-8")
+    for page in folder.rglob("*.md"):
+        text = page.read_text("utf-8")
+        text = re.sub(rf"\]\((?:\.\./)+({'|'.join(BESIDE)})", r"](\1", text)
+        page.write_text(text.replace("README.md", "index.md"), "utf-8")
+    index = (folder / "README.md").read_text("utf-8")
+    (folder / "README.md").unlink()
+    (folder / "index.md").write_text(index + "\n".join(menus(index)), "utf-8")
+    commands = (folder / "commands.md").read_text("utf-8")
+    pages = [f"commands/{name}" for name in COMMANDS]
+    (folder / "commands.md").write_text(commands + "\n".join(_menu(pages)), "utf-8")
+    (folder / "api.md").write_text(library_page(), "utf-8")
+    (folder / "api-trainers.md").write_text(trainers_page(), "utf-8")
+
+
+def menus(index: str) -> list[str]:
+    """A hidden list of pages for each section of the list of pages."""
+    found = []
+    for section in re.split(r"^## ", index, flags=re.MULTILINE)[1:]:
+        title, _, text = section.partition("\n")
+        pages = re.findall(r"\]\((?:\.\./)?([\w./-]+)\.md\)", text)
+        if title == "Reference":
+            pages += ["api", "api-trainers"]
+        found += _menu(pages, f":caption: {title}")
+    return found
+
+
+def _menu(pages: Iterable[str], *options: str) -> list[str]:
+    return ["", "```{toctree}", ":hidden:", *options, "", *pages, "```", ""]
+
+
+def library_page() -> str:
+    """The names of `segdata.__all__`."""
+    sections = dict(LIBRARY)
+    listed = {name for names in LIBRARY.values() for name in names}
+    if others := tuple(sorted({*segdata.__all__} - listed - {"__version__"})):
+        sections["More"] = others
+    text = _page("Python: the library", "segdata", sections)
+    return text + _directive("automodule", "segdata.errors", "Errors")
+
+
+def trainers_page() -> str:
+    """The functions that the commands `train`, `evaluate` and `predict` call."""
+    return _page("Python: trainers", "segdata.trainers", TRAINERS)
+
+
+def _page(title: str, package: str, sections: dict[str, tuple[str, ...]]) -> str:
+    parts = [f"# {title}\n"]
+    for section, names in sections.items():
+        parts.append(f"\n## {section}\n")
+        for name in names:
+            last = name.rpartition(".")[2]
+            kind = "autoclass" if last[0].isupper() else "autofunction"
+            kind = "automodule" if last == "hosts" else kind
+            where = "segdata.reading.hosts" if last == "hosts" else f"{package}.{name}"
+            parts.append(_directive(kind, where))
+    return "".join(parts)
+
+
+def _directive(kind: str, name: str, title: str = "") -> str:
+    heading = f"\n## {title}\n" if title else ""
+    members = "   :members:\n" if kind != "autofunction" else ""
+    return f"{heading}\n```{{eval-rst}}\n.. {kind}:: {name}\n{members}```\n"
+
+
+if __name__ == "__main__":
+    stage(Path(sys.argv[1]))
