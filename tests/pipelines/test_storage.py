@@ -84,6 +84,7 @@ def test_source_and_output_may_lie_anywhere(
     assert store.hashes("anywhere/across") == expected
 
 
+@on_one_store
 def test_workers_get_beams_options(
     store: Any, source: Path, segdata: Any, expected: Any, monkeypatch: Any
 ) -> None:
@@ -158,6 +159,7 @@ def test_killed_between_a_shard_and_its_receipt_it_goes_on(
     assert moved == {f"PUT /data/killed/out/{name}" for name in names - done}
 
 
+@on_one_store
 def test_killed_attempt_whose_shard_comes_late_leaves_one_whole_shard(
     store: Any, source: Path, segdata: Any, expected: Any
 ) -> None:
@@ -198,6 +200,7 @@ def test_upload_that_is_killed_midway_leaves_what_was_there(
     assert store.keys("midway") == ["a"]
 
 
+@on_one_store
 def test_shard_that_was_changed_meanwhile_is_built_anew(
     store: Any, source: Path, build: Any, expected: Any
 ) -> None:
