@@ -18,6 +18,7 @@ from segdata.building.shard import WORK_DIR, plan_path, stored_path
 from segdata.errors import CorruptionError, SegdataError
 from segdata.shards import manifest
 from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, STATS_NAME
+from segdata.shards.offsets import OFFSETS_NAME
 from segdata.shards.receipt import (
     INDEX_DIR,
     ShardReceipt,
@@ -159,7 +160,8 @@ def clear(out: Location) -> None:
     names = _shard_names(out)
     # Not left alone: a finished update would be moved into what is going away.
     (out / STAGING_DIR / MANIFEST_NAME).unlink(missing_ok=True)
-    for name in (MANIFEST_NAME, *SIDE_FILES, f"{INDEX_DIR}/{NOTES_NAME}"):
+    beside = (f"{INDEX_DIR}/{name}" for name in (NOTES_NAME, OFFSETS_NAME))
+    for name in (MANIFEST_NAME, *SIDE_FILES, *beside):
         (out / name).unlink(missing_ok=True)
     out.each(lambda name: _remove_shard(out, name), names)
     for folder in (WORK_DIR, STAGING_DIR):

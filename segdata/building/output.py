@@ -34,6 +34,7 @@ from segdata.shards.manifest import (
     Manifest,
     SourceSummary,
 )
+from segdata.shards.offsets import write_offsets
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.storage.paths import Location
 from segdata.version import __version__
@@ -139,6 +140,15 @@ def finish(
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     sidecars.write_sidecars(out, result)
+    by_name = {receipt.name: receipt for receipt in receipts}
+    write_offsets(
+        out,
+        (
+            [entry.offset for entry in by_name[shard.name].records]
+            for split in result.splits.values()
+            for shard in split.shards
+        ),
+    )
     for folder in (out / INDEX_DIR, out):  # what the manifest vouches for comes first
         folder.sync()
     (out / MANIFEST_NAME).write_atomic(result.to_bytes())

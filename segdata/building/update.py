@@ -36,6 +36,7 @@ from segdata.shards.manifest import (
     Manifest,
     read_manifest,
 )
+from segdata.shards.offsets import OFFSETS_NAME
 from segdata.shards.receipt import (
     INDEX_DIR,
     ShardReceipt,
@@ -190,7 +191,8 @@ def _move_into(folder: Location, path: Location) -> None:
 
 def _to_move(staging: Location) -> Iterator[tuple[str, list[Location]]]:
     """Folder, and files in it: all of an update but the manifest, receipts last."""
-    for folder, pattern in ((".", "*"), (INDEX_DIR, "*.idx"), (INDEX_DIR, "*.json")):
+    patterns = ("*.idx", OFFSETS_NAME, "*.json")
+    for folder, pattern in ((".", "*"), *((INDEX_DIR, name) for name in patterns)):
         paths = (staging / folder).sorted_glob(pattern)
         yield folder, [p for p in paths if p.is_file() and p.name != MANIFEST_NAME]
 

@@ -24,7 +24,9 @@ from segdata.records.parse import parse_record
 from segdata.records.record import Record
 from segdata.shards import sidecars
 from segdata.shards.manifest import Manifest, ShardSummary, read_manifest
+from segdata.shards.offsets import OFFSETS_NAME, wrong_offsets
 from segdata.shards.receipt import (
+    INDEX_DIR,
     IndexEntry,
     ShardReceipt,
     dali_index_path,
@@ -151,6 +153,7 @@ def verify(
             )
             for name in sidecars.changed_sidecars(directory, manifest)
         ),
+        *_check_offsets(directory, manifest),
     ]
     return Verified(
         num_records=sum(shard.num_records for shard in shards),
@@ -159,6 +162,17 @@ def verify(
         num_of_source=sum(count for _, count, _ in found),
         problems=(*beside, *(problem for *_, kept in found for problem in kept)),
     )
+
+
+def _check_offsets(directory: Location, manifest: Manifest) -> Iterator[Problem]:
+    name = f"{INDEX_DIR}/{OFFSETS_NAME}"
+    try:
+        for shard in wrong_offsets(directory, manifest):
+            yield Problem(
+                shard=shard, message=f"{shard}: {name} does not point to its records"
+            )
+    except CorruptionError as error:
+        yield Problem(shard=name, message=str(error))
 
 
 def _look_at(

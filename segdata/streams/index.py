@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError, OptionError
-from segdata.shards.manifest import SplitSummary
-from segdata.shards.receipt import dali_index_path
+from segdata.shards.manifest import OpenBuild
+from segdata.shards.offsets import open_offsets
 from segdata.storage.paths import Location
 from segdata.streams.tensorflow import tf
 
@@ -67,7 +67,7 @@ class RecordIndex:
         return np.concatenate([*bounds, self.starts[-1:]])
 
 
-def read_index(root: Location, summary: SplitSummary) -> RecordIndex:
+def read_index(build: OpenBuild, split: str) -> RecordIndex:
     """Reads where the records of a split lie, from the index beside its shards.
 
     Raises:
@@ -75,14 +75,14 @@ def read_index(root: Location, summary: SplitSummary) -> RecordIndex:
         is not of the size that the manifest says.
       OptionError: If it lies in a store that TensorFlow cannot read.
     """
+    root = build.directory
     _check_scheme(root)
-    shards = [shard for shard in summary.shards if shard.num_records]
+    shards = [s for s in build.manifest.split(split).shards if s.num_records]
     root.each(lambda s: _check_size(root / s.name, s.num_bytes), shards)
-    offsets = root.each(lambda s: _offsets(root, s.name, s.num_records), shards)
-    starts = np.cumsum([0, *map(len, offsets)], dtype=np.int64)
+    starts = np.cumsum([0, *(shard.num_records for shard in shards)], dtype=np.int64)
     return RecordIndex(
         files=tuple(str(root / shard.name) for shard in shards),
-        offsets=np.concatenate([np.zeros(0, np.int64), *offsets]),
+        offsets=open_offsets(root, build.manifest, split),
         starts=starts,
         num_bytes=sum(shard.num_bytes for shard in shards),
     )
@@ -111,19 +111,3 @@ def _check_size(path: Location, expected: int) -> None:
             f"{path} is not as it was built: expected {expected} bytes, got {got}. "
             "`segdata verify` tells what is damaged."
         )
-
-
-def _offsets(root: Location, shard: str, num_records: int) -> NDArray[np.int64]:
-    path = dali_index_path(root, shard)
-    try:
-        numbers = np.array(path.read_bytes().split(), np.int64).reshape(-1, 2)
-    except OSError as error:
-        raise CorruptionError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise CorruptionError(f"{path} is damaged: {error}.") from error
-    if len(numbers) != num_records:
-        raise CorruptionError(
-            f"{path} tells of {len(numbers)} records: expected {num_records}, as the "
-            "manifest says. Build again, or restore the index of this build."
-        )
-    return numbers[:, 0].copy()

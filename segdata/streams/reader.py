@@ -102,7 +102,7 @@ def read_semantic(
     label_map, summary = build.manifest.label_map, build.manifest.split(split)
     _check_label_maps(build.manifest)
     decoder = RecordDecoder(
-        index=read_index(build.directory, summary),
+        index=read_index(build, split),
         size=_canvas(image_size, summary, split),
         stored_size=_stored_size(summary),
         resize=resize or Resize(),
@@ -182,7 +182,7 @@ def read_instances(
     summary = manifest.split(split)
     _check_objects(manifest, instances, label_map=label_map)
     decoder = RecordDecoder(
-        index=read_index(build.directory, summary),
+        index=read_index(build, split),
         size=size,
         stored_size=_stored_size(summary),
         resize=resize or Resize(mode="pad"),

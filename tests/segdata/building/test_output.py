@@ -94,7 +94,7 @@ def test_finished_build_holds_exactly_these_files(
         for index in (0, 1)
     ]
     expected = {"manifest.json", "labels.txt", "label_map.pbtxt", *shards}
-    expected |= {"dataset_info.json", "features.json"}
+    expected |= {"dataset_info.json", "features.json", "index/offsets.bin"}
     expected |= {f"index/{s}.{kind}" for s in shards for kind in ("json", "idx")}
     assert file_hashes(tiny_build).keys() == expected
 

@@ -96,13 +96,16 @@ def test_unfinished_build_is_refused(tmp_path: Path) -> None:
         RecordSource(tmp_path, "train")
 
 
-def test_missing_receipt_is_refused_with_its_name(
+def test_keys_need_the_receipts_and_records_do_not(
     tiny_build: Path, tmp_path: Path
 ) -> None:
     out = shutil.copytree(tiny_build, tmp_path / "out")
+    expected = RecordSource(out, "val").keys
     (out / "index" / "camvid-val.tfrecord-00001-of-00002.json").unlink()
+    source = RecordSource(out, "val")
+    assert [record.key for record in source] == expected
     with pytest.raises(CorruptionError, match=r"camvid-val.*-of-00002\.json cannot be"):
-        RecordSource(out, "val")
+        _ = source.keys
 
 
 def test_damaged_record_is_named_and_the_others_are_read(

@@ -7,7 +7,8 @@ import pytest
 
 from segdata.errors import CorruptionError
 from segdata.reading.options import StreamOptions
-from segdata.shards.manifest import read_manifest
+from segdata.shards.manifest import open_build, read_manifest
+from segdata.shards.offsets import offsets_path
 from segdata.shards.receipt import dali_index_path
 from segdata.shards.tfrecord import RecordWriter
 from segdata.streams import order as stream
@@ -242,8 +243,9 @@ def test_more_hosts_than_records_fill_their_batches() -> None:
 
 
 def test_index_is_read_from_the_build(tiny_build: Path) -> None:
-    summary = read_manifest(tiny_build).splits["train"]
-    index = read_index(tiny_build, summary)
+    build = open_build(tiny_build)
+    summary = build.manifest.splits["train"]
+    index = read_index(build, "train")
     assert index.num_records == summary.num_records
     assert len(index.offsets) == summary.num_records
     names = [shard.name for shard in summary.shards if shard.num_records]
@@ -269,8 +271,9 @@ def test_a_damaged_index_is_refused(
     path.unlink()
     if text is not None:
         path.write_text(text)
+    offsets_path(out).unlink()  # as in builds of earlier versions
     with pytest.raises(CorruptionError, match=message):
-        read_index(out, summary)
+        read_index(open_build(out), "train")
 
 
 def test_a_shard_of_another_size_is_refused(tiny_build: Path, tmp_path: Path) -> None:
@@ -282,7 +285,7 @@ def test_a_shard_of_another_size_is_refused(tiny_build: Path, tmp_path: Path) ->
         path.write_bytes(changed)
         message = f"expected {len(data)} bytes, got {len(changed)} bytes"
         with pytest.raises(CorruptionError, match=message):
-            read_index(out, summary)
+            read_index(open_build(out), "train")
     path.unlink()
     with pytest.raises(CorruptionError, match="got no such file"):
-        read_index(out, summary)
+        read_index(open_build(out), "train")
