@@ -39,12 +39,47 @@ RUNS = Extension(
     optional=True,
 )
 
+HOME = ""
+"""Address of the repository, such as `https://HOST/OWNER/segdata`, once it has one."""
+
+
+def readme(home: str = HOME) -> str:
+    """README for a package index, where links to files of the repository lead nowhere.
+
+    They lead to `home`; without one their text stays, and pictures go.
+    """
+    text = (HERE / "README.md").read_text("utf-8")
+    relative = r"\[([^\]]*)\]\((?!https?://)([^)#]+)\)"
+    if home:
+        text = re.sub(rf"!{relative}", rf"![\1]({home}/raw/main/\2)", text)
+        return re.sub(relative, rf"[\1]({home}/blob/main/\2)", text)
+    return re.sub(relative, r"\1", re.sub(rf"!{relative}\n+", "", text))
+
+
 setup(
     name="segdata",
     version=VERSION,
     description="Segmentation datasets as verified, byte-reproducible TFRecord shards",
-    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description=readme(),
     long_description_content_type="text/markdown",
+    author="The segdata authors",
+    url=HOME or None,
+    project_urls={"Changelog": f"{HOME}/blob/main/CHANGELOG.md"} if HOME else {},
+    keywords="segmentation tfrecord dataset coco camvid mask-rcnn unet keras tpu beam",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: C",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=packages(),
@@ -105,6 +140,7 @@ setup(
         "dev": [
             TENSORFLOW,
             "build",
+            "codespell>=2.4",
             "fsspec>=2024.6",
             "gcp-storage-emulator>=2026.7",
             "gcsfs>=2024.6",

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +29,7 @@ from segdata.masks import compiled
 from segdata.samples.camvid import write_camvid_sample
 
 ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ("docs", "examples", "tests", "benchmarks", "clusters", "Makefile")
 # The wheel made from the sdist is the wheel made here, to the byte: see below.
 INSTALLED = ("wheel", "editable")
 
@@ -318,6 +320,24 @@ def test_sdist_holds_what_its_setup_reads(sdist):
         "pipelines/__init__.py",
         "trainers/__init__.py",
     } <= names
+
+
+def test_sdist_holds_pages_examples_and_tests_and_nothing_compiled(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = run("git", "ls-files", *SHIPPED, cwd=ROOT).split()
+    assert len(tracked) > 200
+    assert not [name for name in tracked if name not in names]
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+
+
+@pytest.mark.parametrize("home", ["", "https://example.org/segdata"])
+def test_readme_on_an_index_has_no_link_that_leads_nowhere(home, monkeypatch):
+    monkeypatch.setattr("setuptools.setup", lambda **given: None)
+    module = runpy.run_path(str(ROOT / "setup.py"))
+    targets = re.findall(r"\]\(([^)]+)\)", module["readme"](home))
+    assert [t for t in targets if not t.startswith("https://")] == []
+    assert any("docs/reading.md" in t for t in targets) == bool(home)
 
 
 def test_wheel_is_typed(wheel):
