@@ -85,7 +85,10 @@ setup(
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
     ext_modules=[RUNS],
-    package_data={"segdata": ["py.typed", "report/page.*", "shards/*.json"]},
+    package_data={
+        "segdata": ["py.typed", "report/page.*", "shards/*.json"],
+        "segdata.trainers": ["presets/*.toml"],
+    },
     # No TensorFlow: building needs none, and tensorflow, tensorflow-cpu and
     # tensorflow-tpu are different distributions that the user must choose from.
     install_requires=[

@@ -73,14 +73,12 @@ def mask_rcnn(folder: Path, steps: int, repeats: int, *, quick: bool) -> dict[st
     )
     out = folder / "shape-records"
     build(Coco(), folder / "shapes", out)
-    options = TrainOptions(
-        model="mask-rcnn", data=str(out), **preset("mask-rcnn-small")
-    )
+    options = TrainOptions(data=str(out), **preset("mask-rcnn-small"))
     data, placement = open_data(options), Placement(backend="tensorflow")
-    model = build_model("mask-rcnn", instances.model_options(options, data))
-    compile_model(model, options, data, placement, 100)
+    model = build_model("mask-rcnn", instances.model_options(data))
+    compile_model(model, data, placement)
     # One argument, as of the others: the dict is all that goes in.
-    stream = instances.training_stream(options, data, placement).map(lambda x: (x,))
+    stream = instances.training_stream(data, placement).map(lambda x: (x,))
     return measured("mask-rcnn", model, stream, options.batch_size, steps, repeats)
 
 
@@ -109,7 +107,7 @@ def main() -> None:
                 saturation=0.3,
             )
             stream = training_stream(
-                options, open_data(options), Placement(backend="tensorflow"), []
+                open_data(options), Placement(backend="tensorflow"), []
             )
             model = build_model(
                 name,

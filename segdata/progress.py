@@ -7,16 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-_PRINT_EVERY_SECONDS = 5.0
-
 
 @contextlib.contextmanager
-def display(total: int, what: str) -> Iterator[Callable[[int], None]]:
+def display(
+    total: int, what: str, every: float = 5.0
+) -> Iterator[Callable[[int], None]]:
     """Shows progress on stderr: a bar on a terminal, plain lines elsewhere.
 
     Args:
       total: Records to come.
       what: Verb for the line, e.g. `building`.
+      every: Seconds between plain lines.
 
     Yields:
       A function to call with the number of records done since the last call.
@@ -25,7 +26,7 @@ def display(total: int, what: str) -> Iterator[Callable[[int], None]]:
         with _bar(total, what) as advance:
             yield advance
     else:
-        yield _Lines(total, what).advance
+        yield _Lines(total, what, every).advance
 
 
 @contextlib.contextmanager
@@ -54,27 +55,32 @@ def _bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
             progress.advance(task, count)
             done = progress.tasks[task].completed
             seconds = max(time.monotonic() - start, 1e-6)
-            progress.update(task, rate=f"{done / seconds:.0f} images/s")
+            progress.update(task, rate=f"{_rate(done / seconds)} images/s")
 
         yield advance
+
+
+def _rate(rate: float) -> str:
+    """A rate with two digits at least: never 0 while something is done."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 class _Lines:
     """Plain progress lines every few seconds."""
 
-    def __init__(self, total: int, what: str) -> None:
-        self._total, self._what, self._done = total, what, 0
+    def __init__(self, total: int, what: str, every: float) -> None:
+        self._total, self._what, self._every, self._done = total, what, every, 0
         self._start = self._printed_at = time.monotonic()
 
     def advance(self, count: int) -> None:
         self._done += count
         now = time.monotonic()
-        if now - self._printed_at < _PRINT_EVERY_SECONDS:
+        if now - self._printed_at < self._every:
             return
         self._printed_at = now
         line = f"{self._what}: {self._done} of {self._total} images"
         if self._done:
             rate = self._done / (now - self._start)
             left = (self._total - self._done) / rate
-            line += f", {rate:.0f} images/s, {left:.0f} s left"
+            line += f", {_rate(rate)} images/s, {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)

@@ -14,18 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.trainers.run.checkpoint import STATE_NAME
+from segdata.trainers.run.directory import STATE_NAME
 from segdata.trainers.run.options import TrainOptions
 
 _TRAIN = """
 import json, os, sys
-given, run, devices = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sys.path.append(sys.argv[4])
-if os.environ["KERAS_BACKEND"] == "tensorflow" and devices > 1:
-    import tensorflow as tf
-    [cpu] = tf.config.list_physical_devices("CPU")
-    one = tf.config.LogicalDeviceConfiguration()
-    tf.config.set_logical_device_configuration(cpu, [one] * devices)
+given, run = json.loads(sys.argv[1]), sys.argv[2]
+sys.path.append(sys.argv[3])
 from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.run.train import train
 from segdata.trainers.run.options import TrainOptions
@@ -45,7 +40,7 @@ def start(
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
-    arguments = [json.dumps(given.to_json()), run, devices, Path(__file__).parent]
+    arguments = [json.dumps(given.to_json()), run, Path(__file__).parent]
     return subprocess.Popen(
         [sys.executable, "-P", "-c", _TRAIN, *map(str, arguments)],
         env=environment,

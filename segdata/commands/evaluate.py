@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from segdata.commands.location import LocationType
 from segdata.commands.use_run import (
     backend_option,
     is_instances,
     use_of,
     use_options,
 )
+from segdata.storage.paths import Location
 from segdata.trainers.run.backend import use_backend
 
 
 @click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
+@click.argument("run_dir", type=LocationType())
 @click.option(
     "--split", help="Split to score on. [default: the run's validation split]"
 )
@@ -29,7 +30,7 @@ from segdata.trainers.run.backend import use_backend
 @backend_option
 @click.option(
     "--results",
-    type=click.Path(path_type=Path),
+    type=LocationType(),
     help="File for the objects found, in COCO's results format (runs of mask-rcnn). "
     "[default: RUN_DIR/results-SPLIT.json]",
 )
@@ -38,11 +39,11 @@ from segdata.trainers.run.backend import use_backend
 def evaluate(
     ctx: click.Context,
     /,
-    run_dir: Path,
+    run_dir: Location,
     split: str | None,
     data: str | None,
     backend: str | None,
-    results: Path | None,
+    results: Location | None,
     as_json: bool,
     **given: Any,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.use_run import (
     backend_option,
     is_instances,
@@ -14,21 +15,22 @@ from segdata.commands.use_run import (
     use_options,
 )
 from segdata.errors import OptionError
+from segdata.storage.paths import Location
 from segdata.trainers.run.backend import use_backend
 
 
 @click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, type=click.Path())
+@click.argument("run_dir", type=LocationType())
+@click.argument("images", nargs=-1, type=LocalPathType())
 @click.option(
     "--output",
-    type=click.Path(),
+    type=LocationType(),
     help="Folder for what is found, or file of --export. "
     "[default: RUN_DIR/predictions, or predictions-last with --use last]",
 )
 @click.option(
     "--labels",
-    type=click.Path(),
+    type=LocalPathType(),
     help="Folder of index PNGs, named as the images: draws triples with scores.",
 )
 @click.option("--split", help="Predict this split of the run's dataset, with scores.")
@@ -58,10 +60,10 @@ from segdata.trainers.run.backend import use_backend
 def predict(
     ctx: click.Context,
     /,
-    run_dir: Path,
-    images: tuple[str, ...],
-    output: str | None,
-    labels: str | None,
+    run_dir: Location,
+    images: tuple[Path, ...],
+    output: Location | None,
+    labels: Path | None,
     split: str | None,
     data: str | None,
     max_boxes: int,
@@ -95,16 +97,21 @@ def predict(
                 "--export writes the model: expected --output and neither images nor "
                 "--split."
             )
-        export_model(run_dir, export, output, given["use"])
+        if output.is_store:
+            raise OptionError(
+                f"--export writes to this machine, and --output is {output}: expected "
+                "a path here."
+            )
+        export_model(run_dir, export, str(output), given["use"])
         click.echo(f"wrote {output}")
         return
     use = given["use"]
     default = "predictions" if use == "best" else f"predictions-{use}"
-    folder = output or str(run_dir / default)
+    folder = output or run_dir / default
     options = PredictOptions(
-        output=folder,
-        images=images,
-        labels=labels,
+        output=str(folder),
+        images=tuple(map(str, images)),
+        labels=str(labels) if labels else None,
         split=split,
         data=data,
         max_boxes=max_boxes,

@@ -14,13 +14,15 @@ from click.core import ParameterSource
 
 from segdata.commands.location import LocationType
 from segdata.commands.use_run import backend_option
-from segdata.errors import OptionError
-from segdata.storage.paths import Location
+from segdata.errors import OptionError, suggestion
+from segdata.storage.paths import Location, locate
 from segdata.trainers.models import ALL_MODELS
 from segdata.trainers.run.backend import use_backend
-from segdata.trainers.run.directory import RunDirectory
+from segdata.trainers.run.data import open_data
+from segdata.trainers.run.directory import Run, RunDirectory
+from segdata.trainers.run.option_groups import GROUPS
 from segdata.trainers.run.options import TrainOptions
-from segdata.trainers.run.presets import PRESETS, preset
+from segdata.trainers.run.presets import preset, preset_names, read_config
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):
@@ -60,100 +62,239 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> click.Option:
         [*names, field.name],
         type=None if hint is bool else _kind(hint),
         default=field.default,
-        show_default=field.default is not None,
+        show_default=field.default is not None
+        and "[default" not in field.metadata["help"],
         help=field.metadata["help"],
         multiple=Ellipsis in get_args(hint),
+        hidden=not field.metadata["main"],
     )
 
 
 _HINTS = get_type_hints(TrainOptions)
-_FIELDS = [item for item in dataclasses.fields(TrainOptions) if "help" in item.metadata]
+OPTIONS = {
+    heading: [
+        _option(item, _HINTS[item.name])
+        for item in dataclasses.fields(group)
+        if "help" in item.metadata
+    ]
+    for heading, group in GROUPS.items()
+}
+"""Heading -> its options, those of `--help` and the others."""
+_BY_NAME = {str(item.name): item for group in OPTIONS.values() for item in group}
+
+
+def checked(ctx: click.Context, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """Values of a file or of `--set`, as text or as TOML has them, in their types.
+
+    Raises:
+      OptionError: If there is no such option, or its value is of another type.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        key = name.replace("-", "_")
+        if key == "model":
+            found[key] = value
+            continue
+        if key not in _BY_NAME:
+            raise OptionError(
+                f"{where} sets {name!r}, which is no option of `segdata train`."
+                f"{suggestion(key, _BY_NAME)} `segdata train --options` lists all."
+            )
+        option = _BY_NAME[key]
+        is_sequence = option.multiple or isinstance(option.type, click.Tuple)
+        if is_sequence and isinstance(value, str):
+            value = tuple(value.split(","))
+        elif not isinstance(value, tuple):
+            value = str(value)
+        try:
+            found[key] = option.type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            raise OptionError(f"{where} sets {name}: {error.message}") from error
+    return found
 
 
 def train_options(
     ctx: click.Context,
-    model: str,
-    data: Location,
-    name: str | None,
+    names: tuple[str, ...],
+    recipes: list[dict[str, Any]],
     given: dict[str, Any],
-    earlier: TrainOptions | None = None,
+    earlier: Run | None = None,
 ) -> TrainOptions:
-    """Options from the command line, before those of a preset, before the defaults.
+    """Options from the command line, before those of recipes, before the defaults.
 
     In the place of defaults a run that goes on has its own.
 
     Raises:
-      OptionError: If the run that goes on is of another model.
+      OptionError: If model or data are missing, or are others than a recipe's or the
+        run's that goes on.
     """
-    if earlier and earlier.model != model:
-        raise OptionError(
-            f"the run directory holds a run of {earlier.model!r}: expected the same "
-            f"model, got {model!r}. Choose another run directory."
-        )
-    stated = preset(name) if name else {}
+    stated: dict[str, Any] = {}
+    for recipe in recipes:
+        stated |= recipe
+    wanted: list[str | None] = [
+        stated.pop("model", None),
+        earlier.options.model if earlier else None,
+    ]
+    model, data = _model_and_data(names, next((m for m in wanted if m), None), earlier)
+    for other, of in zip(
+        wanted, ("the preset or file", "the run directory"), strict=True
+    ):
+        if other not in (None, model):
+            raise OptionError(
+                f"{of} is of {other!r}: expected the same model, got {model!r}."
+            )
     for key, value in given.items():
         if ctx.get_parameter_source(key) is ParameterSource.DEFAULT:
-            default = getattr(earlier, key) if earlier else value
+            default = getattr(earlier.options, key) if earlier else value
             given[key] = stated.get(key, default)
-    return TrainOptions(model=model, data=str(data), **given)
+    return TrainOptions(model=model, data=data, **given)
 
 
-@click.command()
-@click.argument("model", type=click.Choice(list(ALL_MODELS)))
-@click.argument("data", type=LocationType())
+def _model_and_data(
+    names: tuple[str, ...], known: str | None, earlier: Run | None
+) -> tuple[str, str]:
+    if len(names) > 2:
+        raise OptionError(f"expected MODEL and DATA, got {len(names)} arguments.")
+    if len(names) == 2 and names[0] not in ALL_MODELS:
+        raise OptionError(
+            f"model {names[0]!r} is unknown: expected one of {', '.join(ALL_MODELS)}."
+        )
+    is_first_model = bool(names) and names[0] in ALL_MODELS
+    model = names[0] if is_first_model else known
+    rest = names[is_first_model:]
+    data = str(locate(rest[0])) if rest else earlier and earlier.dataset["directory"]
+    if not model or not data:
+        raise OptionError(
+            f"{'DATA' if model else 'MODEL'} is missing: expected `segdata train MODEL "
+            f"DATA`, with MODEL one of {', '.join(ALL_MODELS)} and DATA the output of "
+            "`segdata build`. A preset knows its model, and a run that goes on both."
+        )
+    return model, data
+
+
+def _all_options(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    for heading, options in OPTIONS.items():
+        click.echo(f"{heading}:")
+        for option in options:
+            shown = "" if option.default in (None, ()) else f" [{option.default}]"
+            click.echo(
+                f"  {option.name}: {option.help}{shown * bool(option.show_default)}"
+            )
+    ctx.exit()
+
+
+class _Grouped(click.Command):
+    """A command whose help has a heading for each group of options."""
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Writes a section for each group."""
+        rest = [p for p in self.get_params(ctx) if p.name not in _BY_NAME]
+        groups: dict[str, list[Any]] = {"Run": rest, **OPTIONS}
+        for heading, group in groups.items():
+            options = (p for p in group if isinstance(p, click.Option))
+            rows = [row for p in options if (row := p.get_help_record(ctx))]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+@click.command(cls=_Grouped)
+@click.argument("names", nargs=-1, metavar="MODEL DATA")
 @click.option(
     "--run-dir",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Directory of the run; if it has begun there, it goes on.",
+    type=LocationType(),
+    help="Directory of the run, here or in a store; if it has begun there, it goes on.",
+)
+@click.option(
+    "--resume",
+    type=LocationType(),
+    help="Run to go on with; nothing else need be given. More --epochs extend one that "
+    "is finished.",
 )
 @click.option(
     "--preset",
     "preset_name",
-    type=click.Choice(list(PRESETS)),
-    help="Recipe whose options to take where none is given here.",
+    type=click.Choice(preset_names()),
+    help="Recipe: a model, and options to take where none is given here.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="TOML file of options, as a recipe of one's own.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any option, e.g. --set clip_norm=1; may be repeated. --options lists all.",
+)
+@click.option(
+    "--options",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_all_options,
+    help="List every option, and exit.",
 )
 @backend_option
 @click.pass_context
 def train(
     ctx: click.Context,
     /,
-    model: str,
-    data: Location,
-    run_dir: Path,
+    names: tuple[str, ...],
+    run_dir: Location | None,
+    resume: Location | None,
     preset_name: str | None,
+    config: Path | None,
+    settings: tuple[str, ...],
     backend: str | None,
     **given: Any,
 ) -> None:
     """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
 
-    DATA is the output of `segdata build`. A run that was stopped goes on when the same
-    command is run again, or one that leaves options out, and ends in the same weights.
+    MODEL is fcn-32, fcn-16, fcn-8, segnet, unet, unet-small, pspnet or mask-rcnn; DATA
+    is the output of `segdata build`. A run that was stopped goes on when the same
+    command is run again, or with --resume RUN, and ends in the same weights.
     """
-    earlier = RunDirectory(run_dir).earlier()
-    options = train_options(
-        ctx,
-        model,
-        data,
-        preset_name,
-        given,
-        earlier.options if earlier else None,
-    )
+    place = resume or run_dir
+    if place is None or (resume and run_dir):
+        raise OptionError("expected --run-dir RUN, or --resume RUN (one of them).")
+    directory = RunDirectory(place)
+    earlier = directory.load() if resume else directory.earlier()
+    recipes = [preset(preset_name)] if preset_name else []
+    if config:
+        recipes.append(checked(ctx, read_config(config), str(config)))
+    recipes.append(checked(ctx, dict(map(_pair, settings)), "--set"))
+    options = train_options(ctx, names, recipes, given, earlier)
+    data = open_data(options)  # before the seconds that Keras takes
     if earlier and "KERAS_BACKEND" not in os.environ:
         backend = backend or earlier.backend
     use_backend(backend)
     # Not earlier: `segdata train --help` needs no Keras.
     from segdata.trainers.run.train import train as run_training
 
-    history = run_training(options, str(run_dir))
+    history = run_training(options, place, data)
     if history.best is not None:
         best = history.rows[history.best]
         because = ", as in every epoch: chosen by its loss"
         click.echo(
-            f"trained {run_dir}: best epoch {best['epoch']:.0f} of "
+            f"trained {place}: best epoch {best['epoch']:.0f} of "
             f"{len(history.rows)}, {history.goal} {best[history.goal]:.4f}"
             f"{because if history.tells_nothing else ''}"
         )
+        click.echo(f"next: segdata evaluate {place}")
 
 
-train.params += [_option(item, _HINTS[item.name]) for item in _FIELDS]
+def _pair(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise OptionError(f"--set is {text!r}: expected NAME=VALUE.")
+    return name.strip(), value.strip()
+
+
+train.params += _BY_NAME.values()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from segdata.errors import OptionError
+from segdata.storage.paths import Location
 from segdata.trainers.run.directory import RunDirectory
 
 backend_option = click.option(
@@ -67,7 +67,9 @@ def use_of(
     return {"weights": use, "batch_size": batch_size, "averaging": averaging}
 
 
-def is_instances(ctx: click.Context, run_dir: Path, **foreign: tuple[str, ...]) -> bool:
+def is_instances(
+    ctx: click.Context, run_dir: Location, **foreign: tuple[str, ...]
+) -> bool:
     """Whether a run finds objects; refuses options that mean nothing to it.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,7 +10,7 @@ from PIL import Image
 from segdata.exports.coco.ids import CocoIds
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
-from segdata.storage.local_path import LocalPath
+from segdata.storage.paths import Location, locate
 from segdata.trainers.instances.average_precision import (
     GroundTruth,
     Row,
@@ -44,7 +43,11 @@ class ObjectScorer:
     table = staticmethod(table)
 
     def write(
-        self, scores: dict[str, Any], folder: Path, name: str, results: Path | None
+        self,
+        scores: dict[str, Any],
+        folder: Location,
+        name: str,
+        results: Location | None,
     ) -> None:
         """Writes the objects found, in COCO's results format."""
         write_results(results or folder / f"results-{name}.json", self._rows)
@@ -64,7 +67,7 @@ class ObjectWriter:
         source: RecordSource | None,
     ) -> None:
         self._classes, self._options = classes, options
-        self._output = Path(options.output)
+        self._output = locate(options.output)
         self._ids = CocoIds.of({"": source}) if source is not None else None
         self._rows: list[Row] = []
 
@@ -87,6 +90,6 @@ class ObjectWriter:
         return int(name) if name.isascii() and name.isdecimal() else item.name
 
 
-def write_results(path: Path, rows: list[Row]) -> None:
+def write_results(path: Location, rows: list[Row]) -> None:
     """Writes detections as COCO's results JSON."""
-    LocalPath(path).write_atomic(orjson.dumps(rows) + b"\n", durable=False)
+    path.write_atomic(orjson.dumps(rows) + b"\n", durable=False)

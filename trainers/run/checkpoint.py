@@ -8,8 +8,10 @@ of layers (with those states) and of the optimiser, and the history of the epoch
 from __future__ import annotations
 
 import math
+import shutil
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,12 @@ import numpy as np
 import orjson
 
 from segdata.errors import CorruptionError, TrainingError
-from segdata.storage.local_path import LocalPath
+from segdata.storage.paths import Location
 from segdata.storage.temporary import TEMPORARY_PREFIX
-from segdata.trainers.run.directory import RunDirectory
+from segdata.trainers.run.directory import STATE_NAME, RunDirectory
 
-STATE_NAME = "state.npz"
 Row = dict[str, float]
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
 @dataclass(kw_only=True)
@@ -85,13 +87,14 @@ def check_losses(epoch: int, logs: Mapping[str, Any]) -> None:
     """
     for name, value in logs.items():
         if name.endswith("loss") and not _is_finite(float(value)):
-            kept = (
-                f"the weights of epoch {epoch} are kept" if epoch else "nothing is kept"
-            )
+            kept = "nothing is kept. Train again"
+            if epoch:
+                kept = f"the weights of epoch {epoch} are kept. Train in another run "
+                kept += "directory"
             raise TrainingError(
                 f"{name} is {float(value)} in epoch {epoch + 1}: expected a number. "
-                f"The run ends, and {kept}. Train in another run directory with a "
-                "lower --learning-rate, with --clip-norm, or with --warmup-epochs."
+                f"The run ends, and {kept} with a lower --learning-rate, with --set "
+                "clip_norm=1, or with --set warmup_epochs=1."
             )
 
 
@@ -108,39 +111,48 @@ def training_state(model: Any) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def save_state(path: Path, model: Any, history: History) -> None:
+def save_state(path: Location, model: Any, history: History) -> None:
     """Writes a checkpoint, whole or not at all."""
     arrays = {
         f"v{index:05d}": keras.ops.convert_to_numpy(variable)
         for index, variable in enumerate(training_state(model))
     }
     text = np.frombuffer(orjson.dumps(history.rows), np.uint8)
-    with LocalPath(path).atomic_file() as file:
+    with path.atomic_file() as file:
         np.savez(file, history=text, **arrays)
 
 
-def restore_state(path: Path, model: Any, history: History) -> bool:
-    """Reads a checkpoint into a model and a history.
+def kept_rows(path: Location) -> list[Row]:
+    """The epochs that a checkpoint has; none where there is no checkpoint.
 
-    Returns:
-      Whether there was one.
+    Raises:
+      CorruptionError: If it is damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as data:
+            rows: list[Row] = orjson.loads(data["history"].tobytes())
+            return rows
+    except FileNotFoundError:
+        return []
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def restore_state(path: Location, model: Any) -> None:
+    """Reads a checkpoint, if there is one, into a model.
 
     Raises:
       CorruptionError: If it is damaged or of another model.
     """
     variables = training_state(model)
     try:
-        with np.load(path) as data:
-            rows = orjson.loads(data["history"].tobytes())
+        with path.open("rb") as file, np.load(file) as data:
             arrays = [data[f"v{index:05d}"] for index in range(len(variables))]
             extra = len(data.files) - 1 - len(variables)
     except FileNotFoundError:
-        return False
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CorruptionError(
-            f"checkpoint {path} is damaged or of another model: {error}. Begin anew in "
-            "another run directory."
-        ) from error
+        return
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
     wrong = [
         f"{variable.path} is {tuple(variable.shape)}, got {array.shape}"
         for variable, array in zip(variables, arrays, strict=True)
@@ -153,8 +165,13 @@ def restore_state(path: Path, model: Any, history: History) -> bool:
         )
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    history.rows[:] = rows
-    return True
+
+
+def _damaged(path: Location, error: Exception) -> CorruptionError:
+    return CorruptionError(
+        f"checkpoint {path} is damaged or of another model: {error}. Begin anew in "
+        "another run directory."
+    )
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -168,14 +185,12 @@ class Checkpoint(keras.callbacks.Callback):
         self,
         directory: RunDirectory,
         history: History,
-        *,
         patience: int,
         host_index: int,
-        report: Callable[[int, Row], None],
     ) -> None:
         super().__init__()
         self._directory, self.history = directory, history
-        self._patience, self._host, self._report = patience, host_index, report
+        self._patience, self._host = patience, host_index
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Keeps the epoch."""
@@ -194,19 +209,16 @@ class Checkpoint(keras.callbacks.Callback):
             save_state(state, self.model, self.history)
             self._directory.write_metrics(self.history.rows)
         self._save_weights("last.weights.h5")
-        if self._host == 0:
-            self._report(epoch, row)
         if self._patience and self.history.epochs_since_best >= self._patience:
             self.model.stop_training = True
 
     def _save_weights(self, name: str) -> None:
-        # Keras picks the format by the suffix, so the temporary name must keep it. On
-        # several hosts it moves arrays between them to save: all have to take part.
-        prefix = f"{TEMPORARY_PREFIX}{self._host}-"
-        temporary = self._directory.file(f"{prefix}{name}")
-        self._directory.path.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(temporary, overwrite=True)
-        if self._host == 0:
-            temporary.replace(self._directory.file(name))
-        else:
-            temporary.unlink()
+        # Keras writes to this machine, and picks the format by the suffix. On several
+        # hosts it moves arrays between them to save: all have to take part.
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
+            path = Path(folder, name)
+            self.model.save_weights(path)
+            if self._host == 0:
+                target = self._directory.file(name)
+                with open(path, "rb") as source, target.atomic_file() as file:
+                    shutil.copyfileobj(source, file)

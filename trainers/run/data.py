@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +15,9 @@ from segdata.shards.lacking import lacking_classes, told
 from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
 from segdata.split_names import validation_splits
 from segdata.statistics.stats_file import read_stats
+from segdata.storage.paths import locate
 from segdata.trainers.run.options import TrainOptions
+from segdata.trainers.run.settle import settled
 from segdata.trainers.semantic.class_weights import median_frequency_weights
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,8 @@ class ObjectClasses:
 class TrainingData:
     """A finished build, as a run uses it."""
 
+    options: TrainOptions
+    """Of the run, every value chosen."""
     directory: str
     manifest: Manifest
     classes: Classes | ObjectClasses
@@ -135,6 +138,12 @@ class TrainingData:
     """Slots for the objects of an image; 0 with a model of pixels."""
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Steps between validations: one pass, where no number is asked for."""
+        options = self.options
+        return options.steps_per_epoch or -(-self.num_records // options.batch_size)
+
+    @property
     def pixel_classes(self) -> Classes:
         """The classes of a model of pixels."""
         assert isinstance(self.classes, Classes)
@@ -143,7 +152,7 @@ class TrainingData:
     def describe(self) -> dict[str, Any]:
         """What a run directory keeps of the dataset, to predict without it."""
         return {
-            "directory": os.path.abspath(self.directory),
+            "directory": absolute(self.directory),
             "name": self.manifest.name,
             "fingerprint": self.manifest.fingerprint,
             "source_sha256": self.manifest.source.sha256,
@@ -157,11 +166,14 @@ def open_data(options: TrainOptions) -> TrainingData:
 
     Raises:
       OutputError: If the directory holds no finished build.
-      OptionError: If a split is unknown, images differ in size and none is given, or
-        the dataset has nothing of the kind that the model learns.
+      OptionError: If a split is unknown, an option has no effect, or the dataset has
+        nothing of the kind that the model learns.
     """
     manifest = read_manifest(options.data)
     split = known_split(manifest, options.train_split)
+    options = settled(options, manifest)
+    image_size = options.image_size
+    assert image_size is not None
     val_split = validation_split(manifest, options)
     if val_split is None:
         logger.info(
@@ -172,7 +184,6 @@ def open_data(options: TrainOptions) -> TrainingData:
     used = {n: manifest.splits[n] for n in (options.train_split, val_split) if n}
     for name, lacking in lacking_classes(used, manifest.label_map).items():
         logger.warning("%s", told(name, lacking))
-    image_size = options.image_size or _stored_size(manifest, options)
     classes: Classes | ObjectClasses
     weights, max_objects = None, 0
     if options.task == "instances":
@@ -182,6 +193,7 @@ def open_data(options: TrainOptions) -> TrainingData:
         classes = Classes(label_map=manifest.label_map, void=options.void)
         weights = _class_weights(manifest, classes, options)
     return TrainingData(
+        options=options,
         directory=options.data,
         manifest=manifest,
         classes=classes,
@@ -192,6 +204,12 @@ def open_data(options: TrainOptions) -> TrainingData:
         class_weights=weights,
         max_objects=max_objects,
     )
+
+
+def absolute(address: str) -> str:
+    """The place of a dataset or run, told so that it holds in any folder."""
+    place = locate(address)
+    return str(place if place.is_store else place.absolute())
 
 
 def known_split(manifest: Manifest, name: str) -> SplitSummary:
@@ -224,18 +242,6 @@ def validation_split(manifest: Manifest, options: TrainOptions) -> str | None:
         if name != options.train_split and manifest.splits[name].num_records
     )
     return next(usual, None)
-
-
-def _stored_size(manifest: Manifest, options: TrainOptions) -> tuple[int, int]:
-    counts = manifest.splits[options.train_split].counts
-    heights, widths = counts.heights or (0, 1), counts.widths or (0, 1)
-    if heights[0] != heights[1] or widths[0] != widths[1]:
-        raise OptionError(
-            f"images of split {options.train_split!r} differ in size (heights "
-            f"{heights[0]} to {heights[1]}, widths {widths[0]} to {widths[1]}): pass "
-            "--image-size HEIGHTxWIDTH to bring them to."
-        )
-    return heights[0], widths[0]
 
 
 def _max_objects(options: TrainOptions) -> int:

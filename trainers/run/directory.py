@@ -1,4 +1,4 @@
-"""A run's directory: what was asked for, what came of it, and how to go on.
+"""A run's directory, here or in a store: what was asked for, and what came of it.
 
 ```
 RUN_DIR/
@@ -15,11 +15,13 @@ RUN_DIR/
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-import os
 import platform
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,8 @@ import orjson
 
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
-from segdata.storage.local_path import LocalPath
-from segdata.storage.temporary import is_temporary
+from segdata.storage.paths import Address, Location, locate
+from segdata.storage.temporary import TEMPORARY_PREFIX, is_temporary
 from segdata.trainers.models import task_of
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.options import ModelOptions
@@ -40,8 +42,14 @@ from segdata.version import __version__
 RUN_NAME = "run.json"
 RUN_VERSION = 1
 AnyModelOptions = ModelOptions | MaskRCNNOptions
-_FREE_OPTIONS = ("host_index", "coordinator", "pictures_every", "tensorboard", "tpu")
-"""May differ when a run is resumed: nothing of the result depends on them."""
+STATE_NAME = "state.npz"
+_FREE_OPTIONS = (
+    *("host_index", "coordinator", "pictures_every", "tensorboard"),
+    *("patience", "score_every"),
+)
+"""May differ when a run is resumed: no weight depends on them."""
+_RATES = ("epochs", "schedule", "learning_rate", "warmup_epochs", "drop_at")
+"""May differ when a finished run is to have more epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +80,13 @@ class Run:
             )
         return self.classes
 
+    @property
+    def identity(self) -> int:
+        """32 bits of what the result depends on: alike on all hosts of a run."""
+        data = self.to_json()
+        parts = [part for part, _ in _compared(data, data)]
+        return int.from_bytes(hashlib.sha256(orjson.dumps(parts)).digest()[:4])
+
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
         model = {
@@ -92,48 +107,63 @@ class RunDirectory:
     """The files of one run.
 
     Attributes:
-      path: The directory.
+      path: The directory, of this machine or in a store.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Address) -> None:
+        self.path: Location = locate(path)
 
-    def file(self, name: str) -> Path:
+    def file(self, name: str) -> Location:
         """Path of one of its files."""
         return self.path / name
 
-    def begin(self, run: Run) -> None:
-        """Writes `run.json`, or checks that the directory is of the same run.
+    def check(self, run: Run, epochs_done: int = 0) -> None:
+        """Makes sure that a run may begin here, or go on.
+
+        A run of which no epoch is kept is none yet: another may take its place.
 
         Raises:
           OptionError: If a run with other options, data or model lies there.
-          OutputError: If something else lies there, or it cannot be written.
+          OutputError: If something else lies there, or it cannot be looked at.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             found = sorted(item.name for item in self.path.iterdir())
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise OutputError(
                 f"cannot use {self.path} as run directory: {error.strerror}."
             ) from error
         found = [name for name in found if not is_temporary(name)]
         if RUN_NAME in found:
-            old, new = self._read(), orjson.loads(orjson.dumps(run.to_json()))
-            self._check_same(old, new)
-            if new["options"]["epochs"] > old["options"]["epochs"]:
-                self._write(run)
+            if STATE_NAME in found:
+                old = self.load().to_json()
+                new = orjson.loads(orjson.dumps(run.to_json()))
+                self._check_same(orjson.loads(orjson.dumps(old)), new, epochs_done)
         elif found:
             raise OutputError(
                 f"{self.path} holds other files ({', '.join(found[:3])}): expected a "
                 "new or empty directory, or one of an earlier run.",
                 reason="foreign-files",
             )
-        else:
-            self._write(run)
 
-    def _write(self, run: Run) -> None:
-        data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2)
-        LocalPath(self.file(RUN_NAME)).write_atomic(data + b"\n")
+    def begin(self, run: Run) -> None:
+        """Writes `run.json`, where it is not as it should be.
+
+        Raises:
+          OutputError: If it cannot be written.
+        """
+        data = orjson.dumps(run.to_json(), option=orjson.OPT_INDENT_2) + b"\n"
+        path = self.file(RUN_NAME)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if path.is_file() and path.read_bytes() == data:
+                return
+        except OSError as error:
+            raise OutputError(
+                f"cannot use {self.path} as run directory: {error.strerror}."
+            ) from error
+        path.write_atomic(data)
 
     def earlier(self) -> Run | None:
         """The run that has begun here, if there is one."""
@@ -149,10 +179,13 @@ class RunDirectory:
         data = self._read()
         try:
             options = TrainOptions.from_json(data["options"])
+            model_options = _model_options(options.model, data["model_options"])
+            if options.image_size is None:  # of an earlier version: as stored
+                options = replace(options, image_size=model_options.image_size)
             label_map = LabelMap.from_json(data["dataset"]["label_map"])
             return Run(
                 options=options,
-                model_options=_model_options(options.model, data["model_options"]),
+                model_options=model_options,
                 classes=(
                     Classes(label_map=label_map, void=options.void)
                     if options.task == "semantic"
@@ -184,39 +217,40 @@ class RunDirectory:
             raise CorruptionError(f"{path} is no run of segdata: it has no options.")
         return data
 
-    def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    def _check_same(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], epochs_done: int
+    ) -> None:
         changed = {
             name: (value, new_value)
             for (name, new_value), value in _compared(old, new)
             if new_value != value
         }
-        if not changed:
-            return
         if "content" in changed:
             raise OptionError(
                 f"{self.path} holds a run on {old['dataset']['directory']} as it was: "
                 "the dataset has other images, annotations or options now. Choose "
                 "another run directory."
             )
-        if changed.keys() == {"epochs"} and changed["epochs"][0] < changed["epochs"][1]:
-            self._check_longer(*changed["epochs"], new["options"])
+        before, after = old["options"]["epochs"], new["options"]["epochs"]
+        steady = old["options"]["schedule"] in ("constant", "steps")
+        if before < after and (epochs_done >= before or steady):
+            allowed = _RATES if epochs_done >= before else _RATES[:1]
+            changed = {
+                name: pair for name, pair in changed.items() if name not in allowed
+            }
+        if not changed:
             return
         texts = [f"{name} was {a!r} and is {b!r}" for name, (a, b) in changed.items()]
         raise OptionError(
             f"{self.path} holds a run with other options: {'; '.join(texts)}. Leave "
-            "them out to resume it, or choose another run directory."
+            f"them out to resume it{self._how_longer(changed)}, or choose another run "
+            "directory."
         )
 
-    def _check_longer(self, old: int, new: int, options: Mapping[str, Any]) -> None:
-        """Refuses more epochs where the learning rates depend on their number."""
-        if options["schedule"] in ("constant", "steps"):
-            return
-        raise OptionError(
-            f"{self.path} holds a run of {old} epochs, over which the schedule "
-            f"{options['schedule']!r} lowers the learning rate: it cannot become one "
-            f"of {new}. To train on, finish it, then begin another with --run-dir NEW "
-            f"--initial-weights {self.file('last.weights.h5')} --epochs {new - old}."
-        )
+    def _how_longer(self, changed: Mapping[str, tuple[Any, Any]]) -> str:
+        before, after = changed.get("epochs", (0, 0))
+        longer: bool = before < after
+        return ", and give it more epochs once it is finished" * longer
 
     def write_metrics(self, history: Sequence[Mapping[str, float]]) -> None:
         """Writes `metrics.csv` anew: a line per epoch."""
@@ -228,7 +262,23 @@ class RunDirectory:
         writer.writeheader()
         writer.writerows(history)
         path = self.file("metrics.csv")
-        LocalPath(path).write_atomic(text.getvalue().encode(), durable=False)
+        path.write_atomic(text.getvalue().encode(), durable=False)
+
+
+@contextmanager
+def local_file(place: Location) -> Iterator[str]:
+    """A file's path on this machine, for libraries that read no others.
+
+    Raises:
+      OSError: If it cannot be read.
+    """
+    if not place.is_store:
+        yield str(place)
+        return
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
+        path = Path(folder, place.name)
+        path.write_bytes(place.read_bytes())
+        yield str(path)
 
 
 def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Any]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from segdata.progress import display
 from segdata.reading.record_source import RecordSource
-from segdata.storage.local_path import LocalPath
+from segdata.storage.paths import Address, Location
 from segdata.trainers.instances.detector import Detector
 from segdata.trainers.instances.results import ObjectScorer
 from segdata.trainers.run.directory import RunDirectory
@@ -53,18 +51,18 @@ class Evaluation:
         """The scores for people."""
         return self.scorer.table(self.scores)
 
-    def write(self, folder: Path, results: Path | None = None) -> None:
+    def write(self, folder: Location, results: Location | None = None) -> None:
         """Writes `evaluation-NAME.json` and what the task writes beside it.
 
         Raises:
           OutputError: If it cannot be written.
         """
         path = folder / f"evaluation-{self.name}.json"
-        LocalPath(path).write_atomic(f"{self.text}\n".encode())
+        path.write_atomic(f"{self.text}\n".encode())
         self.scorer.write(self.scores, folder, self.name, results)
 
 
-def evaluate(run_dir: str | os.PathLike[str], options: EvaluateOptions) -> Evaluation:
+def evaluate(run_dir: Address, options: EvaluateOptions) -> Evaluation:
     """Scores a run.
 
     What is found in an image is brought back to the image's own size and counted there.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from PIL import Image
 from segdata.errors import OutputError
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
+from segdata.storage.paths import Location
 
 NUM_PICTURES = 4
 
@@ -29,7 +30,7 @@ class Pictures(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Location,
         source: RecordSource,
         draw: Callable[[Any, Sequence[Record]], Image.Image],
         every: int,
@@ -49,14 +50,16 @@ class Pictures(keras.callbacks.Callback):
             save_picture(sheet, self._folder / f"epoch-{epoch + 1:04d}.png")
 
 
-def save_picture(picture: Image.Image, path: Path, **options: Any) -> None:
+def save_picture(picture: Image.Image, path: Location, **options: Any) -> None:
     """Writes a picture, and makes its folder.
 
     Raises:
       OutputError: If it cannot be written.
     """
+    data = io.BytesIO()
+    picture.save(data, "PNG" if path.suffix == ".png" else "JPEG", **options)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, **options)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}.") from error
+    path.write_atomic(data.getvalue(), durable=False)

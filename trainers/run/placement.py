@@ -1,4 +1,4 @@
-"""Where a run computes: which devices, which hosts, and what Keras cannot do there."""
+"""Where a run computes: on one device, or on all of JAX, of one host or several."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from segdata.errors import OptionError
 from segdata.trainers.run.options import TrainOptions
@@ -25,8 +26,6 @@ class Placement:
     """Processes that train together."""
     host_index: int = 0
     """This process's place among them."""
-    strategy: Any = None
-    """A `tf.distribute` strategy, on the TensorFlow backend."""
 
     @property
     def is_first(self) -> bool:
@@ -39,54 +38,59 @@ class Placement:
             return True  # JAX knows nothing else
         if options.jit_compile == "auto":
             # On a CPU, XLA compiles for minutes what runs no faster then.
-            return self.strategy is None and bool(_logical_devices("GPU"))
+            return bool(_logical_devices("GPU"))
         return options.jit_compile == "on"
+
+    def check_hosts(self, identity: int, epochs_done: int) -> None:
+        """Makes sure that all hosts go on from the same place: else they would hang.
+
+        Args:
+          identity: What the result of the run depends on, as 32 bits.
+          epochs_done: Epochs in the checkpoint that this host sees.
+
+        Raises:
+          OptionError: If they differ.
+        """
+        if self.num_hosts == 1:
+            return
+        from jax.experimental import multihost_utils
+
+        mine = np.asarray([identity, epochs_done], np.uint32)
+        found = np.asarray(multihost_utils.process_allgather(mine))
+        for host, (other, done) in enumerate(found.tolist()):
+            if [other, done] != found[0].tolist():
+                what = (
+                    f"has {done} epochs done, host 0 {found[0, 1]}"
+                    if other == found[0, 0]
+                    else "has other options, data or model than host 0"
+                )
+                raise OptionError(
+                    f"host {host} {what}: expected the same command and one --run-dir "
+                    "that all hosts see."
+                )
 
 
 @contextlib.contextmanager
 def place(options: TrainOptions) -> Iterator[Placement]:
-    """Takes the devices that the options ask for, for as long as the context lasts.
+    """Takes the devices, for as long as the context lasts: on JAX all there are.
 
     Raises:
       OptionError: If the backend cannot do it, or the batch cannot be shared evenly.
     """
     backend = keras.backend.backend()
-    if backend == "jax":
-        with _place_jax(options) as placement:
-            _check_batch(options, placement)
-            yield placement
-        return
-    if options.coordinator:
-        raise OptionError(
-            f"coordinator is {options.coordinator!r}: several hosts train on the JAX "
-            f"backend only, and this is {backend}. Pass --backend jax."
-        )
-    if backend != "tensorflow" and options.distribute not in ("auto", "none"):
-        raise OptionError(
-            f"distribute is {options.distribute!r}: expected the tensorflow backend, "
-            f"got {backend}."
-        )
-    if options.distribute in ("auto", "none"):
+    if backend != "jax":
+        if options.coordinator:
+            raise OptionError(
+                f"coordinator is {options.coordinator!r}: several hosts train on the "
+                f"JAX backend only, and this is {backend}. Pass --backend jax."
+            )
         yield Placement(backend=backend)
         return
-    _check_strategy(options)
-    strategy = _strategy(options)
-    placement = Placement(
-        backend=backend, num_devices=strategy.num_replicas_in_sync, strategy=strategy
-    )
-    _check_batch(options, placement)
-    with strategy.scope():
-        yield placement
-
-
-@contextlib.contextmanager
-def _place_jax(options: TrainOptions) -> Iterator[Placement]:
     import jax
 
-    if options.distribute in ("mirrored", "tpu"):
+    if options.jit_compile == "off":
         raise OptionError(
-            f"distribute is {options.distribute!r}: that is a strategy of TensorFlow. "
-            "On JAX all devices are taken by themselves, TPUs too: expected 'auto'."
+            "jit_compile is 'off', and JAX compiles always. Leave it out."
         )
     if options.coordinator == "auto":
         jax.distributed.initialize()
@@ -95,9 +99,18 @@ def _place_jax(options: TrainOptions) -> Iterator[Placement]:
             options.coordinator, options.num_hosts, options.host_index
         )
     devices = keras.distribution.list_devices()
-    hosts = {"num_hosts": jax.process_count(), "host_index": jax.process_index()}
-    if len(devices) == 1 or (options.distribute == "none" and hosts["num_hosts"] == 1):
-        yield Placement(backend="jax", **hosts)
+    if options.batch_size % len(devices):
+        raise OptionError(
+            f"batch_size is {options.batch_size}: expected a multiple of the "
+            f"{len(devices)} devices that share it."
+        )
+    hosts: dict[str, Any] = {
+        "num_hosts": jax.process_count(),
+        "host_index": jax.process_index(),
+    }
+    placement = Placement(backend="jax", num_devices=len(devices), **hosts)
+    if len(devices) == 1:
+        yield placement
         return
     before = keras.distribution.distribution()
     # Sharding by Keras would have every host read everybody's records.
@@ -106,66 +119,12 @@ def _place_jax(options: TrainOptions) -> Iterator[Placement]:
     )
     keras.distribution.set_distribution(data_parallel)
     try:
-        yield Placement(backend="jax", num_devices=len(devices), **hosts)
+        yield placement
     finally:
         keras.distribution.set_distribution(before)
-
-
-def _strategy(options: TrainOptions) -> Any:
-    """The strategy of TensorFlow that is asked for."""
-    from segdata.streams.tensorflow import tf
-
-    if options.distribute == "mirrored":
-        devices = _logical_devices("GPU") or _logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
-    try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=options.tpu)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        return tf.distribute.TPUStrategy(resolver)
-    except Exception as error:  # gRPC, sockets, missing kernels: many kinds
-        raise OptionError(
-            f"TPU {options.tpu!r} cannot be used: {_first_line(error)}. TensorFlow "
-            "needs the distribution tensorflow-tpu there, and a TPU VM the name "
-            "'local'; or train on JAX with --backend jax."
-        ) from error
 
 
 def _logical_devices(kind: str) -> list[Any]:
     from segdata.streams.tensorflow import tf
 
     return list(tf.config.list_logical_devices(kind))
-
-
-def _check_strategy(options: TrainOptions) -> None:
-    """Refuses what Keras 3 cannot do under a strategy of TensorFlow."""
-    if options.task == "instances":
-        raise OptionError(
-            f"distribute is {options.distribute!r} with {options.model}: its step "
-            "fails under TensorFlow's strategies. Expected 'auto' or 'none', one "
-            "device; on several, and on TPUs, pass --backend jax."
-        )
-    if options.jit_compile == "on":
-        raise OptionError(
-            f"jit_compile is 'on' with distribute {options.distribute!r}: Keras fails "
-            "there, as variables lie on another device than the compiled step expects. "
-            "Expected 'auto' or 'off'; on a TPU XLA compiles all the same."
-        )
-    if options.steps_per_execution > 1:
-        raise OptionError(
-            f"steps_per_execution is {options.steps_per_execution} with distribute "
-            f"{options.distribute!r}: Keras fails there (keras issue 19246). Expected "
-            "1; on JAX it works."
-        )
-
-
-def _check_batch(options: TrainOptions, placement: Placement) -> None:
-    if options.batch_size % placement.num_devices:
-        raise OptionError(
-            f"batch_size is {options.batch_size}: expected a multiple of the "
-            f"{placement.num_devices} devices that share it."
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from segdata.progress import display
+from segdata.storage.paths import Address
 from segdata.trainers.instances.results import ObjectWriter
 from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.run.given import batched, given_images
@@ -19,9 +19,7 @@ WRITERS: dict[str, Callable[..., PixelWriter | ObjectWriter]] = {
 """By `TrainOptions.task`."""
 
 
-def predict(
-    run_dir: str | os.PathLike[str], options: PredictOptions
-) -> tuple[int, int]:
+def predict(run_dir: Address, options: PredictOptions) -> tuple[int, int]:
     """Predicts images and writes what is found; see the writer of the run's task.
 
     Returns:

@@ -5,89 +5,74 @@ So a resumed run goes on at the rate at which it was stopped.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from segdata.trainers.run.options import Schedule, TrainOptions
+from segdata.trainers.run.option_groups import OptimizerOptions
 
 POLY_POWER = 0.9
 """Of DeepLab and PSPNet."""
 
-_register = keras.saving.register_keras_serializable("segdata")
 
-
-@_register
-class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises in a line from 0 to `peak`, then stays, or falls until `total_steps`.
+@keras.saving.register_keras_serializable("segdata")
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises in a line to what a schedule begins with, then follows it.
 
     Attributes:
-      peak: Highest rate.
-      kind: `constant`; `poly`: the share of steps that are left, to the power of 0.9;
-        `cosine`: half a wave; `steps`: a tenth after each of `drops`.
-      total_steps: Steps of the whole run.
-      warmup_steps: Steps of the rise.
-      drops: Numbers of steps.
+      schedule: One of Keras's; its step 0 is the first after the rise.
+      steps: Steps of the rise.
     """
 
-    def __init__(
-        self,
-        peak: float,
-        kind: Schedule,
-        total_steps: int,
-        warmup_steps: int = 0,
-        drops: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, schedule: Any, steps: int) -> None:
         super().__init__()
-        self.peak, self.kind = peak, kind
-        self.total_steps, self.warmup_steps = total_steps, warmup_steps
-        self.drops = tuple(drops)
+        self.schedule, self.steps = schedule, steps
 
     def __call__(self, step: Any) -> Any:
         """The rate of a step, counted from 0."""
         ops = keras.ops
         step = ops.cast(step, "float32")
-        rise = (step + 1.0) / max(self.warmup_steps, 1)
-        length = max(self.total_steps - self.warmup_steps, 1)
-        done = ops.clip((step - self.warmup_steps) / length, 0.0, 1.0)
-        if self.kind == "poly":
-            fall = ops.power(1.0 - done, POLY_POWER)
-        elif self.kind == "cosine":
-            fall = 0.5 * (1.0 + ops.cos(math.pi * done))
-        else:
-            fall = ops.ones_like(done)
-            for drop in self.drops:
-                fall = ops.where(step < drop, fall, 0.1 * fall)
-        return self.peak * ops.where(step < self.warmup_steps, rise, fall)
+        rise = ops.minimum((step + 1.0) / max(self.steps, 1), 1.0)
+        return rise * self.schedule(ops.maximum(step - self.steps, 0.0))
 
     def get_config(self) -> dict[str, Any]:
         """What to build it from again."""
-        return {
-            "peak": self.peak,
-            "kind": self.kind,
-            "total_steps": self.total_steps,
-            "warmup_steps": self.warmup_steps,
-            "drops": list(self.drops),
-        }
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Warmup:
+        """Reads what `get_config` gave."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["steps"])
 
 
-def build_optimizer(options: TrainOptions, steps_per_epoch: int) -> Any:
+def build_schedule(options: OptimizerOptions, steps_per_epoch: int) -> Any:
+    """The learning rate of each step of a run."""
+    schedules = keras.optimizers.schedules
+    rate, warmup = options.learning_rate, round(options.warmup_epochs * steps_per_epoch)
+    length = max(options.epochs * steps_per_epoch - warmup, 1)
+    if options.schedule == "cosine":
+        schedule = schedules.CosineDecay(rate, length)
+    elif options.schedule == "poly":
+        schedule = schedules.PolynomialDecay(rate, length, 0.0, POLY_POWER)
+    else:
+        drops = [round(epoch * steps_per_epoch) for epoch in options.drop_at]
+        # Keras's boundaries are the last steps before a drop; one far away is none.
+        boundaries = [float(step - 1 - warmup) for step in drops] or [1e9]
+        values = [rate * 0.1**index for index in range(len(boundaries) + 1)]
+        schedule = schedules.PiecewiseConstantDecay(boundaries, values)
+    return Warmup(schedule, warmup)
+
+
+def build_optimizer(options: OptimizerOptions, steps_per_epoch: int) -> Any:
     """The optimiser of a run.
 
     Weight decay is decoupled (Loshchilov, Hutter 2019) for all of them, and spares
     biases and batch normalisation.
     """
-    rate = WarmupSchedule(
-        options.learning_rate,
-        options.schedule,
-        total_steps=options.epochs * steps_per_epoch,
-        warmup_steps=round(options.warmup_epochs * steps_per_epoch),
-        drops=[round(epoch * steps_per_epoch) for epoch in options.drop_at],
-    )
     given: dict[str, Any] = {
-        "learning_rate": rate,
+        "learning_rate": build_schedule(options, steps_per_epoch),
         "weight_decay": options.weight_decay or None,
         "global_clipnorm": options.clip_norm,
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
 from segdata.errors import OptionError
 from segdata.reading.record_source import RecordSource
 from segdata.shards.manifest import read_manifest
+from segdata.storage.paths import locate
 from segdata.trainers.instances.detector import Detector, load_detector
-from segdata.trainers.run.data import validation_split
+from segdata.trainers.run.data import absolute, validation_split
 from segdata.trainers.run.directory import Run, RunDirectory
 from segdata.trainers.semantic.predictor import (
     Averaging,
@@ -47,7 +47,7 @@ class EvaluateOptions(UseOptions):
         """What to call the results of a split: each way to score has a name."""
         parts = [split]
         if self.data:
-            parts.append(f"of-{os.path.basename(os.path.abspath(self.data))}")
+            parts.append(f"of-{locate(absolute(self.data)).name}")
         if self.weights != "best":
             parts.append(self.weights)
         if self.averaging != Averaging():

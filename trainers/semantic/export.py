@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 import numpy as np
 
 from segdata.errors import MissingDependencyError, OutputError
+from segdata.storage.paths import Address
 from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.semantic.predictor import WhichWeights, load_predictor
 
@@ -15,7 +15,7 @@ ExportFormat = Literal["keras", "saved-model", "onnx"]
 
 
 def export_model(
-    run_dir: str | os.PathLike[str],
+    run_dir: Address,
     to: ExportFormat,
     output: str,
     weights: WhichWeights = "best",

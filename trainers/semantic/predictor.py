@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -12,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError, OptionError, OutputError
+from segdata.storage.paths import Location
 from segdata.streams.resample import resize_image
 from segdata.trainers.models import build_model, inference_model
 from segdata.trainers.models.options import MIN_SIZE
-from segdata.trainers.run.directory import Run, RunDirectory
+from segdata.trainers.run.directory import Run, RunDirectory, local_file
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
@@ -173,7 +173,7 @@ def load_predictor(
     return Predictor(models, batch_size, image_size=size, flip=averaging.flip)
 
 
-def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
+def weights_file(directory: RunDirectory, which: WhichWeights) -> Location:
     """The file of a run's trained weights.
 
     Raises:
@@ -183,21 +183,22 @@ def weights_file(directory: RunDirectory, which: WhichWeights) -> Path:
     if not path.is_file():
         raise OutputError(
             f"{directory.path} has no {which} weights yet: expected {path.name}. Let "
-            "`segdata train` finish an epoch (with `--score-every`, one that is "
-            "scored), or take `--use last`.",
+            "`segdata train` finish an epoch (with score_every, one that is scored), "
+            "or take `--use last`.",
             reason="no-weights",
         )
     return path
 
 
-def load_weights(model: Any, path: Path) -> None:
-    """Loads a weights file.
+def load_weights(model: Any, path: Location, skip: Sequence[Any] = ()) -> None:
+    """Loads a weights file, but for some layers.
 
     Raises:
       CorruptionError: If it is damaged or of another model.
     """
     try:
-        model.load_weights(path)
+        with local_file(path) as name:
+            model.load_weights(name, objects_to_skip=list(skip) or None)
     except Exception as error:  # h5py and Keras raise many kinds
         line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise CorruptionError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from segdata.drawing.draw import colorize, overlay
 from segdata.errors import CorruptionError
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
+from segdata.storage.paths import Location, locate
 from segdata.trainers.run.data import Classes
 from segdata.trainers.run.given import Given
 from segdata.trainers.run.pictures import save_picture
@@ -71,7 +71,11 @@ class PixelScorer:
         return "\n".join(lines)
 
     def write(
-        self, scores: dict[str, Any], folder: Path, name: str, results: Path | None
+        self,
+        scores: dict[str, Any],
+        folder: Location,
+        name: str,
+        results: Location | None,
     ) -> None:
         """Draws the confusion matrix."""
         picture = confusion_picture(scores["confusion"], self._classes.names)
@@ -88,17 +92,18 @@ class PixelWriter:
     def __init__(
         self, classes: Classes, options: PredictOptions, source: RecordSource | None
     ) -> None:
-        self._classes, self._output = classes, Path(options.output)
+        self._classes, self._output = classes, locate(options.output)
 
     def add(self, item: Given, found: Any) -> None:
         """Writes an image's files."""
-        path, classes = self._output / item.name, self._classes
-        save_picture(index_image(found, classes), Path(f"{path}.png"))
+        output, name, classes = self._output, item.name, self._classes
+        save_picture(index_image(found, classes), output / f"{name}.png")
         blended = overlay(item.image, colorize(found, classes.drawn, 255))
-        save_picture(Image.fromarray(blended), Path(f"{path}-overlay.jpg"), quality=92)
+        path = output / f"{name}-overlay.jpg"
+        save_picture(Image.fromarray(blended), path, quality=92)
         if item.labels is not None:
             sheet = predictions_sheet([item], [found], classes)
-            save_picture(sheet, Path(f"{path}-triple.png"))
+            save_picture(sheet, output / f"{name}-triple.png")
 
     def finish(self) -> int:
         """Nothing more is to be written."""

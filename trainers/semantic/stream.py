@@ -9,12 +9,10 @@ from segdata.label_map import OUTSIDE_IGNORE_ID
 from segdata.streams.reader import PADDING_ID, read_semantic
 from segdata.streams.tensorflow import tf
 from segdata.trainers.run.data import Classes, TrainingData
-from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.placement import Placement
 
 
 def training_stream(
-    options: TrainOptions,
     data: TrainingData,
     placement: Placement,
     outputs: Sequence[str],
@@ -23,8 +21,7 @@ def training_stream(
     """Batches without end, shuffled anew in every pass.
 
     Args:
-      options: Of the run.
-      data: Its dataset.
+      data: Of the run.
       placement: Hosts among which each batch and the records are divided.
       outputs: Names of the model's outputs, each of which gets the labels; empty for
         a model with one.
@@ -34,12 +31,11 @@ def training_stream(
       A `tf.data.Dataset` of `(image, label)`: `[batch, height, width, 3] uint8` and
       `[batch, height, width] uint8`, where 255 is ignored, or a dict of those.
     """
-    dataset = read_semantic(**to_learn(options, data, placement, start_step))
+    dataset = read_semantic(**to_learn(data, placement, start_step))
     return _pairs(dataset, data.pixel_classes, outputs)
 
 
 def validation_stream(
-    options: TrainOptions,
     data: TrainingData,
     placement: Placement,
     outputs: Sequence[str],
@@ -49,15 +45,16 @@ def validation_stream(
     Every host gets as many full batches. The last batches are filled up with images
     whose labels are ignored.
     """
-    dataset = read_semantic(**to_measure(options, data, placement))
-    dataset = known_length(dataset, options, data)
+    dataset = read_semantic(**to_measure(data, placement))
+    dataset = known_length(dataset, data)
     return _pairs(dataset, data.pixel_classes, outputs)
 
 
 def to_learn(
-    options: TrainOptions, data: TrainingData, placement: Placement, start_step: int
+    data: TrainingData, placement: Placement, start_step: int
 ) -> dict[str, Any]:
     """Options of the stream to learn from, whatever the task."""
+    options = data.options
     return {
         "directory": data.directory,
         "split": options.train_split,
@@ -73,21 +70,19 @@ def to_learn(
     }
 
 
-def to_measure(
-    options: TrainOptions, data: TrainingData, placement: Placement
-) -> dict[str, Any]:
+def to_measure(data: TrainingData, placement: Placement) -> dict[str, Any]:
     """Options of the stream to measure on, whatever the task."""
     return {
         "directory": data.directory,
         "split": data.val_split,
-        "batch_size": options.batch_size // placement.num_hosts,
+        "batch_size": data.options.batch_size // placement.num_hosts,
         "image_size": data.eval_image_size,
         "num_shards": placement.num_hosts,
         "shard_index": placement.host_index,
     }
 
 
-def known_length(dataset: Any, options: TrainOptions, data: TrainingData) -> Any:
+def known_length(dataset: Any, data: TrainingData) -> Any:
     """A pass over the split to measure on that knows how long it is.
 
     Where Keras finds the end by itself, it warns and counts one batch too many for the
@@ -95,7 +90,7 @@ def known_length(dataset: Any, options: TrainOptions, data: TrainingData) -> Any
     """
     assert data.val_split is not None
     num_records = data.manifest.splits[data.val_split].num_records
-    num_batches = -(-num_records // options.batch_size)
+    num_batches = -(-num_records // data.options.batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
 
 

@@ -9,7 +9,6 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -39,12 +38,8 @@ def learn(
     run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., None]:
     """`segdata train` with a model that is there for tests alone."""
-    from segdata.commands.train import train
-
     for name, function in TINY.items():
         monkeypatch.setitem(ALL_MODELS, name, function)
-    [model] = [p for p in train.params if p.name == "model"]
-    monkeypatch.setattr(model, "type", click.Choice(list(ALL_MODELS)))
     return functools.partial(run, "train")
 
 

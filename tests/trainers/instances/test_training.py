@@ -26,7 +26,7 @@ from segdata.errors import OptionError
 from segdata.trainers.instances.training import training_stream, validation_stream
 from segdata.trainers.run.data import open_data
 from segdata.trainers.run.options import TrainOptions
-from segdata.trainers.run.placement import Placement, place
+from segdata.trainers.run.placement import Placement
 
 
 def options(data: Path, **changes: Any) -> TrainOptions:
@@ -67,10 +67,10 @@ def test_streams_have_the_same_shapes_on_every_host(drawn_coco: Path) -> None:
     seen: list[int] = []
     for index in range(2):
         placement = Placement(backend="jax", num_hosts=2, host_index=index)
-        batch = next(iter(training_stream(given, data, placement)))
+        batch = next(iter(training_stream(data, placement)))
         assert batch["masks"].shape == (4, 5, 112, 112)
         assert batch["image"].shape == (4, 64, 64, 3)
-        stream = validation_stream(given, data, placement)
+        stream = validation_stream(data, placement)
         assert stream.cardinality().numpy() == 1
         seen += [i for one in stream for i in one["image_id"].numpy().tolist()]
     assert len(set(seen)) == 8
@@ -157,18 +157,3 @@ def test_eight_jax_devices_give_the_losses_of_one(
     gradients, others = last_step(tmp_path / "one"), last_step(tmp_path / "eight")
     difference = np.linalg.norm(gradients - others) / np.linalg.norm(gradients)
     assert difference < 0.1
-
-
-@pytest.mark.parametrize("distribute", ["mirrored", "tpu"])
-def test_strategies_of_tensorflow_are_refused(
-    drawn_coco: Path, distribute: Any
-) -> None:
-    tpu = "local" if distribute == "tpu" else None
-    given = options(drawn_coco, distribute=distribute, tpu=tpu)
-    with (
-        pytest.raises(
-            OptionError, match=f"distribute is '{distribute}' with mask-rcnn: .* jax"
-        ),
-        place(given),
-    ):
-        pass

@@ -34,7 +34,7 @@ def test_hosts_see_each_record_once_per_epoch(camvid_build: Path) -> None:
     for epoch in range(2):
         seen = []
         for index in range(num_hosts):
-            stream = training_stream(given, data, host(index, num_hosts), [], 4 * epoch)
+            stream = training_stream(data, host(index, num_hosts), [], 4 * epoch)
             for images, labels in stream.take(4):
                 assert images.shape == (10 // num_hosts, 32, 48, 3)
                 assert labels.dtype == np.uint8
@@ -50,7 +50,7 @@ def test_validation_has_as_many_batches_on_every_host(
     data = open_data(given)
     lengths, images = set(), []
     for index in range(num_hosts):
-        stream = validation_stream(given, data, host(index, num_hosts), [])
+        stream = validation_stream(data, host(index, num_hosts), [])
         batches = list(stream)
         assert stream.cardinality().numpy() == len(batches)
         lengths.add(len(batches))
@@ -66,9 +66,7 @@ def test_void_is_left_out_or_learnt(camvid_build: Path) -> None:
     for void in ("ignore", "learn"):
         given = options(camvid_build, void=void)
         data = open_data(given)
-        labels = np.concatenate(
-            [y for _, y in validation_stream(given, data, host(0, 1), [])]
-        )
+        labels = np.concatenate([y for _, y in validation_stream(data, host(0, 1), [])])
         found[void] = labels[:12]  # what follows is padding
         assert (labels[12:] == 255).all()
     assert (found["learn"] == 11).any()
@@ -79,35 +77,15 @@ def test_void_is_left_out_or_learnt(camvid_build: Path) -> None:
 
 def test_labels_go_to_every_output(camvid_build: Path) -> None:
     given = options(camvid_build)
-    stream = training_stream(
-        given, open_data(given), host(0, 1), ["logits", "auxiliary"]
-    )
+    stream = training_stream(open_data(given), host(0, 1), ["logits", "auxiliary"])
     _, labels = next(iter(stream))
     assert labels.keys() == {"logits", "auxiliary"}
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"distribute": "mirrored", "jit_compile": "on"}, "jit_compile is 'on' with"),
-        ({"distribute": "mirrored", "steps_per_execution": 2}, "keras issue 19246"),
-        ({"coordinator": "a:1"}, "several hosts train on the JAX backend only"),
-    ],
-)
-def test_what_keras_breaks_is_refused_with_the_reason(
-    changes: dict[str, Any], message: str
-) -> None:
-    given = options(Path("records"), **changes)
-    with pytest.raises(OptionError, match=message), place(given):
-        pass
-
-
-def test_tpu_that_cannot_be_reached_says_what_is_needed() -> None:
-    given = options(Path("records"), distribute="tpu", tpu="local")
+def test_several_hosts_need_jax() -> None:
+    given = options(Path("records"), coordinator="a:1")
     with (
-        pytest.raises(
-            OptionError, match=r"TPU 'local' cannot be used: .* tensorflow-tp"
-        ),
+        pytest.raises(OptionError, match="several hosts train on the JAX backend only"),
         place(given),
     ):
         pass
@@ -116,17 +94,14 @@ def test_tpu_that_cannot_be_reached_says_what_is_needed() -> None:
 def test_batch_that_devices_cannot_share_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class ThreeDevices:
-        num_replicas_in_sync = 3
-
-    monkeypatch.setattr(
-        "segdata.trainers.run.placement._strategy", lambda _: ThreeDevices()
-    )
+    pytest.importorskip("jax", reason="needs the extra 'jax'")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu"] * 3)
     with (
         pytest.raises(
             OptionError, match="batch_size is 10: expected a multiple of the 3"
         ),
-        place(options(Path("records"), distribute="mirrored")),
+        place(options(Path("records"))),
     ):
         pass
 
@@ -207,19 +182,3 @@ def test_two_jax_processes_give_the_curve_of_one_device(
     assert_same_curve(first, one_jax_device)
     assert first == second
     assert (tmp_path / "run/best.weights.h5").is_file()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_two_mirrored_devices_give_the_curve_of_one(
-    camvid_build: Path, tmp_path: Path
-) -> None:
-    given = options(camvid_build, **CURVE)
-    one = rows_of(start(given, tmp_path / "one"))
-    mirrored = options(camvid_build, **CURVE, distribute="mirrored")
-    two = rows_of(start(mirrored, tmp_path / "two", devices=2))
-    assert_same_curve(two, one)
-    # And a mirrored run is resumed as another is.
-    more = options(camvid_build, **CURVE, distribute="mirrored", patience=2)
-    with pytest.raises(AssertionError, match="patience was 0 and is 2"):
-        rows_of(start(more, tmp_path / "two", devices=2))

@@ -5,13 +5,22 @@ import math
 import keras
 import pytest
 
-from segdata.trainers.run.options import TrainOptions
-from segdata.trainers.run.schedule import WarmupSchedule, build_optimizer
+from segdata.trainers.run.option_groups import OptimizerOptions
+from segdata.trainers.run.schedule import Warmup, build_optimizer, build_schedule
+
+
+def schedule_of(kind: str, warmup: int = 0) -> Warmup:
+    options = OptimizerOptions(
+        learning_rate=2.0,
+        schedule=kind,  # type: ignore[arg-type]
+        epochs=10,
+        warmup_epochs=warmup / 10,
+    )
+    return build_schedule(options, steps_per_epoch=10)
 
 
 def rates(kind: str, steps: list[int], warmup: int = 0) -> list[float]:
-    schedule = WarmupSchedule(2.0, kind, total_steps=100, warmup_steps=warmup)  # type: ignore[arg-type]
-    return [float(schedule(step)) for step in steps]
+    return [float(schedule_of(kind, warmup)(step)) for step in steps]
 
 
 def test_rate_rises_in_a_line_and_then_stays() -> None:
@@ -32,9 +41,7 @@ def test_cosine_falls_by_half_a_wave_after_the_rise() -> None:
 
 
 def test_steps_fall_to_a_tenth_at_each_drop() -> None:
-    options = TrainOptions(
-        model="unet",
-        data="records",
+    options = OptimizerOptions(
         epochs=9,
         learning_rate=2.0,
         schedule="steps",
@@ -45,13 +52,13 @@ def test_steps_fall_to_a_tenth_at_each_drop() -> None:
     found = [float(rate(step)) for step in (0, 1, 2, 59, 60, 79, 80, 89)]
     expected = [1.0, 2.0, 2.0, 2.0, 0.2, 0.2, 0.02, 0.02]
     assert found == pytest.approx(expected)
-    again = WarmupSchedule.from_config(rate.get_config())
+    again = Warmup.from_config(rate.get_config())
     assert float(again(60)) == pytest.approx(0.2)
 
 
 def test_schedule_is_rebuilt_from_its_configuration() -> None:
-    schedule = WarmupSchedule(0.3, "cosine", total_steps=10, warmup_steps=2)
-    again = WarmupSchedule.from_config(schedule.get_config())
+    schedule = schedule_of("cosine", warmup=2)
+    again = Warmup.from_config(schedule.get_config())
     assert [float(again(i)) for i in range(11)] == [
         float(schedule(i)) for i in range(11)
     ]
@@ -69,13 +76,12 @@ def test_weight_decay_spares_biases(name: str, kind: type) -> None:
     layer = keras.layers.Dense(3)
     layer.build((None, 2))
     layer.bias.assign([1.0, 1.0, 1.0])
-    options = TrainOptions(
-        model="unet",
-        data="records",
+    options = OptimizerOptions(
         optimizer=name,  # type: ignore[arg-type]
         weight_decay=0.1,
         learning_rate=0.5,
         schedule="constant",
+        epochs=1,
     )
     optimizer = build_optimizer(options, 10)
     assert isinstance(optimizer, kind)

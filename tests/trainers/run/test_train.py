@@ -13,8 +13,9 @@ from PIL import Image
 from training_runs import assert_same_state, kill_after_an_epoch, start
 
 from segdata.errors import CorruptionError, OptionError, OutputError, TrainingError
-from segdata.trainers.run.callbacks import Progress
-from segdata.trainers.run.checkpoint import STATE_NAME, History, check_losses
+from segdata.trainers.run.callbacks import Reporter
+from segdata.trainers.run.checkpoint import History, check_losses
+from segdata.trainers.run.directory import STATE_NAME
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.train import train
 
@@ -72,12 +73,12 @@ def test_run_interrupted_and_resumed_ends_in_the_same_weights(
 ) -> None:
     run = tmp_path / "interrupted"
 
-    def interrupt(self: Progress, batch: int, logs: object = None) -> None:
+    def interrupt(self: Reporter, batch: int, logs: object = None) -> None:
         if (run / STATE_NAME).exists():
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "on_train_batch_end", interrupt)
+        patch.setattr(Reporter, "on_train_batch_end", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(options(camvid_build), str(run))
     assert len(rows_of(run)) == 1
@@ -116,9 +117,6 @@ def test_run_begins_with_the_weights_of_another(
             OptionError, match=r"initial_weights is .*, which is no file: expected the"
         ):
             train(options(camvid_build, initial_weights=missing), str(tmp_path / "no"))
-    other = options(camvid_build, initial_weights=path, width=5)
-    with pytest.raises(CorruptionError, match="are damaged or of another model"):
-        train(other, str(tmp_path / "other"))
 
 
 def test_finished_run_is_left_as_it_is(
@@ -136,7 +134,7 @@ def test_run_with_other_options_is_refused(
     changed = options(camvid_build, learning_rate=0.02, batch_size=4)
     with pytest.raises(
         OptionError,
-        match=r"other options: learning_rate was 0.01 and is 0.02; batch_size was",
+        match=r"options: batch_size was 8 and is 4; learning_rate was 0.01 and is 0.02",
     ):
         train(changed, str(undisturbed))
 
@@ -159,22 +157,50 @@ def test_run_on_a_dataset_that_was_built_anew_is_refused(
             train(options(camvid_build), str(run))
 
 
-def test_finished_run_goes_on_for_more_epochs_where_the_schedule_allows(
-    camvid_build: Path, undisturbed: Path, tmp_path: Path
+def test_finished_run_goes_on_for_more_epochs(
+    camvid_build: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(
-        OptionError,
-        match=r"of 3 epochs, .* 'poly' .*--initial-weights .*last.wei.* --epochs 2",
-    ):
-        train(options(camvid_build, epochs=5), str(undisturbed))
     steady = {"schedule": "constant", "steps_per_epoch": 1}
-    short = train(options(camvid_build, epochs=1, **steady), str(tmp_path / "run"))
+    run = str(tmp_path / "run")
+    short = train(options(camvid_build, epochs=1, **steady), run)
     longer = options(camvid_build, epochs=2, **steady)
-    found = train(longer, str(tmp_path / "run"))
+    found = train(longer, run)
     assert found.rows[:1] == short.rows
     train(longer, str(tmp_path / "whole"))
     assert_same_state(tmp_path / "run", tmp_path / "whole")
-    assert json.loads((tmp_path / "run/run.json").read_text())["options"]["epochs"] == 2
+    # And at other rates, which its first epochs did not have.
+    third = options(camvid_build, epochs=3, learning_rate=0.1, steps_per_epoch=1)
+    assert train(third, run).rows[:2] == found.rows
+    told = json.loads((tmp_path / "run/run.json").read_text())["options"]
+    assert (told["epochs"], told["schedule"]) == (3, "poly")
+
+
+def test_unfinished_run_cannot_become_longer_where_rates_depend_on_it(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run)
+    told = json.loads((run / "run.json").read_text())
+    told["options"]["epochs"] = 4
+    (run / "run.json").write_text(json.dumps(told))
+    with pytest.raises(
+        OptionError, match=r"epochs was 4 and is 5.* more epochs once it is finished"
+    ):
+        train(options(camvid_build, epochs=5), str(run))
+
+
+def test_failed_start_does_not_occupy_the_directory(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run, path = tmp_path / "run", str(undisturbed / "last.weights.h5")
+    with pytest.raises(CorruptionError, match="are damaged or of another model"):
+        train(options(camvid_build, initial_weights=path, width=5), str(run))
+    assert not run.exists()
+    # Nor one that failed in its first epoch.
+    once = {"steps_per_epoch": 1, "epochs": 1}
+    with pytest.raises(TrainingError, match=r"nothing is kept. Train again"):
+        train(options(camvid_build, learning_rate=1e30, **once), str(run))
+    assert len(train(options(camvid_build, **once), str(run)).rows) == 1
 
 
 def test_loss_that_is_no_number_ends_the_run(
