@@ -11,22 +11,24 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
-import numpy as np
-
+from segdata.checking.sums import check_beside
 from segdata.errors import CorruptionError, ImageError, SegdataError
 from segdata.images.decode import decode_strictly
 from segdata.label_map import LabelMap
-from segdata.masks import rle
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
-from segdata.shards import sidecars
-from segdata.shards.manifest import Manifest, ShardSummary, read_manifest
-from segdata.shards.offsets import OFFSETS_NAME, wrong_offsets
+from segdata.records.validate import KnownClasses, validate_record
+from segdata.shards.manifest import (
+    Manifest,
+    ShardSummary,
+    SplitSummary,
+    read_manifest,
+    summarize,
+)
 from segdata.shards.receipt import (
-    INDEX_DIR,
     IndexEntry,
     ShardReceipt,
     dali_index_path,
@@ -57,6 +59,7 @@ def verify_shard(
     on_record: Callable[[int], None],
     *,
     is_fast: bool = False,
+    on_receipt: Callable[[ShardReceipt], None] = lambda receipt: None,
 ) -> Iterator[Problem]:
     """Checks one shard against the manifest, its receipt and itself.
 
@@ -67,6 +70,7 @@ def verify_shard(
       on_record: Called with the number of records checked since the last call.
       is_fast: Look only at file size, receipt, index and the CRC of each record's
         length: finds what is missing, cut off or mixed up, but no flipped bit.
+      on_receipt: Called with the shard's receipt, if it can be read.
 
     Yields:
       Every problem found, in file order.
@@ -77,9 +81,10 @@ def verify_shard(
         yield Problem(shard=shard.name, message=str(error))
         on_record(shard.num_records)
         return
+    on_receipt(receipt)
     for message in _check_file(directory, shard, receipt, is_fast=is_fast):
         yield Problem(shard=shard.name, message=message)
-    path = directory / shard.name
+    path, known = directory / shard.name, KnownClasses.of(label_map)
     if path.is_file():
 
         def check(file: IO[bytes], index: int, entry: IndexEntry) -> None:
@@ -87,8 +92,10 @@ def verify_shard(
                 _check_size(read_size_at(file, entry.offset, path, index), entry)
                 return
             data = read_record_at(file, entry.offset, path, index)
-            record = parse_record(data, f"{path.name}: record {index}")
-            _check_record(record, entry, label_map)
+            where = f"{path.name}: record {index}"
+            record = parse_record(data, where)
+            _check_bytes(record, entry)
+            validate_record(record, known, where)
 
         yield from _check_records(path, receipt, check, on_record)
 
@@ -142,37 +149,37 @@ def verify(
         records_per_worker=50_000 if fast else 300,
     )
     found = list(run_shards(work, shards))
+    receipts: dict[str, list[SplitSummary]] = {}
+    for one in found:
+        for split, summary in one.receipt.items():
+            receipts.setdefault(split, []).append(summary)
+    strays = stray_files(directory, manifest)
     beside = [
-        *(
-            Problem(shard=name, message=f"{name}: not in the manifest")
-            for name in stray_files(directory, manifest)
-        ),
-        *(
-            Problem(
-                shard=name, message=f"{name}: missing, or not what the manifest gives"
-            )
-            for name in sidecars.changed_sidecars(directory, manifest)
-        ),
-        *_check_offsets(directory, manifest),
+        *((name, "not in the manifest") for name in strays),
+        *check_beside(directory, manifest, receipts),
     ]
     return Verified(
         num_records=sum(shard.num_records for shard in shards),
         num_shards=len(shards),
-        num_problems=len(beside) + sum(count for count, _, _ in found),
-        num_of_source=sum(count for _, count, _ in found),
-        problems=(*beside, *(problem for *_, kept in found for problem in kept)),
+        num_problems=len(beside) + sum(one.num_problems for one in found),
+        num_of_source=sum(one.num_of_source for one in found),
+        problems=(
+            *(Problem(shard=name, message=f"{name}: {what}") for name, what in beside),
+            *(problem for one in found for problem in one.problems),
+        ),
     )
 
 
-def _check_offsets(directory: Location, manifest: Manifest) -> Iterator[Problem]:
-    name = f"{INDEX_DIR}/{OFFSETS_NAME}"
-    try:
-        for shard in wrong_offsets(directory, manifest):
-            yield Problem(
-                shard=shard, message=f"{shard}: {name} does not point to its records"
-            )
-    except CorruptionError as error:
-        yield Problem(shard=name, message=str(error))
+@dataclass(kw_only=True, slots=True)
+class _Looked:
+    """What was found of one shard."""
+
+    num_problems: int = 0
+    num_of_source: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    """The first of them."""
+    receipt: dict[str, SplitSummary] = field(default_factory=dict)
+    """Its split, and what its receipt says; empty where that cannot be read."""
 
 
 def _look_at(
@@ -183,18 +190,21 @@ def _look_at(
     *,
     is_fast: bool,
     limit: int,
-) -> tuple[int, int, list[Problem]]:
-    """Number of a shard's problems, of those of the source, and the first of them."""
-    kept: list[Problem] = []
-    count = of_source = 0
+) -> _Looked:
+    looked = _Looked()
     for problem in verify_shard(
-        directory, shard, label_map, on_records, is_fast=is_fast
+        directory,
+        shard,
+        label_map,
+        on_records,
+        is_fast=is_fast,
+        on_receipt=lambda receipt: looked.receipt.update(summarize([receipt])),
     ):
-        count += 1
-        of_source += problem.is_of_source
-        if count <= limit:
-            kept.append(problem)
-    return count, of_source, kept
+        looked.num_problems += 1
+        looked.num_of_source += problem.is_of_source
+        if looked.num_problems <= limit:
+            looked.problems.append(problem)
+    return looked
 
 
 def stray_files(directory: Location, manifest: Manifest) -> list[str]:
@@ -268,7 +278,7 @@ def _named(path: Location, index: int, entry: IndexEntry) -> str:
 
 
 def _without_name(error: Exception, path: Location, index: int) -> str:
-    text = str(error).removeprefix(f"{path.name}: record {index} ")
+    text = str(error).removeprefix(f"{path.name}: record {index}").lstrip(": ")
     return text.removeprefix("is ").rstrip(".")
 
 
@@ -277,7 +287,7 @@ def _check_size(size: int, entry: IndexEntry) -> None:
         raise CorruptionError(f"expected {entry.size} bytes with its frame, got {size}")
 
 
-def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> None:
+def _check_bytes(record: Record, entry: IndexEntry) -> None:
     if record.key != entry.key:
         raise CorruptionError(f"expected key {entry.key!r}, got {record.key!r}")
     digest = hashlib.sha256(record.encoded).hexdigest()
@@ -292,23 +302,3 @@ def _check_record(record: Record, entry: IndexEntry, label_map: LabelMap) -> Non
             f"expected an image of {record.height}x{record.width}, got "
             f"{image.shape[0]}x{image.shape[1]}"
         )
-    _check_label_map(record, label_map)
-    known = {item.id for item in label_map.object_classes}
-    for item in record.objects:
-        if item.label not in known:
-            raise CorruptionError(f"object of unknown class id {item.label}")
-        if len(item.runs):
-            rle.validate_runs(item.runs, record.height, record.width)
-
-
-def _check_label_map(record: Record, label_map: LabelMap) -> None:
-    if record.label_values is None or record.label_lengths is None:
-        return
-    rle.validate_label_runs(
-        record.label_values, record.label_lengths, record.height, record.width
-    )
-    known = {item.id for item in label_map.semantic_classes}
-    known |= {i for i in (label_map.ignore_id, label_map.unknown_id) if i is not None}
-    unknown = set(np.unique(record.label_values).tolist()) - known
-    if unknown:
-        raise CorruptionError(f"label map has unknown class ids {sorted(unknown)}")

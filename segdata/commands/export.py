@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -62,5 +63,6 @@ def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
     if report.build_command:
         name, _, rest = report.build_command.partition(" ")
         click.echo(
-            f"read it back: segdata build {name} {dest} OUT{' ' * bool(rest)}{rest}"
+            f"read it back: segdata build {name} {shlex.quote(str(dest))} OUT"
+            f"{' ' * bool(rest)}{rest}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from segdata.drawing.draw import DrawnObject, Picture
 from segdata.label_map import LabelMap
 from segdata.records.record import Record
+from segdata.records.validate import check_dense_masks
 
 _REGION_COLOR = (255, 221, 51)
 
@@ -14,8 +15,9 @@ def picture_of(record: Record, label_map: LabelMap) -> Picture:
 
     Raises:
       ImageError: If its image cannot be decoded.
-      AnnotationError: If a mask is not valid.
+      AnnotationError: If a mask is not valid, or all are too large together.
     """
+    check_dense_masks(record)
     classes = {item.id: item for item in label_map.object_classes}
     objects = [
         DrawnObject(

@@ -10,6 +10,7 @@ For builds by `segdata build pets`: nothing of them is lost.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from segdata.dataset import Dataset
-from segdata.errors import OptionError
+from segdata.errors import CorruptionError, OptionError, short_repr
 from segdata.exports.base import ExportReport, write_image, write_once
 from segdata.exports.png import mask_png, source_values
 from segdata.records.record import Record
 
 _LIST_FIELDS = ("class_id", "species", "breed_id")
+_TAG = re.compile(r"[A-Za-z_][\w.-]*")
+_NO_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,7 @@ class PetsExport:
                 if xml is not None:
                     path = f"annotations/xmls/{record.key}.xml"
                     write_once(dest, path, xml, record.key)
-                numbers = " ".join(str(record.source[name]) for name in _LIST_FIELDS)
-                lines.append(f"{record.key} {numbers}\n")
+                lines.append(_list_line(record))
                 report.num_records += 1
                 report.num_objects += len(record.objects)
                 on_records(1)
@@ -68,26 +70,48 @@ class PetsExport:
         return report
 
 
+def _list_line(record: Record) -> str:
+    """The record's line in the list of its split."""
+    numbers = [record.source.get(name) for name in _LIST_FIELDS]
+    if len(record.key.split()) != 1 or not all(type(n) is int for n in numbers):
+        raise CorruptionError(
+            f"record {record.key!r} has no line in a list of the Pets: expected a key "
+            f"without blanks and the numbers {', '.join(_LIST_FIELDS)}."
+        )
+    return " ".join([record.key, *map(str, numbers)]) + "\n"
+
+
 def _xml(record: Record) -> bytes | None:
     """The file of the heads in the form of Pascal VOC; None where there was none."""
     source = record.source.get("xml")
     if source is None:
         return None
     top = Element("annotation")
-    _add(top, source)
-    for region in record.regions:
-        fields = {k: v for k, v in region.source.items() if k != "bbox"}
-        _add(SubElement(top, "object"), fields)
+    try:
+        _add(top, source)
+        for region in record.regions:
+            fields = {k: v for k, v in region.source.items() if k != "bbox"}
+            _add(SubElement(top, "object"), fields)
+    except ValueError as error:
+        raise CorruptionError(
+            f"record {record.key!r} has an 'xml' that cannot be written: {error}."
+        ) from None
     data: bytes = tostring(top, encoding="utf-8")
     return data
 
 
-def _add(parent: Element, fields: Mapping[str, Any]) -> None:
+def _add(parent: Element, fields: Any) -> None:
     """JSON as elements: a list is an element that stands several times."""
+    if not isinstance(fields, Mapping):
+        raise ValueError(f"expected an object, got {short_repr(fields)}")
     for tag, value in fields.items():
         for item in value if isinstance(value, list) else [value]:
+            if not _TAG.fullmatch(tag):
+                raise ValueError(f"{short_repr(tag)} is no name of an element")
             child = SubElement(parent, tag)
             if isinstance(item, Mapping):
                 _add(child, item)
             else:
                 child.text = str(item)
+                if _NO_XML.search(child.text):
+                    raise ValueError(f"{short_repr(item)} is no text of XML")

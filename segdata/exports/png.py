@@ -7,6 +7,7 @@ its palette colour the class's.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from segdata.dataset import Dataset
 from segdata.drawing.draw import colorize
-from segdata.errors import OptionError
+from segdata.errors import OptionError, SourceError
 from segdata.exports.base import (
     ExportReport,
     common_folder,
@@ -24,9 +25,11 @@ from segdata.exports.base import (
     write_image,
     write_once,
 )
+from segdata.formats.class_files import ClassRow, read_class_file
 from segdata.images.png import encode_png
 from segdata.label_map import LabelMap
 from segdata.records.record import Record
+from segdata.storage.local_path import LocalPath
 
 CLASSES_NAME = "classes.txt"
 
@@ -71,7 +74,7 @@ class PngExport:
                 report.losses["captions"] += len(record.captions)
                 report.num_records += 1
                 on_records(1)
-        (dest / CLASSES_NAME).write_text(_class_file(label_map, values), "utf-8")
+        _write_classes(dest / CLASSES_NAME, label_map, values, report)
         return report
 
 
@@ -125,7 +128,7 @@ def _layout(dataset: Dataset, names: Mapping[str, list[str]]) -> _Layout:
             masks="{split}/masks",
             build_command=f"mask-folder{ignore}",
         )
-    images = "" if top == "images" else f" --images {top}"
+    images = "" if top == "images" else f" --images {shlex.quote(top)}"
     return _Layout(
         images=top, masks="masks", build_command=f"mask-folder{images}{ignore}"
     )
@@ -171,10 +174,24 @@ def mask_png(
     return encode_png(values[ids], palette=_palette(label_map))
 
 
-def _class_file(label_map: LabelMap, values: NDArray[np.uint8]) -> str:
-    """`id name red green blue` per class."""
-    lines = [
-        f"{values[item.id]} {item.name} {' '.join(map(str, item.color))}\n"
+def _write_classes(
+    path: Path, label_map: LabelMap, values: NDArray[np.uint8], report: ExportReport
+) -> None:
+    """`id name red green blue` per class; says so where they are read otherwise."""
+    rows = [
+        ClassRow(name=item.name, source_id=int(values[item.id]), color=item.color)
         for item in label_map.semantic_classes
     ]
-    return "".join(lines)
+    lines = [
+        f"{r.source_id} {r.name} {' '.join(map(str, r.color or ()))}" for r in rows
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    try:
+        are_same = read_class_file(LocalPath(path)).rows == tuple(rows)
+    except SourceError:
+        are_same = False
+    if not are_same:
+        report.notes.append(
+            f"{path.name} cannot hold these class names (blanks at an end, numbers): "
+            "write it by hand"
+        )

@@ -33,6 +33,11 @@ from segdata.masks.outlines import Ring, trace
 from segdata.records.record import Record, RecordObject
 from segdata.split_names import training_splits, validation_splits
 
+Points = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+"""`[points, 2]`."""
+_MAX_RINGS = 1000
+_TOO_COMPLEX = f"masks of more than {_MAX_RINGS} parts and holes: left out"
+
 
 @dataclass(frozen=True, kw_only=True)
 class YoloExport:
@@ -88,6 +93,9 @@ def _lines(record: Record, numbers: dict[int, int], report: ExportReport) -> str
             report.losses["empty masks: left out"] += 1
         else:
             outline = _outline(item, record, report)
+            if outline is None:
+                report.losses[_TOO_COMPLEX] += 1
+                continue
             points = outline / (record.width, record.height)
             shares = " ".join(f"{value:.6g}" for value in points.reshape(-1).tolist())
             lines.append(f"{numbers[item.label]} {shares}\n")
@@ -100,11 +108,11 @@ def _lines(record: Record, numbers: dict[int, int], report: ExportReport) -> str
     return "".join(lines)
 
 
-def _outline(
-    item: RecordObject, record: Record, report: ExportReport
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """One ring around the whole mask, `[points, 2]` x and y in pixels."""
+def _outline(item: RecordObject, record: Record, report: ExportReport) -> Points | None:
+    """One ring around the whole mask, in pixels; None where it is too complex."""
     parts, holes = trace(rle.decode(item.runs, record.height, record.width))
+    if len(parts) + len(holes) > _MAX_RINGS:  # joining them is quadratic
+        return None
     if len(parts) > 1:
         report.losses["masks of several parts: joined by bridges"] += 1
     if holes:
@@ -114,7 +122,7 @@ def _outline(
 
 def join_rings(
     rings: Sequence[Ring],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+) -> Points:
     """Joins rings into one, by bridges there and back over the nearest points.
 
     Args:
@@ -136,8 +144,8 @@ def join_rings(
 
 
 def _nearest(
-    one: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-    other: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    one: Points,
+    other: Points,
 ) -> tuple[float, int, int]:
     """Squared distance of the nearest points, and which they are."""
     best = (float("inf"), 0, 0)
@@ -157,14 +165,20 @@ def _data_yaml(dataset: Dataset, report: ExportReport) -> str:
     train = _chosen("train", training_splits(splits), splits, report)
     held_out = [*validation_splits(splits), *(s for s in splits if s == "test")]
     val = _chosen("val", held_out, splits, report)
-    lines = [f"train: {json.dumps(f'images/{train}')}\n"]
-    lines.append(f"val: {json.dumps(f'images/{val}')}\n")
+    lines = [f"train: {_yaml_text(f'images/{train}')}\n"]
+    lines.append(f"val: {_yaml_text(f'images/{val}')}\n")
     if "test" in splits:
         lines.append("test: images/test\n")
     lines.append("names:\n")
     for index, item in enumerate(dataset.classes.object_classes):
-        lines.append(f"  {index}: {json.dumps(item.name, ensure_ascii=False)}\n")
+        lines.append(f"  {index}: {_yaml_text(item.name)}\n")
     return "".join(lines)
+
+
+def _yaml_text(text: str) -> str:
+    """Quoted as JSON, which YAML reads, but for two characters that it may not hold."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
 def _chosen(

@@ -111,6 +111,20 @@ def png_size(head: bytes) -> tuple[int, int] | None:
     return height, width
 
 
+def read_size(data: bytes, name: str) -> tuple[int, int]:
+    """Height and width of a PNG or JPEG as stored, by its header alone.
+
+    Raises:
+      ImageError: If it is neither, or its header is damaged.
+    """
+    if (size := png_size(data)) is not None:
+        return size
+    if not data.startswith(JPEG_SIGNATURE):
+        raise undecodable(name, "it is neither PNG nor JPEG")
+    header = _read_jpeg_header(data, name)
+    return header.height, header.width
+
+
 def read_png_header(data: bytes, name: str, *, what: str = "image") -> ImageHeader:
     """Walks the chunks, checks their CRCs, and reads IHDR and eXIf."""
     damaged = partial(undecodable, name, what=what)

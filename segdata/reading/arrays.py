@@ -13,6 +13,7 @@ from segdata.errors import AnnotationError, CorruptionError
 from segdata.masks import arrays as mask_arrays
 from segdata.reading.options import check_choice, read_size
 from segdata.records.record import Record
+from segdata.records.validate import check_dense_masks
 
 MaskArrays = Literal["dense", "crops", "none"]
 Transform = Callable[[dict[str, NDArray[Any]]], Any]
@@ -86,6 +87,7 @@ def _object_arrays(record: Record) -> dict[str, NDArray[Any]]:
 def _masks(record: Record, options: ArrayOptions) -> NDArray[np.uint8]:
     runs = [item.runs for item in record.objects]
     if options.masks == "dense":
+        check_dense_masks(record)
         return mask_arrays.decode_masks(runs, record.height, record.width)
     # Not the float32 of the result: rounding to subpixels must agree with the graph's.
     boxes = np.array([item.box for item in record.objects], np.float64).reshape(-1, 4)

@@ -15,6 +15,7 @@ from segdata.reading.arrays import ArrayOptions, ArraySource, MaskArrays, Transf
 from segdata.reading.options import Size, read_size
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
+from segdata.records.validate import KnownClasses, validate_record
 from segdata.shards.manifest import Manifest, OpenBuild, ShardSummary, open_build
 from segdata.shards.offsets import offsets_path, open_offsets
 from segdata.shards.receipt import read_receipt
@@ -48,6 +49,10 @@ class RecordSource(Sequence[Record]):
     def manifest(self) -> Manifest:
         """The dataset's manifest."""
         return self._build.manifest
+
+    @cached_property
+    def _known(self) -> KnownClasses:
+        return KnownClasses.of(self.manifest.label_map)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -97,7 +102,10 @@ class RecordSource(Sequence[Record]):
                 f"shard {path} cannot be read: {error.strerror}.",
                 reason="shard-unreadable",
             ) from error
-        return parse_record(data, f"{path.name}: record {within}")
+        where = f"{path.name}: record {within}"
+        record = parse_record(data, where)
+        validate_record(record, self._known, where)
+        return record
 
     def _place(self, number: int, position: int) -> tuple[int, int]:
         """Offset and framed size in bytes: a record ends where the next one begins."""

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from segdata.label_map import LabelMap
 from segdata.records import schema
 from segdata.shards.kinds import check_kinds
 from segdata.shards.receipt import Counts, ShardReceipt
+from segdata.shards.seal import sealed
 from segdata.shards.tfrecord import is_shard_name
 from segdata.split_names import ordered_splits
 from segdata.storage.paths import Address, Location, locate
@@ -129,7 +130,7 @@ class Manifest:
     """What a person should know about the source."""
     scan_rejects: Mapping[str, int] = field(default_factory=dict)
     """Reason -> annotations that belong to no record."""
-    source_info: Mapping[str, Any] = field(default_factory=dict)
+    source_info: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the source says of itself, by file, e.g. licences."""
     settings_sha256: str = ""
     """Hash of options, label map and versions: what bytes depend on but the source."""
@@ -169,7 +170,7 @@ class Manifest:
         )
 
     def to_bytes(self) -> bytes:
-        """The manifest as it is stored: indented JSON."""
+        """The manifest as it is stored: indented JSON, sealed; see `seal`."""
         data = {
             "manifest_version": MANIFEST_VERSION,
             "schema_version": schema.SCHEMA_VERSION,
@@ -188,9 +189,11 @@ class Manifest:
             "scan_rejects": self.scan_rejects,
             "source_info": self.source_info,
         }
-        return orjson.dumps(
-            data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        )
+        return sealed(data)
+
+
+_KEYS = {f.name for f in fields(Manifest)} | {"manifest_version", "schema_version"}
+_KEYS |= {"sha256"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,6 +268,8 @@ def read_manifest(directory: Address) -> Manifest:
         )
         check_kinds(found)
         _check_names(found)
+        if unknown := data.keys() - _KEYS:
+            raise ValueError(f"{sorted(unknown)[0]!r} is no key of it")
         if not isinstance(found.options.get("masks", []), list):
             raise TypeError("masks of the options is no list")
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
@@ -282,34 +287,51 @@ def summarize(receipts: Iterable[ShardReceipt]) -> dict[str, SplitSummary]:
     return {split: _summarize_split(group) for split, group in grouped.items()}
 
 
-def _summarize_split(receipts: list[ShardReceipt]) -> SplitSummary:
-    counts = Counts()
-    for receipt in receipts:
-        counts.add(receipt.counts)
+def _summarize_split(receipts: Sequence[ShardReceipt]) -> SplitSummary:
+    return join_summaries([summarize_shard(receipt) for receipt in receipts])
+
+
+def summarize_shard(receipt: ShardReceipt) -> SplitSummary:
+    """One shard as if it were a split."""
+    shard = ShardSummary(
+        name=receipt.name,
+        num_records=len(receipt.records),
+        num_bytes=receipt.num_bytes,
+        sha256=receipt.sha256,
+        receipt_sha256=hashlib.sha256(receipt.to_bytes()).hexdigest(),
+        first_key=receipt.records[0].key if receipt.records else None,
+        last_key=receipt.records[-1].key if receipt.records else None,
+    )
     return SplitSummary(
-        num_records=sum(len(receipt.records) for receipt in receipts),
-        num_bytes=sum(receipt.num_bytes for receipt in receipts),
-        rejects=_reasons(receipts, "encode"),
-        rejected_objects=_reasons(receipts, "object"),
-        counts=counts,
-        shards=tuple(
-            ShardSummary(
-                name=receipt.name,
-                num_records=len(receipt.records),
-                num_bytes=receipt.num_bytes,
-                sha256=receipt.sha256,
-                receipt_sha256=hashlib.sha256(receipt.to_bytes()).hexdigest(),
-                first_key=receipt.records[0].key if receipt.records else None,
-                last_key=receipt.records[-1].key if receipt.records else None,
-            )
-            for receipt in receipts
-        ),
+        num_records=shard.num_records,
+        num_bytes=shard.num_bytes,
+        rejects=Counter(reject.reason for reject in receipt.lost("encode")),
+        rejected_objects=Counter(reject.reason for reject in receipt.lost("object")),
+        counts=receipt.counts,
+        shards=(shard,),
     )
 
 
-def _reasons(receipts: Iterable[ShardReceipt], stage: str) -> dict[str, int]:
-    found = Counter(r.reason for receipt in receipts for r in receipt.lost(stage))
-    return dict(sorted(found.items()))
+def join_summaries(summaries: Sequence[SplitSummary]) -> SplitSummary:
+    """Adds up summaries of shards."""
+    counts = Counts()
+    for summary in summaries:
+        counts.add(summary.counts)
+    return SplitSummary(
+        num_records=sum(summary.num_records for summary in summaries),
+        num_bytes=sum(summary.num_bytes for summary in summaries),
+        rejects=_added(summary.rejects for summary in summaries),
+        rejected_objects=_added(summary.rejected_objects for summary in summaries),
+        counts=counts,
+        shards=tuple(shard for summary in summaries for shard in summary.shards),
+    )
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
 
 
 def _check_version(path: Location, data: Any) -> None:

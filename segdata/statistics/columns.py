@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segdata.errors import CorruptionError
+from segdata.errors import AnnotationError, CorruptionError
+from segdata.masks import rle
 from segdata.records import schema
 from segdata.records.parse import check_schema_version, parse_example
 from segdata.records.schema import Feature
+from segdata.records.validate import check_boxes, check_size, check_text
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
@@ -66,7 +68,9 @@ def read_columns(data: bytes, where: str) -> RecordColumns:
     """
     get = _Getter(parse_example(data, where), where)
     check_schema_version(get.one(schema.SCHEMA), where)
+    encoded = get.one(schema.ENCODED)
     height, width = get.one(schema.HEIGHT), get.one(schema.WIDTH)
+    check_size(encoded, height, width, where)
     num_objects = get.one(schema.OBJECT_COUNT)
     num_runs = get.ints(schema.OBJECT_NUM_RUNS, num_objects)
     corners = (
@@ -76,20 +80,22 @@ def read_columns(data: bytes, where: str) -> RecordColumns:
         schema.OBJECT_XMAX,
     )
     boxes = np.array([get.floats(c, num_objects) for c in corners]).T
-    values = get.some(schema.LABEL_VALUES)
+    boxes *= np.array((height, width, height, width), np.float64)
+    check_boxes(boxes, (height, width), where)
+    values, lengths = _label_map(get, height, width, where)
     return RecordColumns(
-        key=get.one(schema.KEY).decode("utf-8", "surrogateescape"),
-        encoded=get.one(schema.ENCODED),
+        key=check_text(get.one(schema.KEY).decode("utf-8", "surrogateescape"), where),
+        encoded=encoded,
         height=height,
         width=width,
-        label_values=np.frombuffer(values[0], np.uint8) if values else None,
-        label_lengths=get.ints(schema.LABEL_LENGTHS, len(values and values[0])),
+        label_values=values,
+        label_lengths=lengths,
         labels=get.ints(schema.OBJECT_LABEL, num_objects),
         crowds=get.ints(schema.OBJECT_IS_CROWD, num_objects) != 0,
-        areas=get.floats(schema.OBJECT_AREA, num_objects),
-        boxes=boxes * np.array((height, width, height, width), np.float64),
+        areas=_areas(get, num_objects, where),
+        boxes=boxes,
         num_runs=num_runs,
-        mask_pixels=_mask_pixels(get, num_runs, where),
+        mask_pixels=_mask_pixels(get, num_runs, height * width, where),
         visibility=_visibility(get, num_objects, where),
     )
 
@@ -144,6 +150,31 @@ class _Getter:
             )
 
 
+def _label_map(
+    get: _Getter, height: int, width: int, where: str
+) -> tuple[NDArray[np.uint8] | None, Int64Array]:
+    """Values, None where there is no label map, and lengths of its runs."""
+    found = get.some(schema.LABEL_VALUES)
+    values = np.frombuffer(found[0], np.uint8) if found else None
+    lengths = get.ints(schema.LABEL_LENGTHS, 0 if values is None else len(values))
+    if values is not None:
+        try:
+            rle.validate_label_runs(values, lengths, height, width)
+        except AnnotationError as error:
+            raise CorruptionError(f"{where}: {error}", reason=error.reason) from error
+    return values, lengths
+
+
+def _areas(get: _Getter, num_objects: int, where: str) -> Float64Array:
+    areas = get.floats(schema.OBJECT_AREA, num_objects)
+    if not ((areas >= 0) & (areas < np.inf)).all():
+        raise CorruptionError(
+            f"{where} has an object whose area is no number of pixels.",
+            reason="bad-record",
+        )
+    return areas
+
+
 def _visibility(get: _Getter, num_objects: int, where: str) -> Int64Array:
     found = get.ints(schema.KEYPOINT_VISIBILITY)
     if not len(found):
@@ -163,7 +194,9 @@ def _visibility(get: _Getter, num_objects: int, where: str) -> Int64Array:
     return found.reshape(num_objects, -1)
 
 
-def _mask_pixels(get: _Getter, num_runs: Int64Array, where: str) -> Int64Array:
+def _mask_pixels(
+    get: _Getter, num_runs: Int64Array, image_pixels: int, where: str
+) -> Int64Array:
     runs = get.some(schema.OBJECT_RUNS)
     numbers = num_runs.tolist()  # of any size: Python's sums do not wrap around
     is_even = all(number >= 0 and number % 2 == 0 for number in numbers)
@@ -175,7 +208,13 @@ def _mask_pixels(get: _Getter, num_runs: Int64Array, where: str) -> Int64Array:
     # Every object has an even number of runs: its own are the odd ones of all. Only
     # those are made Python numbers, which costs more than all that follows.
     filled = np.zeros(len(runs) // 2 + 1, np.int64)
-    np.cumsum(np.fromiter(runs[1::2], np.int64, len(runs) // 2), out=filled[1:])
+    lengths = np.fromiter(runs[1::2], np.int64, len(runs) // 2)
+    if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= image_pixels:
+        raise CorruptionError(
+            f"{where} has a mask run that is negative or longer than its image.",
+            reason="bad-rle",
+        )
+    np.cumsum(lengths, out=filled[1:])
     ends = np.cumsum(num_runs) // 2
     pixels: Int64Array = filled[ends] - filled[ends - num_runs // 2]
     return pixels

@@ -19,6 +19,8 @@ from segdata.identity import key_hash
 from segdata.label_map import LabelMap
 from segdata.shards.manifest import STATS_NAME, Manifest, read_manifest
 from segdata.shards.receipt import read_receipt
+from segdata.shards.seal import sealed
+from segdata.statistics.shape import check_stats
 from segdata.statistics.summary import summarize_split
 from segdata.statistics.tally import SIZE_EDGES, SplitTally
 from segdata.storage.paths import Address, Location, locate
@@ -26,6 +28,7 @@ from segdata.storage.paths import Address, Location, locate
 logger = logging.getLogger(__name__)
 STATS_VERSION = 1
 _MAX_GROUPS = 50
+_MAX_IDS = 1 << 20
 
 Pixels = Literal["sample", "all", "none"]
 
@@ -61,9 +64,19 @@ class StatsOptions:
 
 
 def num_ids(label_map: LabelMap) -> int:
-    """One more than the largest class id that a record of this label map can have."""
+    """One more than the largest class id that a record of this label map can have.
+
+    Raises:
+      CorruptionError: If it is too large to count by.
+    """
     objects = [item.id for item in label_map.object_classes]
-    return max([255 if label_map.semantic_classes else 0, *objects]) + 1
+    highest = max([255 if label_map.semantic_classes else 0, *objects])
+    if highest >= _MAX_IDS:
+        raise CorruptionError(
+            f"the label map has the class id {highest}: ids below {_MAX_IDS} are "
+            "counted. Number classes from 1 on."
+        )
+    return highest + 1
 
 
 def finish(
@@ -99,7 +112,7 @@ def finish(
         "splits": splits,
         "duplicates": _duplicates(directory, manifest),
     }
-    return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return sealed(data)
 
 
 def stated_or_before(
@@ -164,11 +177,16 @@ def read_stats(directory: Address) -> dict[str, Any]:
             f"{path} is of version {version}: expected {STATS_VERSION}. {advice}",
             reason="other-version",
         )
-    if data.get("fingerprint") != read_manifest(directory).fingerprint:
+    manifest = read_manifest(directory)
+    if data.get("fingerprint") != manifest.fingerprint:
         raise OutputError(
             f"{path} tells of another build than the one beside it. {advice}",
             reason="stale-stats",
         )
+    try:
+        check_stats(data, manifest)
+    except (TypeError, ValueError) as error:
+        raise CorruptionError(f"{path} is damaged: {error}. {advice}") from error
     return data
 
 

@@ -293,6 +293,12 @@ class SplitTally:
                 f"to {self.classes.num_ids - 1}, got {int(ids.min())} to "
                 f"{int(ids.max())}. `segdata verify` tells more."
             )
+        values = record.label_values
+        if values is not None and int(values.max(initial=0)) >= self.classes.num_ids:
+            raise CorruptionError(
+                f"record {record.key!r} has a label map: its dataset has no classes of "
+                "pixels. `segdata verify` tells more."
+            )
 
     def merge(self, other: SplitTally) -> None:
         """Adds what another counted."""

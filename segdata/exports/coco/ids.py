@@ -10,6 +10,9 @@ from segdata.exports.base import common_folder
 from segdata.identity import MAX_IMAGE_ID
 from segdata.records.record import Record
 
+_LARGE = 1 << 62
+"""JSON is written with integers of 64 bits; new ids are counted on from old ones."""
+
 
 @dataclass(kw_only=True)
 class CocoIds:
@@ -36,8 +39,9 @@ class CocoIds:
             for record in source:
                 names.add(f"{record.filename.rpartition('/')[0]}/")
                 for item in record.objects:
-                    given = item.source.get("id", 0)
-                    highest = max(highest, given if isinstance(given, int) else 0)
+                    given = item.source.get("id")
+                    if isinstance(given, int) and given < _LARGE:
+                        highest = max(highest, given)
                 number = _number(record.image_id)
                 are_decimal &= number is not None
                 are_kept &= record.image_id == record.source_id
@@ -68,4 +72,5 @@ def _number(text: str) -> int | None:
         number = int(text)
     except ValueError:
         return None
-    return number if str(number) == text else None
+    is_spelled_so = abs(number) < _LARGE and str(number) == text
+    return number if is_spelled_so else None
