@@ -7,7 +7,7 @@ salted per process and would not do.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import mmap
 
 MAX_IMAGE_ID = 1 << 24
 """Largest image number that survives a passage through float32."""
@@ -35,26 +35,33 @@ def shard_index(hashed: int, num_shards: int) -> int:
 def image_id(key: str) -> int:
     """A number in `[0, 2**24)` for a record that has none.
 
-    Not unique: see `unique_image_ids`.
+    Not unique: see `ImageNumbers`.
     """
     return key_hash(key, 0, "image-id") % MAX_IMAGE_ID
 
 
-def unique_image_ids(keys: Sequence[str]) -> dict[str, int]:
-    """Gives every key a number of its own, in `[0, 2**24)` while there are that many.
+class ImageNumbers:
+    """Gives every key a number of its own, in `[0, 2**24)` for up to 2**23 keys.
 
-    Keys in sorted order take the number of their hash, or the next free one. A new key
+    More keys get a space twice their number at least, a power of two. Keys come in
+    sorted order: each takes the number of its hash, or the next free one. A new key
     changes another's number only where the two meet.
+
+    Args:
+      count: Number of keys.
     """
-    space = MAX_IMAGE_ID
-    while space < 2 * len(keys):
-        space *= 2
-    taken: set[int] = set()
-    result: dict[str, int] = {}
-    for key in sorted(keys):
-        number = key_hash(key, 0, "image-id") % space
-        while number in taken:
-            number = (number + 1) % space
-        taken.add(number)
-        result[key] = number
-    return result
+
+    def __init__(self, count: int) -> None:
+        self._space = MAX_IMAGE_ID
+        while self._space < 2 * count:
+            self._space *= 2
+        self._taken = mmap.mmap(-1, self._space)  # memory is taken page by page
+
+    def take(self, key: str) -> int:
+        """The number of the next key."""
+        hashed = key_hash(key, 0, "image-id") % self._space
+        number = self._taken.find(b"\0", hashed)
+        if number < 0:
+            number = self._taken.find(b"\0", 0)
+        self._taken[number] = 1
+        return number

@@ -56,7 +56,7 @@ def decide(plan: Plan, source: Location) -> tuple[Exif, str]:
 def sample_records(plan: Plan) -> Iterator[Annotation]:
     """Up to 256 records of all splits, in random order."""
     shards = plan.shards[:: -(-len(plan.shards) // _NUM_SHARDS)]
-    lines = [plan.lines[shard.name].splitlines() for shard in shards]
+    lines = [plan.lines[s.name].splitlines()[:_NUM_SAMPLED] for s in shards]
     # One of each shard, then the next: shards of small splits are short.
     mixed = (line for row in itertools.zip_longest(*lines) for line in row if line)
     for line in itertools.islice(mixed, _NUM_SAMPLED):

@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
 from segdata import identity
 from segdata.annotations import Annotation, record_key
 from segdata.building.drawing import SplitDrawing, Unit
+from segdata.building.numbering import Numbering
 from segdata.building.options import MAX_SHARDS, BuildOptions
+from segdata.building.plan_rows import (
+    Row,
+    number_row,
+    numbered,
+    record_head,
+    record_row,
+)
+from segdata.building.sorting import Sorter
 from segdata.building.sources import source_states
 from segdata.building.splits import SplitChoice
-from segdata.building.spool import Place, PlanLines, Spool
-from segdata.errors import AnnotationError, SourceError
+from segdata.building.spool import PlanLines
+from segdata.errors import AnnotationError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.records.png_masks import check_label_map
 from segdata.shards.tfrecord import shard_name
@@ -86,16 +94,17 @@ class Plan:
         return sum(shard.num_records for shard in self.shards)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    hashed: int
-    key: str
-    source_bytes: int
-    source_state: bytes
-    image_id: int | str | None
-    image: str
-    source_split: str | None
-    place: Place
+@dataclass(slots=True)
+class _Size:
+    """How much a split has."""
+
+    num_records: int = 0
+    num_bytes: int = 0
+
+    def add(self, num_bytes: int) -> None:
+        """Counts one record."""
+        self.num_records += 1
+        self.num_bytes += num_bytes
 
 
 def make_plan(
@@ -116,23 +125,32 @@ def make_plan(
     """
     if "png" in options.masks:
         check_label_map(scan.label_map)
-    spool = Spool()
     drawing = SplitDrawing(options=options)
-    by_split, source_splits = _collect(
-        scan.annotations, source, options, spool, drawing
-    )
-    if moved := drawing.spread():
-        by_split = _move(by_split, moved, drawing)
-    if not source_splits:
-        raise SourceError(
-            f"no images were found in {source} ({scan.layout}).", reason="no-images"
+    with Sorter() as rows, Numbering() as numbering:
+        sizes, source_splits = _collect(
+            scan.annotations, source, options, drawing, rows, numbering
         )
-    _check_splits(options.split, by_split.keys(), source_splits)
-    ids = _image_ids(by_split)
-    shards: list[PlannedShard] = []
-    lines = PlanLines(spool)
-    for split, candidates in sorted(by_split.items()):
-        shards += _split_plan(dataset, split, candidates, ids, options, lines)
+        moved = drawing.spread()
+        if moved:
+            sizes = _sizes_after(moved, rows, drawing)
+        if not source_splits:
+            raise SourceError(
+                f"no images were found in {source} ({scan.layout}).", reason="no-images"
+            )
+        _check_splits(options.split, sizes.keys(), source_splits)
+        if not numbering.are_given:
+            for head, assigned in numbering.assigned():
+                rows.add(number_row(head, assigned))
+        lines = PlanLines()
+        splits = {
+            split: _SplitPlan(dataset, split, _num_shards(split, size, options), lines)
+            for split, size in sorted(sizes.items())
+        }
+        for row, number in numbered(rows):
+            split = _moved_to(moved, row, drawing)
+            if split is not None:
+                splits[split].add(row, number)
+    shards = [shard for split in splits.values() for shard in split.finish()]
     return Plan(shards=tuple(shards), lines=lines, warnings=tuple(drawing.warnings))
 
 
@@ -174,94 +192,45 @@ def _collect(
     found: Iterable[Annotation],
     source: Location,
     options: BuildOptions,
-    spool: Spool,
     drawing: SplitDrawing,
-) -> tuple[dict[str, list[_Candidate]], list[str]]:
-    """Candidates by split, and the names of the source's own splits."""
-    by_split: dict[str, list[_Candidate]] = {}
-    images_by_key: dict[str, str] = {}
+    rows: Sorter,
+    numbering: Numbering,
+) -> tuple[dict[str, _Size], list[str]]:
+    """Puts every record into the sorter: sizes by split, and the source's splits."""
+    sizes: dict[str, _Size] = {}
     source_splits: set[str] = set()
-    for data in found:
+    is_strict = options.on_error == "fail"
+    for position, data in enumerate(found):
         _check(data, options)
         key = record_key(data)
-        if key in images_by_key:
-            raise SourceError(
-                f"two images have the key {key!r}: {images_by_key[key]!r} and "
-                f"{data['image']!r}. Rename or remove one of them.",
-                reason="duplicate-key",
-            )
-        images_by_key[key] = data["image"]
         source_splits.add(data.get("split", DEFAULT_SPLIT))
         split = drawing.draw(key, data)
+        head = record_head(key, data["image"], options.seed)
+        states: list[State] = []
         if split is not None:
-            is_strict = options.on_error == "fail"
             states = source_states(data, source, is_strict=is_strict)
-            place = spool.append(_data_json(data))
-            by_split.setdefault(split, []).append(
-                _candidate(data, key, states, place, options)
-            )
-    return by_split, ordered_splits(source_splits)
+            sizes.setdefault(split, _Size()).add(sum(size for size, _ in states))
+            numbering.add(key, data.get("image_id"), head)
+        rows.add(record_row(head, position, data, split, states))
+    return sizes, ordered_splits(source_splits)
 
 
-def _move(
-    by_split: dict[str, list[_Candidate]],
-    moved: Mapping[Unit, str],
-    drawing: SplitDrawing,
-) -> dict[str, list[_Candidate]]:
-    """The candidates by split, after some groups or records moved."""
-    result: dict[str, list[_Candidate]] = {}
-    for split, candidates in by_split.items():
-        for candidate in candidates:
-            unit = drawing.unit(candidate.key, candidate.source_split)
-            result.setdefault(moved.get(unit, split), []).append(candidate)
-    return result
+def _moved_to(moved: Mapping[Unit, str], row: Row, drawing: SplitDrawing) -> str | None:
+    """The split of a record, after some groups or records moved."""
+    if not moved or row.split is None:
+        return row.split
+    return moved.get(drawing.unit(row.key, row.source_split), row.split)
 
 
-def _candidate(
-    data: Annotation,
-    key: str,
-    states: list[State],
-    place: Place,
-    options: BuildOptions,
-) -> _Candidate:
-    return _Candidate(
-        hashed=identity.key_hash(key, options.seed, "shard"),
-        key=key,
-        source_bytes=sum(size for size, _ in states),
-        source_state=repr(states).encode(),
-        image_id=data.get("image_id"),
-        image=data["image"],
-        source_split=data.get("split"),
-        place=place,
-    )
-
-
-def _data_json(data: Annotation) -> bytes:
-    # Sorted, so that the order of fields in a source is no matter.
-    stored = {k: v for k, v in data.items() if k != "key"}
-    try:
-        return orjson.dumps(stored, option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        if "objects" in stored:
-            stored["objects"] = [_storable(item) for item in data["objects"]]
-        if "source" in stored:
-            stored |= _storable({"source": stored["source"]})
-        return _json(stored)
-
-
-def _storable(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A dict whose fields JSON can hold, e.g. not nested 255 deep.
-
-    What it cannot hold goes as text: the worker refuses it with the object's name.
-    """
-    result = {}
-    for name, value in item.items():
-        try:
-            orjson.dumps(value)
-            result[name] = value
-        except TypeError as error:
-            result[name] = f"a {type(value).__name__} ({error})"
-    return result
+def _sizes_after(
+    moved: Mapping[Unit, str], rows: Sorter, drawing: SplitDrawing
+) -> dict[str, _Size]:
+    sizes: dict[str, _Size] = {}
+    for row, _ in numbered(rows):
+        split = _moved_to(moved, row, drawing)
+        if split is not None:
+            sizes.setdefault(split, _Size()).add(row.source_bytes)
+    return sizes
 
 
 def _check(data: Annotation, options: BuildOptions) -> None:
@@ -276,70 +245,68 @@ def _check(data: Annotation, options: BuildOptions) -> None:
             raise
 
 
-def _image_ids(by_split: dict[str, list[_Candidate]]) -> dict[str, int]:
-    """The source's own numbers where all are usable, else numbers from the keys."""
-    candidates = [c for group in by_split.values() for c in group]
-    given = [c.image_id for c in candidates if isinstance(c.image_id, int)]
-    usable = (
-        len(given) == len(candidates)
-        and len(set(given)) == len(given)
-        and 0 <= min(given) <= max(given) <= identity.MAX_IMAGE_ID
-    )
-    if usable:
-        return dict(zip([c.key for c in candidates], given, strict=True))
-    return identity.unique_image_ids([c.key for c in candidates])
+class _SplitPlan:
+    """The shards of one split, each whole before the next begins."""
 
+    def __init__(
+        self, dataset: str, split: str, num_shards: int, lines: PlanLines
+    ) -> None:
+        self._dataset, self._split, self._num_shards = dataset, split, num_shards
+        self._lines = lines
+        self._shards: list[PlannedShard] = []
+        self._begin()
 
-def _split_plan(
-    dataset: str,
-    split: str,
-    candidates: list[_Candidate],
-    ids: dict[str, int],
-    options: BuildOptions,
-    lines: PlanLines,
-) -> Iterator[PlannedShard]:
-    num_shards = options.num_shards or _num_shards(candidates, options.shard_bytes)
-    candidates.sort(key=lambda c: (c.hashed, c.key))
-    members: list[list[_Candidate]] = [[] for _ in range(num_shards)]
-    for candidate in candidates:
-        members[identity.shard_index(candidate.hashed, num_shards)].append(candidate)
-    for index, group in enumerate(members):
-        name = shard_name(dataset, split, index, num_shards)
-        text = lines.add(name, [(_line_head(c, ids[c.key]), c.place) for c in group])
-        yield PlannedShard(
-            name=name,
-            split=split,
-            num_records=len(group),
-            num_bytes=sum(c.source_bytes for c in group),
-            plan_sha256=hashlib.sha256(text).hexdigest(),
-            state_sha256=hashlib.sha256(
-                b"".join(c.source_state for c in group)
-            ).hexdigest(),
+    def _begin(self) -> None:
+        self._text: list[bytes] = []
+        self._num_bytes = 0
+        self._state = hashlib.sha256()
+
+    def add(self, row: Row, number: bytes) -> None:
+        """Adds the next record, in the order of hashes."""
+        index = identity.shard_index(row.hashed, self._num_shards)
+        while len(self._shards) < index:
+            self._end()
+        self._text.append(
+            b'{"key":%b,"number":%b,"source_bytes":%d,"data":%b}\n'
+            % (row.head[16:], number, row.source_bytes, row.data)
         )
+        self._num_bytes += row.source_bytes
+        self._state.update(row.source_state.encode())
+
+    def finish(self) -> list[PlannedShard]:
+        """All shards of the split, empty ones too."""
+        while len(self._shards) < self._num_shards:
+            self._end()
+        return self._shards
+
+    def _end(self) -> None:
+        index, text = len(self._shards), b"".join(self._text)
+        name = shard_name(self._dataset, self._split, index, self._num_shards)
+        self._lines.add(name, text)
+        self._shards.append(
+            PlannedShard(
+                name=name,
+                split=self._split,
+                num_records=len(self._text),
+                num_bytes=self._num_bytes,
+                plan_sha256=hashlib.sha256(text).hexdigest(),
+                state_sha256=self._state.hexdigest(),
+            )
+        )
+        self._begin()
 
 
-def _num_shards(candidates: list[_Candidate], shard_bytes: int) -> int:
-    by_size = math.ceil(sum(c.source_bytes for c in candidates) / shard_bytes)
-    by_count = min(_FEW_SHARDS, len(candidates) // _RECORDS_PER_SMALL_SHARD)
-    return min(max(1, by_size, by_count), len(candidates), MAX_SHARDS)
-
-
-def _line_head(candidate: _Candidate, number: int) -> bytes:
-    return _json(
-        {
-            "key": candidate.key,
-            "number": number,
-            "source_bytes": candidate.source_bytes,
-        }
-    )
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError as error:
-        raise SourceError(
-            f"annotation of image {value.get('image')!r} cannot be stored as JSON: "
-            f"{error}. File names must be valid UTF-8.",
-            reason="not-json",
-        ) from error
+def _num_shards(split: str, size: _Size, options: BuildOptions) -> int:
+    if options.num_shards:
+        return options.num_shards
+    by_size = math.ceil(size.num_bytes / options.shard_bytes)
+    by_count = min(_FEW_SHARDS, size.num_records // _RECORDS_PER_SMALL_SHARD)
+    wanted = min(max(1, by_size, by_count), size.num_records)
+    if wanted > MAX_SHARDS:
+        least = math.ceil(size.num_bytes / MAX_SHARDS / (1 << 20))
+        raise OptionError(
+            f"split {split!r} would have {wanted} shards: expected at most "
+            f"{MAX_SHARDS}, as file names have five digits. Pass --shard-size "
+            f"{least}MiB or more."
+        )
+    return wanted

@@ -23,8 +23,6 @@ from segdata.storage import files
 from segdata.storage.paths import Location
 from segdata.validation import validate_annotation
 
-# What the driver of a build holds of a record, by benchmarks/bench_scale.py.
-_DRIVER_BYTES_PER_RECORD = 4700
 _PROBED_IMAGES = 32
 
 
@@ -53,11 +51,6 @@ class SourceReport:
     """Shards that are planned."""
     num_bytes: int = 0
     """Size of the source files."""
-
-    @property
-    def driver_bytes(self) -> int:
-        """Memory that the driver of a build needs for its plan, about."""
-        return self.images.total() * _DRIVER_BYTES_PER_RECORD
 
     @property
     def is_whole(self) -> bool:

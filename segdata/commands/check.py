@@ -97,11 +97,8 @@ def _print(report: SourceReport, limit: int) -> None:
     if report.num_objects:
         click.echo(f"  objects   {report.num_objects}")
     if report.num_shards:
-        size, memory = map(format_bytes, (report.num_bytes, report.driver_bytes))
         shards = count_of(range(report.num_shards), "shard", "shards")
-        click.echo(
-            f"  plan      {shards} of {size} in all; {memory} of memory for the plan"
-        )
+        click.echo(f"  plan      {shards} of {format_bytes(report.num_bytes)} in all")
     for what, paths in report.missing.items():
         counted = count_of(paths, f"{what} is missing", f"{what}s are missing")
         _print_list(counted, paths, limit)

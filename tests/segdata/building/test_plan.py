@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from segdata.annotations import Annotation
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, make_plan, parse_plan_line
+from segdata.building.sorting import Sorter
 from segdata.building.splits import SplitChoice
-from segdata.errors import AnnotationError, ImageError, SourceError
+from segdata.errors import AnnotationError, ImageError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.camvid.format import CamVid
-from segdata.identity import MAX_IMAGE_ID, shard_index, unique_image_ids
+from segdata.identity import MAX_IMAGE_ID, ImageNumbers, shard_index
 from segdata.label_map import LabelMap
 
 NO_CLASSES = LabelMap()
@@ -314,8 +315,9 @@ def test_unusable_image_numbers_are_all_replaced(
         annotations.append({"image": name})
         if number is not None:
             annotations[-1]["image_id"] = number
-    ids = image_ids(plan_of(tmp_path, annotations))
-    assert ids == unique_image_ids(["0000", "0001"])
+    numbers = ImageNumbers(2)
+    expected = {key: numbers.take(key) for key in ("0000", "0001")}
+    assert image_ids(plan_of(tmp_path, annotations)) == expected
 
 
 def image_ids(plan: Plan) -> dict[str, int]:
@@ -334,9 +336,47 @@ def test_image_numbers_are_unique_over_all_splits(tiny_source: Path) -> None:
 
 def test_a_hundred_thousand_image_numbers_are_unique_and_survive_float32() -> None:
     # The hash alone would meet about 300 times among so many.
-    ids = unique_image_ids([f"image/{index}" for index in range(100_000)])
-    assert len(set(ids.values())) == 100_000
-    assert 0 <= min(ids.values()) <= max(ids.values()) < MAX_IMAGE_ID
+    numbers = ImageNumbers(100_000)
+    ids = [numbers.take(f"image/{index:06d}") for index in range(100_000)]
+    assert len(set(ids)) == 100_000
+    assert 0 <= min(ids) <= max(ids) < MAX_IMAGE_ID
+
+
+def test_more_shards_than_names_have_digits_for_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segdata.building.plan.MAX_SHARDS", 3)
+    message = r"'train' would have 4 shards: expected at most 3.*--shard-size 1MiB or"
+    with pytest.raises(OptionError, match=message):
+        planned(tmp_path, names(4), shard_bytes=1)
+    assert len(planned(tmp_path, names(4), shard_bytes=2).shards) == 2
+
+
+@pytest.mark.parametrize("with_numbers", [True, False])
+@pytest.mark.parametrize("group", [None, r"^(\d\d\d)"])
+def test_plan_is_the_same_when_its_rows_lie_on_disk(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    with_numbers: bool,
+    group: str | None,
+) -> None:
+    for name in names(60):
+        (tmp_path / name).write_bytes(b"x" * int(name[:4]))
+    annotations: list[Any] = [
+        {"image": name, "image_class": int(name[:4]) // 20, "split": "train"}
+        for name in names(60)
+    ]
+    if with_numbers:
+        for number, data in enumerate(annotations):
+            data["image_id"] = number
+    options: dict[str, Any] = {}
+    if group:
+        options = {"split": SplitChoice.parse("train=0.5,val=0.5"), "group": group}
+        options["stratify"] = True
+    expected = plan_of(tmp_path, annotations, **options)
+    monkeypatch.setattr(Sorter.__init__, "__defaults__", (200,))
+    monkeypatch.setattr("segdata.building.sorting._MOST_RUNS", 3)
+    assert plan_of(tmp_path, annotations, **options) == expected
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 99_999))
