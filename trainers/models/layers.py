@@ -65,7 +65,11 @@ def crop_to(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def upsample(
-    x: Tensor, size: tuple[int, int], factor: int, method: Upsampling
+    x: Tensor,
+    size: tuple[int, int],
+    factor: int,
+    method: Upsampling,
+    dtype: str | None = None,
 ) -> Tensor:
     """Grows a map by a whole factor, then cuts it to a size.
 
@@ -75,6 +79,7 @@ def upsample(
       factor: At least 2.
       method: `nearest`, `bilinear`, or `transpose`: a learned convolution of twice the
         factor's size that begins as bilinear interpolation, as in FCN, section 3.3.
+      dtype: What to compute in; None follows the policy.
 
     Returns:
       `[batch, *size, channels]`.
@@ -87,17 +92,26 @@ def upsample(
             padding="same",
             use_bias=False,
             kernel_initializer=BilinearKernel(),
+            dtype=dtype,
         )(x)
     else:
-        x = keras.layers.UpSampling2D(factor, interpolation=method)(x)
+        grow = keras.layers.UpSampling2D(factor, interpolation=method, dtype=dtype)
+        x = grow(x)
     return crop_to(x, size)
 
 
-def logits(x: Tensor, size: tuple[int, int], name: str = "logits") -> Tensor:
-    """Marks a model's output: cut to the image's size, in float32 whatever the policy.
+def score_layer(options: ModelOptions, name: str = "score", **given: Any) -> Any:
+    """A 1x1 convolution to the classes' scores, in float32 whatever the policy.
 
-    Losses in bfloat16 would lose what tells two classes apart.
+    From here on bfloat16, with its three digits, would lose what tells two classes
+    apart.
     """
+    conv = keras.layers.Conv2D
+    return conv(options.num_classes, 1, dtype="float32", name=name, **given)
+
+
+def logits(x: Tensor, size: tuple[int, int], name: str = "logits") -> Tensor:
+    """Marks a model's output: scores in float32, cut to the image's size."""
     return keras.layers.Activation("linear", dtype="float32", name=name)(
         crop_to(x, size)
     )

@@ -26,18 +26,24 @@ class ModelOptions:
     """Name in `encoders.ENCODERS`; None is the model's own."""
     weights: str | None = None
     """Of the encoder: None (random), `imagenet`, or a weights file of
-    `keras.applications`."""
+    `keras.applications`, of EfficientNet-Lite0 a state dict."""
+    load_weights: bool = True
+    """Whether to load them; not where trained ones of the same model follow."""
+    freeze_encoder: bool = False
+    """Whether the encoder stays as its weights have it, batch normalisation too."""
     upsampling: Upsampling | None = None
     """How feature maps grow; None is the paper's way."""
     batch_norm: bool = True
-    """Batch normalisation in what is ours: decoders, heads, VGG-16. ResNet-50 and
-    MobileNetV2 are made with it."""
+    """Batch normalisation in decoders and heads, and in VGG-16 with random weights.
+    The other encoders are as published."""
     batch_norm_momentum: float = 0.9
     """Of all batch normalisation, 0 to 1: the share that running statistics keep in a
     step."""
     width: int | None = None
-    """Channels of the model's own part; what it means, and its default, stands with
-    each model."""
+    """Base number of the decoder's channels; its default stands with each model. FCN
+    has no such decoder."""
+    fc_width: int | None = None
+    """Channels of fc6 and fc7, which only FCN on VGG-16 has; 4096 by default."""
     dropout: float | None = None
     """Share of values that dropout drops while training; None is the paper's."""
     seed: int = 0
@@ -66,5 +72,20 @@ class ModelOptions:
             )
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise OptionError(f"dropout is {self.dropout}: expected 0 to below 1.")
-        if self.width is not None and self.width < 1:
-            raise OptionError(f"width is {self.width}: expected at least 1.")
+        for name in ("width", "fc_width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name} is {value}: expected at least 1.")
+
+    def refuse(self, model: str, *names: str) -> None:
+        """Refuses options that mean nothing to a model.
+
+        Raises:
+          OptionError: If one of them is given; it says to leave it out.
+        """
+        for name in names:
+            if getattr(self, name):
+                raise OptionError(
+                    f"{name} is {getattr(self, name)!r}, but {model} has nothing that "
+                    "it could change: leave it out."
+                )

@@ -19,6 +19,7 @@ from segdata.trainers.models.layers import (
     conv_block,
     dropout,
     logits,
+    score_layer,
     upsample,
 )
 from segdata.trainers.models.options import ModelOptions
@@ -32,6 +33,7 @@ OUTPUT_STRIDE = 8
 
 def pspnet(options: ModelOptions) -> Any:
     """PSPNet; outputs `logits` and `auxiliary`. `width`: channels of each bin, 512."""
+    options.refuse("pspnet", "fc_width")
     encoder = build_encoder(
         options.encoder or "resnet-50", options, output_stride=OUTPUT_STRIDE
     )
@@ -61,7 +63,7 @@ def _pyramid(x: Tensor, width: int, options: ModelOptions) -> Tensor:
 
 
 def _scores(x: Tensor, name: str, options: ModelOptions) -> Tensor:
-    x = keras.layers.Conv2D(options.num_classes, 1, name=f"{name}_score")(x)
+    x = score_layer(options, f"{name}_score")(x)
     method = options.upsampling or "bilinear"
-    x = upsample(x, options.image_size, OUTPUT_STRIDE, method)
+    x = upsample(x, options.image_size, OUTPUT_STRIDE, method, dtype="float32")
     return logits(x, options.image_size, name)

@@ -24,6 +24,7 @@ from segdata.trainers.models.layers import (
     Unpooling,
     conv_block,
     logits,
+    score_layer,
     upsample,
 )
 from segdata.trainers.models.options import ModelOptions
@@ -38,6 +39,7 @@ WIDTH = 256
 
 def segnet(options: ModelOptions) -> Any:
     """SegNet. `width`: the most channels that a stage of the decoder has."""
+    options.refuse("segnet", "fc_width")
     encoder = build_encoder(options.encoder or "vgg-16", options)
     most = options.width or (512 if encoder.name == "vgg-16" else WIDTH)
     x = encoder.features[32]
@@ -54,7 +56,7 @@ def segnet(options: ModelOptions) -> Any:
             last = number == depth and stride > 1
             width = min(_next_width(stride), most) if last else channels
             x = conv_block(x, width, options, name=name)
-    x = keras.layers.Conv2D(options.num_classes, 1, name="score")(x)
+    x = score_layer(options)(x)
     return keras.Model(encoder.input, logits(x, options.image_size), name="segnet")
 
 
@@ -67,7 +69,7 @@ def _grow(x: Tensor, encoder: Encoder, stride: int, options: ModelOptions) -> Te
     """Doubles a map, to the size that the encoder had at a stride."""
     pooled = encoder.features.get(stride)
     if options.upsampling or pooled is None:
-        size = (encoder.image if pooled is None else pooled).shape[1:3]
+        size = encoder.size(stride)
         return upsample(x, size, 2, options.upsampling or "bilinear")
     first = pooled[..., : x.shape[-1]]
     return Unpooling(name=f"unpool_{stride}")([x, first])

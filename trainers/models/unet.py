@@ -10,7 +10,8 @@ What differs from the paper: convolutions are padded ("same"), so that the outpu
 the size of the image; batch normalisation is an option.
 
 With an encoder, its maps are the way down: strides 1 to 16 of VGG-16, or 2 to 16 of the
-others, whose map of stride 1 is the image.
+others, whose map of stride 1 is the image. ConvNeXt has no map of stride 2: there
+nothing lies beside.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ import keras
 
 from segdata.errors import OptionError
 from segdata.trainers.models.encoders import build_encoder
-from segdata.trainers.models.layers import conv_block, crop_to, dropout, logits
+from segdata.trainers.models.layers import (
+    conv_block,
+    crop_to,
+    dropout,
+    logits,
+    score_layer,
+)
 from segdata.trainers.models.options import ModelOptions
 from segdata.trainers.tensor import Tensor
 
@@ -40,21 +47,26 @@ def unet_small(options: ModelOptions) -> Any:
 
 
 def _unet(options: ModelOptions, default_width: int, name: str) -> Any:
+    options.refuse(name.replace("_", "-"), "fc_width")
     width = options.width or default_width
     if options.encoder:
         encoder = build_encoder(options.encoder, options)
         image, x = encoder.input, encoder.features[32]
-        skips = [encoder.features.get(s, encoder.image) for s in (1, 2, 4, 8, 16)]
+        maps = {1: encoder.image, **encoder.features}
+        skips = [maps.get(2**level) for level in range(_DEPTH + 1)]
+        sizes = [encoder.size(2**level) for level in range(_DEPTH + 1)]
     else:
-        if options.weights:
-            raise OptionError(
-                f"weights {options.weights!r} are for an encoder, and {name} has none: "
-                "name one, or leave the weights out."
-            )
+        for given in ("weights", "freeze_encoder"):
+            if getattr(options, given):
+                raise OptionError(
+                    f"{given} is {getattr(options, given)!r}, for an encoder, and "
+                    f"{name} has none: name one with --encoder, or leave it out."
+                )
         image, x, skips = _way_down(options, width)
-    for level, skip in reversed(list(enumerate(skips))):
-        x = _way_up(x, skip, width * 2**level, level, options)
-    x = keras.layers.Conv2D(options.num_classes, 1, name="score")(x)
+        sizes = [skip.shape[1:3] for skip in skips]
+    for level in reversed(range(len(skips))):
+        x = _way_up(x, skips[level], sizes[level], width * 2**level, level, options)
+    x = score_layer(options)(x)
     return keras.Model(image, logits(x, options.image_size), name=name)
 
 
@@ -76,7 +88,12 @@ def _way_down(options: ModelOptions, width: int) -> tuple[Tensor, Tensor, list[T
 
 
 def _way_up(
-    x: Tensor, skip: Tensor, filters: int, level: int, options: ModelOptions
+    x: Tensor,
+    skip: Tensor | None,
+    size: tuple[int, int],
+    filters: int,
+    level: int,
+    options: ModelOptions,
 ) -> Tensor:
     if options.upsampling in (None, "transpose"):
         up = keras.layers.Conv2DTranspose(filters, 2, strides=2, name=f"up_{level}")
@@ -85,8 +102,9 @@ def _way_up(
         x = keras.layers.UpSampling2D(2, interpolation=options.upsampling)(x)
         up = keras.layers.Conv2D(filters, 2, padding="same", name=f"up_{level}")
         x = up(x)
-    x = keras.layers.ReLU()(crop_to(x, skip.shape[1:3]))
-    x = keras.layers.Concatenate()([skip, x])
+    x = keras.layers.ReLU()(crop_to(x, size))
+    if skip is not None:
+        x = keras.layers.Concatenate()([skip, x])
     return _two_convs(x, filters, f"up_{level}", options)
 
 

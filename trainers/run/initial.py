@@ -49,11 +49,9 @@ def _heads(model: Any, name: str, options: AnyModelOptions) -> list[Any]:
     other: AnyModelOptions
     if isinstance(options, ModelOptions):
         count = options.num_classes + (1 if options.num_classes < 255 else -1)
-        other = replace(options, num_classes=count, weights=None)
+        other = replace(options, num_classes=count, load_weights=False)
     else:
-        other = replace(
-            options, classes=options.classes + 1, weights=None, freeze_batch_norm=False
-        )
+        other = replace(options, classes=options.classes + 1, load_weights=False)
     pairs = zip(_leaves(model), _leaves(build_model(name, other)), strict=True)
     return [one for one, another in pairs if _shapes(one) != _shapes(another)]
 

@@ -14,7 +14,14 @@ from segdata.reading.options import Augmentation
 from segdata.trainers.models import Task, task_of
 from segdata.trainers.models.options import Upsampling
 
-EncoderName = Literal["vgg-16", "resnet-50", "mobilenet-v2"]
+EncoderName = Literal[
+    "vgg-16",
+    "resnet-50",
+    "mobilenet-v2",
+    "efficientnet-lite0",
+    "efficientnet-v2-b0",
+    "convnext-tiny",
+]
 LossKind = Literal["cross-entropy", "dice", "both"]
 ClassWeights = Literal["none", "median-frequency"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -63,24 +70,34 @@ class ModelChoice:
 
     encoder: EncoderName | None = _main(None, "Encoder. [default: the model's own]")
     weights: str | None = _main(
-        None, "Weights of the encoder: imagenet, or a file of keras.applications."
+        None,
+        "Weights of the encoder: imagenet, or a file of keras.applications (of "
+        "efficientnet-lite0: a .pth state dict).",
     )
     initial_weights: str | None = _main(
         None,
         "Weights of the whole model to begin with: those of another run, also one of "
         "other classes.",
     )
+    freeze_encoder: bool = _option(
+        False, "Leave the encoder as its weights have it, batch norm too."
+    )
     upsampling: Upsampling | None = _semantic(
         None,
         "Upsampling in the decoder: nearest, bilinear or transposed convolution. "
         "[default: as in the model's paper]",
     )
-    batch_norm: bool = _semantic(True, "Batch norm in decoders and VGG-16.")
+    batch_norm: bool = _semantic(
+        True, "Batch norm in decoders, and in VGG-16 without weights."
+    )
     batch_norm_momentum: float = _option(
         0.9, "Momentum of the running statistics of batch norm.", 0, 1
     )
     width: int | None = _option(
         None, "Base number of decoder channels. [default: the paper's]"
+    )
+    fc_width: int | None = _semantic(
+        None, "FCN on VGG-16: channels of fc6 and fc7. [default: 4096]"
     )
     dropout: float | None = _semantic(None, "Dropout rate. [default: the paper's]")
 
@@ -213,6 +230,9 @@ class OptimizerOptions:
         0.0,
         "Highest learning rate. [default: by model, encoder and optimizer]",
         0,
+    )
+    encoder_rate: float = _option(
+        1.0, "Learning rate of the encoder, as a share of learning_rate.", 0, 1
     )
     schedule: Schedule = _main("poly", "Learning-rate schedule.")
     drop_at: tuple[float, ...] = _option(

@@ -58,6 +58,11 @@ class TrainOptions(
             if value is not None and not value > 0:
                 raise OptionError(f"{name} is {value}: expected more than 0.")
         self.augmentation()
+        if self.freeze_encoder and not (self.weights or self.initial_weights):
+            raise OptionError(
+                "freeze_encoder is True with random weights, which would never learn: "
+                "expected weights or initial_weights too."
+            )
         if self.num_hosts > 1 and self.coordinator in (None, "auto"):
             raise OptionError(
                 f"num_hosts is {self.num_hosts}: expected the first host's address as "
@@ -92,6 +97,7 @@ class TrainOptions(
                 self.model == "pspnet" or self.model not in MODELS,
                 "model pspnet",
             ),
+            "encoder_rate": (not self.freeze_encoder, "an encoder that learns"),
             "score_every": (self.val_split != "none", "a validation split"),
         }
         defaults = {item.name: item.default for item in fields(self)}

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from segdata.trainers.models.encoders.encoder import SCOPE
 from segdata.trainers.run.option_groups import OptimizerOptions
 
 POLY_POWER = 0.9
@@ -77,13 +78,30 @@ def build_optimizer(options: OptimizerOptions, steps_per_epoch: int) -> Any:
         "global_clipnorm": options.clip_norm,
     }
     if options.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=options.momentum, **given)
+        given["momentum"] = options.momentum
     elif options.optimizer == "adamw":
         # Keras's AdamW wants a number.
         given["weight_decay"] = options.weight_decay
-        optimizer = keras.optimizers.AdamW(**given)
-    else:
-        optimizer = keras.optimizers.Adam(**given)
+    kind = getattr(keras.optimizers, _CLASSES[options.optimizer])
+    if options.encoder_rate != 1:
+        kind = _with_encoder_rate(kind, options.encoder_rate)
+    optimizer = kind(**given)
     if options.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+_CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+
+
+def _with_encoder_rate(kind: Any, share: float) -> Any:
+    """An optimiser whose steps in the encoder are smaller."""
+
+    class Slower(kind):  # type: ignore[misc]
+        def update_step(self, gradient: Any, variable: Any, rate: Any) -> None:
+            known = self._trainable_variables[self._get_variable_index(variable)]
+            if known.path.split("/")[0] == SCOPE:
+                rate = rate * share
+            super().update_step(gradient, variable, rate)
+
+    return Slower

@@ -162,7 +162,7 @@ def _model_to_measure(data: TrainingData, placement: Placement) -> Any:
     options = replace(
         semantic.model_options(data),
         image_size=data.eval_image_size,
-        weights=None,
+        load_weights=False,
     )
     model = build_model(data.options.model, options)
     compile_model(model, data, placement)

@@ -162,7 +162,7 @@ def load_predictor(
     """
     path = weights_file(directory, which)
     # Trained weights follow: none need be fetched.
-    options = replace(run.model_options, weights=None)
+    options = replace(run.model_options, load_weights=False)
     averaging = averaging or Averaging()
     size = run.options.eval_image_size or options.image_size
     models = []

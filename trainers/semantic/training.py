@@ -23,10 +23,12 @@ def model_options(data: TrainingData) -> ModelOptions:
         image_size=data.image_size,
         encoder=options.encoder,
         weights=options.weights,
+        freeze_encoder=options.freeze_encoder,
         upsampling=options.upsampling,
         batch_norm=options.batch_norm,
         batch_norm_momentum=options.batch_norm_momentum,
         width=options.width,
+        fc_width=options.fc_width,
         dropout=options.dropout,
         seed=options.seed,
     )

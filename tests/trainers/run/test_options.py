@@ -38,6 +38,8 @@ def options(**changes: Any) -> TrainOptions:
             {"epochs": 30, "warmup_epochs": 31.0},
             "warmup_epochs is 31.0: expected 0 to 30",
         ),
+        ({"freeze_encoder": True}, "freeze_encoder is True with random weights"),
+        ({"encoder_rate": 1.5}, "encoder_rate is 1.5: expected 0 to 1"),
         ({"class_weight_power": 1.5}, "class_weight_power is 1.5: expected 0 to 1"),
         ({"class_weight_limit": 0.1}, "class_weight_limit is 0.1"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),

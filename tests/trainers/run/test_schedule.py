@@ -5,6 +5,7 @@ import math
 import keras
 import pytest
 
+from segdata.trainers.models.encoders.encoder import SCOPE
 from segdata.trainers.run.option_groups import OptimizerOptions
 from segdata.trainers.run.schedule import Warmup, build_optimizer, build_schedule
 
@@ -90,3 +91,24 @@ def test_weight_decay_spares_biases(name: str, kind: type) -> None:
     optimizer.apply(gradients, layer.trainable_weights)
     assert layer.bias.numpy().tolist() == [1.0, 1.0, 1.0]
     assert layer.kernel.numpy() == pytest.approx(before * (1 - 0.5 * 0.1), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_encoder_learns_at_its_share_of_the_rate(name: str) -> None:
+    with keras.name_scope(SCOPE):
+        first = keras.layers.Dense(1, name="first")
+        first.build((None, 1))
+    second = keras.layers.Dense(1, name="second")
+    second.build((None, 1))
+    options = OptimizerOptions(
+        optimizer=name,  # type: ignore[arg-type]
+        learning_rate=0.5,
+        schedule="constant",
+        epochs=1,
+        encoder_rate=0.25,
+    )
+    optimizer = build_optimizer(options, 10)
+    optimizer.apply([keras.ops.ones((1,))] * 2, [first.bias, second.bias])
+    slow, fast = float(first.bias[0]), float(second.bias[0])
+    assert fast == pytest.approx(-0.5, rel=1e-3)
+    assert slow == pytest.approx(0.25 * fast)

@@ -70,6 +70,26 @@ def test_training_and_evaluation_have_one_mean_iou(
     assert float(metric.result()) == pytest.approx(found["mean_iou"], abs=1e-6)
 
 
+def test_mean_iou_counts_beyond_32_bits_and_without_a_scatter() -> None:
+    metric = MeanIoU(2)
+    logits = np.eye(2, dtype=np.float32)[np.zeros((1, 2, 3), int)]
+    labels = np.zeros((1, 2, 3), np.uint8)
+    metric.high.assign([[2**9, 0], [0, 0]])
+    metric.low.assign([[2**24 - 2, 0], [0, 0]])
+    metric.update_state(labels, logits)
+    # 2**33 + 2**24 - 2 pixels, and six more.
+    assert np.asarray(metric.high).tolist() == [[2**9 + 1, 0], [0, 0]]
+    assert np.asarray(metric.low).tolist() == [[4, 0], [0, 0]]
+    assert float(metric.result()) == 1.0
+
+    from segdata.streams.tensorflow import tf
+
+    step = tf.function(metric.update_state).get_concrete_function(labels, logits)
+    kinds = {operation.type for operation in step.graph.get_operations()}
+    assert "Einsum" in kinds
+    assert not [kind for kind in kinds if "Scatter" in kind or "Bincount" in kind]
+
+
 @given(id_maps)
 def test_perfect_prediction_scores_one(labels: np.ndarray) -> None:
     found = summarize(counted((labels, labels)), NAMES, void_id=3)

@@ -31,6 +31,8 @@ def build_pyramid(options: MaskRCNNOptions) -> Any:
             num_classes=1,  # of no meaning to an encoder
             image_size=options.image_size,
             weights=options.weights,
+            load_weights=options.load_weights,
+            freeze_encoder=options.freeze_encoder,
             batch_norm_momentum=options.batch_norm_momentum,
         ),
     )
@@ -51,8 +53,9 @@ def build_pyramid(options: MaskRCNNOptions) -> Any:
     model = keras.Model(encoder.input, [*levels, pool(levels[-1])], name="pyramid")
     if options.freeze_batch_norm:
         for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = layer.name.startswith(("lateral", "pyramid"))
+            is_ours = layer.name.startswith(("lateral", "pyramid"))
+            if isinstance(layer, keras.layers.BatchNormalization) and not is_ours:
+                layer.trainable = False
     return model
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from segdata.errors import OptionError
 from segdata.trainers.models.options import MIN_SIZE
 
-ENCODERS = ("resnet-50", "mobilenet-v2")
+ENCODERS = (
+    "resnet-50",
+    "mobilenet-v2",
+    "efficientnet-lite0",
+    "efficientnet-v2-b0",
+    "convnext-tiny",
+)
 """Encoders with maps of strides 4 to 32."""
 
 
@@ -23,10 +29,13 @@ class MaskRCNNOptions:
     classes: int
     """Classes of objects, without the background: ids are 1 to `classes`."""
     encoder: str = "resnet-50"
-    """`resnet-50` or `mobilenet-v2`."""
+    """One of `ENCODERS`."""
     weights: str | None = None
-    """Of the encoder: None (random), `imagenet`, or a weights file of
-    `keras.applications`."""
+    """Of the encoder, as in `ModelOptions`."""
+    load_weights: bool = True
+    """Whether to load them; not where trained ones of the same model follow."""
+    freeze_encoder: bool = False
+    """Whether the encoder stays as its weights have it, batch normalisation too."""
     freeze_batch_norm: bool = False
     """Leave the encoder's batch normalisation as its weights have it: for fine-tuning
     with few images a device. Never with random weights."""
