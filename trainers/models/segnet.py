@@ -19,7 +19,8 @@ from typing import Any
 
 import keras
 
-from segdata.trainers.models.encoders import Encoder, build_encoder
+from segdata.trainers.models.encoders import build_encoder
+from segdata.trainers.models.encoders.encoder import Encoder
 from segdata.trainers.models.layers import (
     Unpooling,
     conv_block,

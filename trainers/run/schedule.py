@@ -97,7 +97,7 @@ _CLASSES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 def _with_encoder_rate(kind: Any, share: float) -> Any:
     """An optimiser whose steps in the encoder are smaller."""
 
-    class Slower(kind):  # type: ignore[misc]
+    class Slower(kind):
         def update_step(self, gradient: Any, variable: Any, rate: Any) -> None:
             known = self._trainable_variables[self._get_variable_index(variable)]
             if known.path.split("/")[0] == SCOPE:

@@ -2,7 +2,8 @@
 
 Every encoder takes uint8 RGB: the preprocessing that its published weights were
 trained with is its first layer, so a run that has the encoder's name has that too.
-Sizes are halved rounding up, so any size goes.
+Sizes are halved rounding up, so any size goes. Start at `build_encoder`; those of Keras
+are in `applications.py`, the one whose weights come with a package in `lite0.py`.
 """
 
 from __future__ import annotations
