@@ -112,7 +112,7 @@ format: $(BIN)/.installed
 install: $(BIN)/.installed
 
 # Every version is pinned, so that a fresh clone passes next year too.
-$(BIN)/.installed: setup.py pyproject.toml constraints.txt segdata/masks/_runs.c
+$(BIN)/.installed: setup.py pyproject.toml constraints.txt $(wildcard segdata/masks/_*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --upgrade pip setuptools wheel
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \

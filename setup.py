@@ -32,11 +32,14 @@ TENSORFLOW = "tensorflow>=2.20"
 # Where nothing compiles it, builds give the same bytes and take longer. `a * b + c` in
 # one operation rounds otherwise, and would give other bytes. Without symbols for
 # debuggers, which name folders, the wheel has the same bytes wherever it is built.
+# By the limited API one wheel serves Python 3.11 and all later ones.
 RUNS = Extension(
     "segdata.masks._runs",
     ["segdata/masks/_runs.c"],
+    depends=sorted(map(str, Path("segdata/masks").glob("_*.h"))),
     extra_compile_args=["-O2", "-ffp-contract=off", "-g0"],
     optional=True,
+    py_limited_api=True,
 )
 
 HOME = ""
@@ -85,6 +88,7 @@ setup(
     packages=packages(),
     package_dir={"segdata.pipelines": "pipelines", "segdata.trainers": "trainers"},
     ext_modules=[RUNS],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     package_data={
         "segdata": ["py.typed", "report/page.*", "shards/*.json"],
         "segdata.trainers": ["presets/*.toml"],

@@ -288,7 +288,7 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
     info = f"segdata-{segdata.__version__}.dist-info/"
     found = {name for name in names_in(wheel) if not name.startswith(info)}
     if compiled.runs is not None:  # so there is a C compiler
-        wanted.add(f"segdata/masks/_runs{sysconfig.get_config_var('EXT_SUFFIX')}")
+        wanted.add("segdata/masks/_runs.abi3.so")
     data = {"py.typed", "shards/manifest.schema.json"}
     data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
     assert found == wanted | {f"segdata/{name}" for name in data}
@@ -316,6 +316,7 @@ def test_sdist_holds_what_its_setup_reads(sdist):
         "README.md",
         "segdata/version.py",
         "segdata/masks/_runs.c",
+        "segdata/masks/_work.h",
         "segdata/py.typed",
         "pipelines/__init__.py",
         "trainers/__init__.py",
@@ -346,7 +347,7 @@ def test_wheel_is_typed(wheel):
 
 def test_wheel_has_the_version_of_the_package(wheel, metadata):
     assert metadata["Version"] == segdata.__version__
-    assert wheel.name.startswith(f"segdata-{segdata.__version__}-cp3")
+    assert wheel.name.startswith(f"segdata-{segdata.__version__}-cp311-abi3-")
 
 
 def test_console_script_starts_the_command(place_of, tmp_path):

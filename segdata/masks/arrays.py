@@ -1,7 +1,6 @@
-"""All masks of an image from their runs at once, with NumPy.
+"""All masks of an image from their runs at once.
 
-One `np.repeat` for all objects is several times faster than decoding one after the
-other, or than pycocotools. `segdata.masks.rle` has the plain functions for one mask.
+`segdata.masks.rle` has the plain functions for one mask.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import AnnotationError
-from segdata.masks import rle
+from segdata.masks import compiled, rle
 
 Int64Array = NDArray[np.int64]
 
@@ -42,6 +41,9 @@ def decode_masks(
     all_runs = [item if len(item) else empty for item in runs]
     if not all_runs:
         return np.zeros((0, height, width), np.uint8)
+    found = compiled.decode(all_runs, height, width)
+    if found is not None:
+        return found
     joined = np.concatenate(all_runs)
     if not _are_valid(all_runs, joined, num_pixels):
         _raise_for_the_first_bad(all_runs, height, width)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError, short_repr
+from segdata.masks import compiled
 from segdata.masks.limits import MAX_BOUNDARIES, MaskBudget
 
 Int64Array = NDArray[np.int64]
@@ -240,11 +241,14 @@ def compressed_rles(
     """
     if not runs:
         return []
+    size = [height, width]
+    texts = compiled.compress(runs, height, width)
+    if texts is not None:
+        return [{"size": size, "counts": text} for text in texts]
     # Row-major runs of an image are column-major runs of its transpose.
     counts = [
         item if item[-1] else item[:-1] for item in transcode(runs, width, height)
     ]
-    size = [height, width]
     plain = [{"size": size, "counts": item.tolist()} for item in counts]
     return [
         {"size": size, "counts": encoded["counts"].decode("ascii")}

@@ -1,14 +1,13 @@
-"""Polygons -> runs, all objects of an image at once.
+"""Polygons -> column-major runs, all objects of an image at once.
 
 Rasterisation is pycocotools': https://github.com/cocodataset/cocoapi,
-`common/maskApi.c`. What is plain goes to `segdata.masks._runs`, the same in C, where it
-could be compiled; what that leaves, and every error, is for pycocotools and NumPy.
+`common/maskApi.c`. What `segdata.masks.compiled` leaves undone, and every error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from segdata.errors import AnnotationError
-from segdata.masks import compiled
-from segdata.masks.coco import decompress_all, transcode
+from segdata.masks.coco import decompress_all
 from segdata.masks.limits import MAX_POLYGON_WALK, MaskBudget
 
 Int64Array = NDArray[np.int64]
@@ -72,55 +70,6 @@ def rasterise(
     counts = decompress_all([mask["counts"] for mask in united])
     _spend(budget.spend_columns, map(len, counts))
     return counts
-
-
-def encode_columns(
-    column_major: Sequence[Int64Array],
-    objects: Sequence[Sequence[Any]],
-    height: int,
-    width: int,
-    budget: MaskBudget,
-) -> list[Int64Array]:
-    """Row-major runs of column-major counts and of polygons: all objects of an image.
-
-    Args:
-      column_major: Per object its counts, as `segdata.masks.coco.transcode` takes them.
-      objects: Per further object its polygons, as `rasterise` takes them.
-      height: Image height in pixels.
-      width: Image width in pixels.
-      budget: What they may cost.
-
-    Returns:
-      The runs of the former objects, then those of the latter.
-
-    Raises:
-      AnnotationError: As `transcode` and `rasterise`; its `index` is among all.
-    """
-    if compiled.runs is not None:
-        runs = _compiled_runs([*column_major, *objects], height, width, budget)
-        if runs is not None:
-            return runs
-    try:
-        counts = rasterise(objects, height, width, budget)
-    except AnnotationError as error:
-        error.index = len(column_major) + (error.index or 0)
-        raise
-    return transcode([*column_major, *counts], height, width, budget)
-
-
-def _compiled_runs(
-    objects: list[Any], height: int, width: int, budget: MaskBudget
-) -> list[Int64Array] | None:
-    """What the compiled code makes of them; None if it leaves them to others."""
-    found = compiled.runs.encode(objects, height, width)
-    if found is None:
-        return None
-    data, lengths, walk, columns, rows = found
-    budget.spend_walk(walk)
-    budget.spend_columns(columns)
-    budget.spend_rows(rows)
-    runs = np.frombuffer(bytearray(data), np.int64)
-    return [runs[a:b] for a, b in pairwise(accumulate(lengths, initial=0))]
 
 
 def _checked_objects(

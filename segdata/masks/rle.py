@@ -29,9 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import AnnotationError
-from segdata.masks.coco import check_counts, rle_counts
+from segdata.masks import compiled
+from segdata.masks.coco import check_counts, rle_counts, transcode
 from segdata.masks.limits import MaskBudget
-from segdata.masks.polygons import encode_columns
+from segdata.masks.polygons import rasterise
 
 Int64Array = NDArray[np.int64]
 UInt8Array = NDArray[np.uint8]
@@ -88,14 +89,15 @@ def rle_batch(
     """
     budget = budget or MaskBudget()
     _check_image_size(image_height, image_width)
+    found = compiled.encode(segmentations, image_height, image_width, budget)
+    if found is not None:
+        return found
     dense: dict[int, Int64Array] = {}
     column_major: dict[int, Int64Array] = {}
     polygons: dict[int, Sequence[Any]] = {}
     for index, segmentation in enumerate(segmentations):
         try:
-            if isinstance(segmentation, list):  # by far the most frequent
-                polygons[index] = segmentation
-            elif isinstance(segmentation, np.ndarray):
+            if isinstance(segmentation, np.ndarray):
                 dense[index] = _encode_dense(segmentation, image_height, image_width)
             elif isinstance(segmentation, Mapping):
                 column_major[index] = rle_counts(
@@ -110,15 +112,12 @@ def rle_batch(
         except AnnotationError as error:
             error.index = index
             raise
-    names = [*column_major, *polygons]
+    names = list(polygons)
     try:
-        runs = encode_columns(
-            list(column_major.values()),
-            list(polygons.values()),
-            image_height,
-            image_width,
-            budget,
-        )
+        counts = rasterise(list(polygons.values()), image_height, image_width, budget)
+        column_major |= dict(zip(names, counts, strict=True))
+        names = list(column_major)
+        runs = transcode(list(column_major.values()), image_height, image_width, budget)
     except AnnotationError as error:
         error.index = names[error.index or 0]
         raise
@@ -140,6 +139,10 @@ def decode(runs: Int64Array, height: int, width: int) -> UInt8Array:
     Raises:
       AnnotationError: If the runs are not valid for this size.
     """
+    found = compiled.decode([runs], height, width)
+    if found is not None:
+        mask: UInt8Array = found[0]
+        return mask
     validate_runs(runs, height, width)
     values = np.zeros(len(runs), np.uint8)
     values[1::2] = 1
@@ -157,9 +160,10 @@ def encode_label_map(label_map: NDArray[Any]) -> tuple[NDArray[Any], Int64Array]
       int64`, all positive, summing to `height * width`.
     """
     flat = np.ascontiguousarray(label_map).reshape(-1)
-    changes = np.flatnonzero(flat[1:] != flat[:-1])
-    bounds = np.empty(len(changes) + 2, np.int64)
-    bounds[0], bounds[1:-1], bounds[-1] = 0, changes + 1, flat.size
+    changes = compiled.changes(flat)
+    if changes is None:
+        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    bounds = np.concatenate(([0], changes, [flat.size]))
     return flat[bounds[:-1]], np.diff(bounds)
 
 
