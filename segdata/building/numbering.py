@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Iterator
 
 from segdata import identity
-from segdata.building.sorting import Sorter
+from segdata.storage.sorting import Sorter
 
 
 class Numbering:

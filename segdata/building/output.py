@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import orjson
 
 from segdata.building import directory
+from segdata.building.gather import Gathered
 from segdata.building.options import BuildOptions
 from segdata.building.outcome import remarks
 from segdata.building.plan import Plan, PlannedShard
@@ -29,15 +29,16 @@ from segdata.records import schema
 from segdata.shards import manifest, sidecars
 from segdata.shards.manifest import (
     MANIFEST_NAME,
-    REJECTS_NAME,
     About,
     Manifest,
     SourceSummary,
 )
-from segdata.shards.offsets import write_offsets
+from segdata.shards.offsets import offsets_path, with_offsets
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.storage.paths import Location
 from segdata.version import __version__
+
+_RECEIPTS_AT_ONCE = 16  # requests to a store
 
 logger = logging.getLogger(__name__)
 
@@ -111,15 +112,20 @@ def finish(
         empty, or too many records were rejected.
     """
     places = kept or {}
-    receipts = out.each(
-        lambda shard: _checked_receipt(places.get(shard.name, out), shard), plan.shards
-    )
     unplaced = [_unplaced(problem) for problem in scan.problems]
-    _check_rejects(receipts, {scan.problem_unit: unplaced}, plan, options)
-    rejects = [reject for receipt in receipts for reject in receipt.rejects]
-    _write_rejects(out, [*unplaced, *rejects])
-    source = summarize_source(receipts, plan)
-    splits = manifest.summarize(receipts)
+    with Gathered() as gathered:
+        gathered.add_unplaced(unplaced, scan.problem_unit)
+        with offsets_path(out).atomic_file() as file:
+            receipts = gathered.watched(_checked_receipts(out, plan.shards, places))
+            splits = manifest.summarize(with_offsets(receipts, file))
+        gathered.check(options)
+        gathered.write_rejects(out)
+        source = SourceSummary(
+            sha256=gathered.source_sha256(),
+            num_records=plan.num_records,
+            num_bytes=sum(shard.num_bytes for shard in plan.shards),
+        )
+        leakage = gathered.leakage()
     said = tuple(remarks(splits, scan.label_map, options.split))
     for line in said:
         logger.warning("%s", line)
@@ -134,21 +140,12 @@ def finish(
         versions=byte_versions(),
         label_map=scan.label_map,
         splits=splits,
-        leakage=find_leakage(receipts),
+        leakage=leakage,
         warnings=(*scan.warnings, *said),
         source_info=scan.source_info,
         scan_rejects=dict(sorted(Counter(r.reason for r in unplaced).items())),
     )
     sidecars.write_sidecars(out, result)
-    by_name = {receipt.name: receipt for receipt in receipts}
-    write_offsets(
-        out,
-        (
-            [entry.offset for entry in by_name[shard.name].records]
-            for split in result.splits.values()
-            for shard in split.shards
-        ),
-    )
     for folder in (out / INDEX_DIR, out):  # what the manifest vouches for comes first
         folder.sync()
     (out / MANIFEST_NAME).write_atomic(result.to_bytes())
@@ -201,32 +198,6 @@ def byte_versions() -> dict[str, str]:
     return {"segdata": __version__, **found}
 
 
-def summarize_source(receipts: Sequence[ShardReceipt], plan: Plan) -> SourceSummary:
-    """Hashes what all records were made from, whatever their shards."""
-    digest = hashlib.sha256()
-    found = (item for receipt in receipts for item in receipt.sources().items())
-    for key, source_sha256 in sorted(found):
-        digest.update(orjson.dumps([key, source_sha256]))
-    return SourceSummary(
-        sha256=digest.hexdigest(),
-        num_records=plan.num_records,
-        num_bytes=sum(shard.num_bytes for shard in plan.shards),
-    )
-
-
-def find_leakage(receipts: Sequence[ShardReceipt]) -> list[list[str]]:
-    """Groups of `split/key` with the same image bytes in more than one split."""
-    owners: dict[str, list[tuple[str, str]]] = {}
-    for receipt in receipts:
-        for entry in receipt.records:
-            owners.setdefault(entry.image_sha256, []).append((receipt.split, entry.key))
-    return sorted(
-        sorted(f"{split}/{key}" for split, key in group)
-        for group in owners.values()
-        if len({split for split, _ in group}) > 1
-    )
-
-
 def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a directory or nothing.")
@@ -260,6 +231,17 @@ def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
         directory.clear(out)  # nothing is lost
 
 
+def _checked_receipts(
+    out: Location, shards: Sequence[PlannedShard], places: Mapping[str, Location]
+) -> Iterator[ShardReceipt]:
+    """The receipts in order, few of them in memory at once."""
+    for start in range(0, len(shards), _RECEIPTS_AT_ONCE):
+        yield from out.each(
+            lambda shard: _checked_receipt(places.get(shard.name, out), shard),
+            shards[start : start + _RECEIPTS_AT_ONCE],
+        )
+
+
 def _checked_receipt(out: Location, shard: PlannedShard) -> ShardReceipt:
     try:
         receipt = read_receipt(out, shard.name)
@@ -286,43 +268,6 @@ def _checked_receipt(out: Location, shard: PlannedShard) -> ShardReceipt:
     return receipt
 
 
-def _check_rejects(
-    receipts: Sequence[ShardReceipt],
-    unplaced: Mapping[str, Sequence[Reject]],
-    plan: Plan,
-    options: BuildOptions,
-) -> None:
-    lost = {
-        what: [
-            *unplaced.get(what, ()),
-            *(reject for receipt in receipts for reject in receipt.lost(stage)),
-        ]
-        for what, stage in (("records", "encode"), ("objects", "object"))
-    }
-    num_objects = sum(r.counts.class_objects.total() for r in receipts)
-    totals = {
-        "records": plan.num_records + len(unplaced.get("records", ())),
-        "objects": num_objects + len(lost["objects"]),
-    }
-    for what, total in totals.items():
-        count = len(lost[what])
-        if count and count / total > options.max_reject_share:
-            raise BuildError(
-                f"{count} of {total} {what} were rejected ({count / total:.1%}): at "
-                f"most {options.max_reject_share:.1%} may be (--max-rejects). The "
-                f"first reason: {lost[what][0].message}",
-                reason="too-many-rejects",
-            )
-    for split, summary in manifest.summarize(receipts).items():
-        if not summary.num_records:
-            first = next(r for x in receipts if x.split == split for r in x.rejects)
-            raise BuildError(
-                f"split {split!r} came out empty: all its records were rejected. "
-                f"The first reason: {first.message}",
-                reason="empty-split",
-            )
-
-
 def _unplaced(problem: AnnotationError) -> Reject:
     """A reject for an annotation that belongs to no record."""
     return Reject(
@@ -333,17 +278,6 @@ def _unplaced(problem: AnnotationError) -> Reject:
         stage="scan",
         message=str(problem),
     )
-
-
-def _write_rejects(out: Location, rejects: Sequence[Reject]) -> None:
-    if rejects:
-        named = [asdict(reject) for reject in rejects]
-        for reject in named:
-            del reject["source_sha256"]  # tells an update, not a person
-        lines = (orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in named)
-        (out / REJECTS_NAME).write_atomic(b"".join(lines))
-    else:
-        (out / REJECTS_NAME).unlink(missing_ok=True)
 
 
 def _hash_json(value: Any) -> str:

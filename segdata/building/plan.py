@@ -26,7 +26,6 @@ from segdata.building.plan_rows import (
     record_head,
     record_row,
 )
-from segdata.building.sorting import Sorter
 from segdata.building.sources import source_states
 from segdata.building.splits import SplitChoice
 from segdata.building.spool import PlanLines
@@ -37,6 +36,7 @@ from segdata.shards.tfrecord import shard_name
 from segdata.split_names import DEFAULT_SPLIT, ordered_splits
 from segdata.storage.listing import State
 from segdata.storage.paths import Location
+from segdata.storage.sorting import Sorter
 from segdata.validation import validate_annotation
 
 # Small datasets get a few shards too, so that workers and hosts can share them.

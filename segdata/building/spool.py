@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 
-from segdata.building.sorting import cannot_keep
+from segdata.storage.sorting import cannot_keep
 
 _MAX_MEMORY = 4 << 20
 

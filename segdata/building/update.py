@@ -39,7 +39,6 @@ from segdata.shards.manifest import (
 from segdata.shards.offsets import OFFSETS_NAME
 from segdata.shards.receipt import (
     INDEX_DIR,
-    ShardReceipt,
     dali_index_path,
     read_receipt,
 )
@@ -90,21 +89,12 @@ def changed_shards(
       the plan.
     """
     noted = _read_notes(out)
-    doubtful = []
-    current = set()
-    receipts = out.each(lambda shard: _receipt_of(out, shard), plan.shards)
-    found = [s for s, r in zip(plan.shards, receipts, strict=True) if r is not None]
-    notes = out.each(lambda shard: _note(out, shard), found)
-    is_noted = {
-        s.name: n == noted.get(s.name) for s, n in zip(found, notes, strict=True)
-    }
-    for shard, receipt in zip(plan.shards, receipts, strict=True):
-        if receipt is None:
-            continue
-        if is_noted[shard.name]:
-            current.add(shard.name)
-        else:
-            doubtful.append((shard, receipt))
+    is_planned = out.each(lambda shard: _is_planned(out, shard), plan.shards)
+    planned = [s for s, is_so in zip(plan.shards, is_planned, strict=True) if is_so]
+    notes = out.each(lambda shard: _note(out, shard), planned)
+    pairs = [*zip(planned, notes, strict=True)]
+    current = {shard.name for shard, note in pairs if note == noted.get(shard.name)}
+    doubtful = [shard for shard in planned if shard.name not in current]
     current |= set(_unchanged(out, plan, source, doubtful))
     return tuple(shard for shard in plan.shards if shard.name not in current)
 
@@ -210,47 +200,47 @@ def _tell_new_numbers(old: Manifest, plan: Plan) -> None:
             )
 
 
-def _receipt_of(out: Location, shard: PlannedShard) -> ShardReceipt | None:
-    """The receipt of a shard that has the plan and size it should have."""
+def _is_planned(out: Location, shard: PlannedShard) -> bool:
+    """Whether a shard has the plan and size it should have."""
     try:
         receipt = read_receipt(out, shard.name)
         index = dali_index_path(out, shard.name).read_bytes()
         size = (out / shard.name).stat().st_size
     except (CorruptionError, OSError):
-        return None
+        return False
     is_planned = receipt.plan_sha256 == shard.plan_sha256
     is_whole = size == receipt.num_bytes and index == receipt.dali_index()
-    return receipt if is_planned and is_whole else None
+    return is_planned and is_whole
 
 
 def _unchanged(
     out: Location,
     plan: Plan,
     source: Location,
-    doubtful: list[tuple[PlannedShard, ShardReceipt]],
+    doubtful: list[PlannedShard],
 ) -> Iterator[str]:
     """Names of those shards whose bytes and source files are what they were."""
     if not doubtful:
         return
-    num_records = sum(shard.num_records for shard, _ in doubtful)
+    num_records = sum(shard.num_records for shard in doubtful)
     # Threads will do: reading and hashing let go of the interpreter.
     with (
         ThreadPoolExecutor(num_cpus()) as pool,
         display(num_records, "comparing") as advance,
     ):
         answers = pool.map(
-            lambda item: _is_unchanged(out, plan.lines[item[0].name], source, item[1]),
-            doubtful,
+            lambda s: _is_unchanged(out, s, plan.lines[s.name], source), doubtful
         )
-        for (shard, _), is_unchanged in zip(doubtful, answers, strict=True):
+        for shard, is_unchanged in zip(doubtful, answers, strict=True):
             advance(shard.num_records)
             if is_unchanged:
                 yield shard.name
 
 
 def _is_unchanged(
-    out: Location, lines: bytes, source: Location, receipt: ShardReceipt
+    out: Location, shard: PlannedShard, lines: bytes, source: Location
 ) -> bool:
+    receipt = read_receipt(out, shard.name)
     known = receipt.sources()
     for line in lines.splitlines():
         planned = parse_plan_line(line)

@@ -280,15 +280,11 @@ def read_manifest(directory: Address) -> Manifest:
 
 
 def summarize(receipts: Iterable[ShardReceipt]) -> dict[str, SplitSummary]:
-    """Sums up receipts by split."""
-    grouped: dict[str, list[ShardReceipt]] = {}
+    """Sums up receipts by split; none is kept."""
+    grouped: dict[str, list[SplitSummary]] = {}
     for receipt in receipts:
-        grouped.setdefault(receipt.split, []).append(receipt)
-    return {split: _summarize_split(group) for split, group in grouped.items()}
-
-
-def _summarize_split(receipts: Sequence[ShardReceipt]) -> SplitSummary:
-    return join_summaries([summarize_shard(receipt) for receipt in receipts])
+        grouped.setdefault(receipt.split, []).append(summarize_shard(receipt))
+    return {split: join_summaries(group) for split, group in grouped.items()}
 
 
 def summarize_shard(receipt: ShardReceipt) -> SplitSummary:

@@ -1,9 +1,10 @@
 """Where every record lies, in one file that is opened in constant time.
 
 `index/offsets.bin` holds 8 bytes for each record: its byte offset in its shard, as
-little-endian int64, shard after shard and split after split in the manifest's order. A
-reader maps it: nothing is parsed, and processes of one machine share its pages. Builds
-of earlier versions lack it; there the indexes that DALI reads are parsed.
+little-endian int64, shard after shard and split after split, as `manifest.json` lists
+them: splits in the order of the alphabet. A reader maps it: nothing is parsed, and
+processes of one machine share its pages. Builds of earlier versions lack it; there the
+indexes that DALI reads are parsed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segdata.errors import CorruptionError
 from segdata.shards.manifest import Manifest, ShardSummary
-from segdata.shards.receipt import INDEX_DIR, dali_index_path
+from segdata.shards.receipt import INDEX_DIR, ShardReceipt, dali_index_path
 from segdata.storage.paths import Location
 
 OFFSETS_NAME = "offsets.bin"
@@ -30,11 +32,14 @@ def offsets_path(directory: Location) -> Location:
     return directory / INDEX_DIR / OFFSETS_NAME
 
 
-def write_offsets(directory: Location, offsets: Iterable[Sequence[int]]) -> None:
-    """Writes the offsets of each shard, in the order of splits and shards."""
-    with offsets_path(directory).atomic_file() as file:
-        for of_shard in offsets:
-            file.write(np.array(of_shard, _OFFSET).tobytes())
+def with_offsets(
+    receipts: Iterable[ShardReceipt], file: IO[bytes]
+) -> Iterator[ShardReceipt]:
+    """The same receipts, in the order of splits and shards; each adds its offsets."""
+    for receipt in receipts:
+        offsets = [entry.offset for entry in receipt.records]
+        file.write(np.array(offsets, _OFFSET).tobytes())
+        yield receipt
 
 
 def open_offsets(
@@ -61,8 +66,7 @@ def open_offsets(
             f"{sum(counts.values())} records, as the manifest says. Remove it, or "
             "restore the index of this build."
         )
-    names = list(counts)
-    start = sum(counts[name] for name in names[: names.index(split)])
+    start = sum(count for name, count in counts.items() if name < split)
     return _read(path, start, counts[split])
 
 

@@ -17,6 +17,7 @@ import orjson
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.identity import key_hash
 from segdata.label_map import LabelMap
+from segdata.shards.equal_images import EqualImages
 from segdata.shards.manifest import STATS_NAME, Manifest, read_manifest
 from segdata.shards.receipt import read_receipt
 from segdata.shards.seal import sealed
@@ -192,12 +193,11 @@ def read_stats(directory: Address) -> dict[str, Any]:
 
 def _duplicates(directory: Location, manifest: Manifest) -> dict[str, Any]:
     """Groups of `split/key` with the same image bytes, within a split and across."""
-    owners: dict[str, list[tuple[str, str]]] = {}
-    for name, split in manifest.splits.items():
-        for shard in split.shards:
-            for entry in read_receipt(directory, shard.name).records:
-                owners.setdefault(entry.image_sha256, []).append((name, entry.key))
-    groups = [sorted(group) for group in owners.values() if len(group) > 1]
+    with EqualImages() as images:
+        for split in manifest.splits.values():
+            for shard in split.shards:
+                images.add(read_receipt(directory, shard.name))
+        groups = [*images.groups()]
     across = [group for group in groups if len({split for split, _ in group}) > 1]
     within = [group for group in groups if len({split for split, _ in group}) == 1]
     return {"within_splits": _named(within), "across_splits": _named(across)}

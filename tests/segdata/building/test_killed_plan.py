@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import segdata
-from segdata.building import numbering, plan, sorting
+from segdata.building import numbering, plan
+from segdata.storage import sorting
 
 KILLED = 77
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from segdata.building import kept, output
+from segdata.building.gather import Gathered
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob, build_shard
@@ -754,18 +755,20 @@ def _receipt(split: str, **hashes: str) -> ShardReceipt:
     )
 
 
+def leakage_of(*receipts: ShardReceipt) -> list[list[str]]:
+    with Gathered() as gathered:
+        list(gathered.watched(receipts))
+        return gathered.leakage()
+
+
 def test_same_image_in_two_splits_is_leakage() -> None:
-    found = output.find_leakage(
-        [
-            _receipt("val", d="1", e="3"),
-            _receipt("train", a="1", b="2", c="2"),
-            _receipt("train", f="3", g="1"),
-        ]
+    found = leakage_of(
+        _receipt("val", d="1", e="3"),
+        _receipt("train", a="1", b="2", c="2"),
+        _receipt("train", f="3", g="1"),
     )
     assert found == [["train/a", "train/g", "val/d"], ["train/f", "val/e"]]
 
 
 def test_same_image_twice_in_one_split_is_no_leakage() -> None:
-    assert (
-        output.find_leakage([_receipt("train", a="1"), _receipt("train", b="1")]) == []
-    )
+    assert leakage_of(_receipt("train", a="1"), _receipt("train", b="1")) == []

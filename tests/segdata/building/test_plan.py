@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from segdata.annotations import Annotation
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, make_plan, parse_plan_line
-from segdata.building.sorting import Sorter
 from segdata.building.splits import SplitChoice
 from segdata.errors import AnnotationError, ImageError, OptionError, SourceError
 from segdata.formats.base import Scan
 from segdata.formats.camvid.format import CamVid
 from segdata.identity import MAX_IMAGE_ID, ImageNumbers, shard_index
 from segdata.label_map import LabelMap
+from segdata.storage.sorting import Sorter
 
 NO_CLASSES = LabelMap()
 
@@ -375,7 +375,7 @@ def test_plan_is_the_same_when_its_rows_lie_on_disk(
         options["stratify"] = True
     expected = plan_of(tmp_path, annotations, **options)
     monkeypatch.setattr(Sorter.__init__, "__defaults__", (200,))
-    monkeypatch.setattr("segdata.building.sorting._MOST_RUNS", 3)
+    monkeypatch.setattr("segdata.storage.sorting._MOST_RUNS", 3)
     assert plan_of(tmp_path, annotations, **options) == expected
 
 

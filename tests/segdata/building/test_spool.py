@@ -27,7 +27,7 @@ def test_large_plan_lies_in_the_folder_for_temporary_files(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     lines = PlanLines(8)
     lines.add("a", b"1234")
-    with pytest.raises(OutputError, match=r"plan cannot be kept in .*none: No such fi"):
+    with pytest.raises(OutputError, match=r"cannot be kept in .*none: No such file"):
         lines.add("b", b"56789")
 
 

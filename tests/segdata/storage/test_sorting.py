@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segdata.building import sorting
-from segdata.building.sorting import Sorter
 from segdata.errors import OutputError
+from segdata.storage import sorting
+from segdata.storage.sorting import Sorter
 
 
 @given(rows=st.lists(st.binary(max_size=20)), run_bytes=st.sampled_from([1, 200, 9999]))

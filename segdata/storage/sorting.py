@@ -1,6 +1,6 @@
 """Rows of bytes in order, on disk where they are many.
 
-The one way in which a build looks at all its records at once: what belongs together
+The one way in which segdata looks at all records at once: what belongs together
 gets rows that begin alike, and meets where they are sorted. Memory is that of one run
 of rows, whatever their number.
 """
@@ -69,8 +69,8 @@ class Sorter:
 def cannot_keep(error: OSError) -> OutputError:
     """The error for a folder for temporary files that does not take what it should."""
     return OutputError(
-        f"the plan cannot be kept in {tempfile.gettempdir()}: {error.strerror}."
-        " Free space there, or name another folder in TMPDIR.",
+        f"temporary files cannot be kept in {tempfile.gettempdir()}: {error.strerror}. "
+        "Free space there, or name another folder in TMPDIR.",
         reason="unwritable",
     )
 
