@@ -6,13 +6,14 @@ python docs/generate.py        # `make docs`; a test says when it is to be run
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import click
 
-from segdata.cli import COMMANDS, cli
+from segdata.cli import COMMANDS, SECTIONS, cli
+from segdata.commands.help import BUILD_TOPICS, TopicCommand
 from segdata.records import schema
 
 FOLDER = Path(__file__).resolve().parent
@@ -22,8 +23,9 @@ _NOTE = "<!-- Written by docs/generate.py: change the code, then run `make docs`
 def commands_page() -> str:
     """The list of commands."""
     rows = [
-        f"| [`segdata {name}`](commands/{name}.md) | {text} |"
-        for name, (_, text) in COMMANDS.items()
+        f"| [`segdata {name}`](commands/{name}.md) | {COMMANDS[name][1]} |"
+        for names in SECTIONS.values()
+        for name in names
     ]
     parts = [
         "# Command line",
@@ -44,51 +46,57 @@ def command_page(name: str) -> str:
     command = cli.get_command(context, name)
     assert command is not None
     own = click.Context(command, context, name)
-    parts = [f"# segdata {name}", _NOTE, *_command(command, own, command.params)]
+    parts = [f"# segdata {name}", _NOTE, *_intro(command, own)]
+    if isinstance(command, TopicCommand):
+        parts += [*_topics(command, own, 2), *_examples(command, 2)]
     if isinstance(command, click.Group):
         parts += _formats(command, own)
     return "\n\n".join(parts) + "\n"
 
 
-def _command(
-    command: click.Command, context: click.Context, params: list[click.Parameter]
-) -> Iterator[str]:
+def _intro(command: click.Command, context: click.Context) -> Iterator[str]:
     usage = " ".join(command.collect_usage_pieces(context))
     yield f"```\n{context.command_path} {usage}\n```"
-    if command.help:
-        text = inspect.cleandoc(command.help)
-        yield "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
-    yield from _table(params, context)
+    text = inspect.cleandoc(command.help or "")
+    yield "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
-def _table(params: list[click.Parameter], context: click.Context) -> Iterator[str]:
-    options = [p for p in params if isinstance(p, click.Option)]
-    if options:
-        rows = [_option(option, context) for option in options]
-        yield "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
+def _examples(command: TopicCommand, level: int) -> Iterator[str]:
+    yield f"{'#' * level} Examples"
+    width = max(len(line) for line, _ in command.examples)
+    lines = [f"{line:<{width}}  # {what}" for line, what in command.examples]
+    yield "\n".join(["```bash", *lines, "```"])
+
+
+def _topics(
+    command: TopicCommand,
+    context: click.Context,
+    level: int,
+    skip: Iterable[str] = (),
+) -> Iterator[str]:
+    for topic, options in command.by_topic().items():
+        if topic not in skip:
+            rows = [_option(option, context) for option in options]
+            yield f"{'#' * level} {topic}"
+            yield "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
 
 
 def _formats(group: click.Group, context: click.Context) -> Iterator[str]:
-    """What all formats share, once; then each with its own options."""
-    names = group.list_commands(context)
-    below = {name: group.get_command(context, name) for name in names}
-    shared = [p for p in _of(below[names[0]]) if p.name in _shared_names(below)]
-    yield "## Options of every format"
-    yield from _table(shared, context)
-    for name, command in below.items():
-        assert command is not None
+    """Each format with its own options, then what all formats share, once."""
+    shared: TopicCommand | None = None
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert isinstance(command, TopicCommand)
         inner = click.Context(command, context, name)
-        own = [p for p in command.params if p.name not in {s.name for s in shared}]
         yield f"## {inner.command_path}"
-        yield from _command(command, inner, own)
-
-
-def _of(command: click.Command | None) -> list[click.Parameter]:
-    return command.params if command else []
-
-
-def _shared_names(below: dict[str, click.Command | None]) -> set[str | None]:
-    return set.intersection(*({p.name for p in _of(c)} for c in below.values()))
+        yield from _intro(command, inner)
+        own = [f"Options of {name}"]
+        yield from _topics(command, inner, 3, [*BUILD_TOPICS])
+        shared = shared or command
+        assert [t for t in command.by_topic() if t not in own] == [*BUILD_TOPICS]
+    assert shared is not None
+    yield "## Options of every format"
+    yield from _topics(shared, context, 3)
 
 
 def _option(option: click.Option, context: click.Context) -> str:

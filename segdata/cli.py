@@ -20,27 +20,27 @@ from segdata.version import __version__
 COMMANDS = {
     "check": (
         "segdata.commands.check:check",
-        "Tell what a folder is, how to build it.",
+        "Recognise a folder; tell how to build it.",
     ),
     "build": ("segdata.commands.build:build", "Convert a dataset to shards."),
-    "info": ("segdata.commands.info:info", "Tell what a finished build holds."),
+    "info": ("segdata.commands.info:info", "Summarise a finished build."),
     "verify": (
         "segdata.commands.verify:verify",
         "Re-read and check every record.",
     ),
-    "diff": ("segdata.commands.diff:diff", "Tell what differs between two builds."),
+    "diff": ("segdata.commands.diff:diff", "Compare two builds."),
     "stats": (
         "segdata.commands.stats:stats",
-        "Count classes, sizes, channels, what looks odd.",
+        "Count classes and sizes; write a report.",
     ),
     "show": ("segdata.commands.show:show", "Draw records with their masks."),
     "export": (
         "segdata.commands.export:export",
-        "Write a build as COCO, PNG or YOLO files.",
+        "Write a build as COCO, Pets, PNG or YOLO.",
     ),
     "inspect": (
         "segdata.commands.inspect:inspect",
-        "Tell what any TFRecord file holds.",
+        "Look into any TFRecord file.",
     ),
     "sample": ("segdata.commands.sample:sample", "Draw a small synthetic dataset."),
     "train": ("segdata.commands.train:train", "Train a model on a build."),
@@ -55,8 +55,16 @@ COMMANDS = {
 }
 """Command -> where it is defined, and its line in `segdata --help`."""
 
+SECTIONS = {
+    "Convert and check": ("check", "build", "verify", "diff"),
+    "Look": ("info", "stats", "show", "inspect"),
+    "Use": ("train", "evaluate", "predict", "export"),
+    "Try": ("sample",),
+}
+"""Heading of `segdata --help` -> its commands."""
+
 _AFTER_INTERRUPT = {
-    "build": " A build continues when the same command is run again.",
+    "build": " Run the same command to resume.",
     "train": " Run the same command to resume.",
 }
 """Command -> what to do after Ctrl-C, where its work is not lost."""
@@ -83,18 +91,42 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
         """Lists the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for heading, names in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, given: bool) -> None:
+    if not given:
+        return
+    if ctx.params.get("verbose"):
+        from segdata.commands.versions import version_lines
+
+        click.echo("\n".join(version_lines()))
+    else:
+        click.echo(f"segdata, version {__version__}")
+    ctx.exit()
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="segdata")
 @click.option(
-    "-v", "--verbose", is_flag=True, help="Show tracebacks and the log of Beam."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version; with -v, all that is installed.",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    is_eager=True,  # `--version -v` asks for it
+    help="Show tracebacks and Beam's log.",
 )
 def cli(verbose: bool) -> None:
-    """Segmentation datasets as verified, byte-reproducible TFRecord shards.
+    """Convert segmentation datasets to sharded TFRecords, check and use them.
 
+    Start with `segdata check FOLDER`. `segdata COMMAND --help` explains a command.
     Exit codes: 0 done, 1 the data or the run failed, 2 wrong usage.
     """
     # force: importing a command may have imported Beam, which touches the root logger.

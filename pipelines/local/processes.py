@@ -49,7 +49,7 @@ class WorkerProcesses:
         self.kill()  # they are done, or nobody waits for them any more
 
     def start(self, count: int) -> None:
-        """Sees to it that so many are there."""
+        """Starts workers until there are `count`."""
         paths = [str(Path(path).resolve()) for path in sys.path if path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         while len(self._all) < count:

@@ -80,8 +80,7 @@ def build(
       seed: Seed of the order of records and of drawn splits.
       masks: Forms of masks that records have, as `--masks` takes it.
       on_error: Whether a bad record ends the build or lands in `rejects.jsonl`.
-      max_reject_share: Share of rejected records, 0 to 1, above which a build fails
-        all the same.
+      max_reject_share: Fail if more than this share of records, 0 to 1, was rejected.
       exif: Whether images are turned as EXIF says: `auto`, `apply` or `ignore`.
       check: Whether images are decoded strictly: `structure` or `pixels`.
       max_size: The longer side in pixels that images are shrunk to, with their masks.

@@ -1,4 +1,4 @@
-"""What an output directory holds: another's files, a finished build, or half of one.
+"""Inspects an output directory: empty, foreign, unfinished or finished.
 
 Only what segdata wrote is ever removed, and only files whose names its own records
 give: a directory may hold a user's files beside ours.
@@ -70,7 +70,7 @@ def write_settings(out: Location, settings: str) -> None:
 
 
 def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
-    """Hands a shard's plan to its worker; what was there of the shard stops to count.
+    """Hands a shard's plan to its worker and invalidates an earlier attempt.
 
     The receipt goes first: it must not vouch for source files of another state. So does
     the note of what is stored: it is written before the receipt.

@@ -103,7 +103,7 @@ def kept_options(
     except (TypeError, KeyError, AttributeError) as error:
         raise OutputError(
             f"{out} was built with options that this version does not know: {error}. "
-            "Pass --overwrite in the place of --update to build anew.",
+            "Pass --overwrite instead of --update to build it again.",
             reason="other-options",
         ) from error
     asked = dataclasses.replace(kept, **stated, format=format)

@@ -38,7 +38,7 @@ class BuildOptions:
     on_error: Literal["fail", "skip"] = "fail"
     """Whether a bad record ends the build or lands in `rejects.jsonl`."""
     max_reject_share: float = 0.1
-    """Share of rejected records, 0 to 1, above which a build fails all the same."""
+    """Fail if more than this share of records, 0 to 1, was rejected."""
     exif: Exif = "auto"
     """Whether images are turned as EXIF says; `auto` is decided by a sample."""
     check: Check = "structure"

@@ -33,13 +33,13 @@ def remarks(
     for pixels, what in (
         (
             sum(each.voided_pixels for each in counts),
-            "have labels that are no class and count as void: if they are one, add it "
-            "to the class file",
+            "have values that no class has, and are ignored: if they are a class, add "
+            "it to the class file",
         ),
         (
             sum(each.moved_pixels for each in counts),
-            "had other values than those of classes and got the nearest one: export "
-            "the labels as PNG if they can be had",
+            "have values that no class has, and got the nearest class: export the "
+            "labels as PNG if you can",
         ),
     ):
         if total and pixels / total > _MUCH:

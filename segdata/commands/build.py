@@ -15,6 +15,7 @@ from segdata.building.classes import read_class_map
 from segdata.building.options import DEFAULT_SHARD_BYTES, Check, parse_mask_forms
 from segdata.building.splits import SplitChoice
 from segdata.commands.beam_args import check_beam_args
+from segdata.commands.help import BUILD_TOPICS, TopicCommand
 from segdata.commands.info import print_summary
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import ByteSize
@@ -38,49 +39,52 @@ _COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--split"],
         metavar="SPLITS",
-        help="Splits to build (train,val), to draw by a stable hash of each record's "
-        "key (train=0.8,val=0.2), or to carve out of others "
-        "(trainval,val=trainval:0.1). [default: all of the source's]",
+        help="Splits to build. train,val: these of the source. train=0.8,val=0.2: "
+        "draw them at random, always the same. trainval,val=trainval:0.1: take a tenth "
+        "of trainval as val. [default: all of the source's]",
     ),
     click.Option(
         ["--name"],
-        help="Name of the dataset: shards begin with it; TFDS, reports and training "
-        "say it. [default: the format's]",
+        help="Name of the dataset; the names of shards begin with it. [default: the "
+        "format's]",
     ),
     click.Option(
         ["--group"],
         metavar="REGEX",
-        help="Draw splits by groups of keys: by the first group of the match, or all "
-        "of it. '^(.+)_frame' keeps the frames of a film together.",
+        help="When splits are drawn, keep records together whose keys match alike: "
+        "'^(.+)_frame' keeps the frames of a film in one split.",
     ),
     click.Option(
         ["--stratify"],
         is_flag=True,
-        help="Move a few drawn records (or groups) so that no split lacks a class.",
+        help="When splits are drawn, move a few records (or groups) so that no split "
+        "lacks a class.",
     ),
     click.Option(
-        ["--shards"], type=int, help="Shards of each split. [default: by --shard-size]"
+        ["--shards"],
+        type=int,
+        help="Number of shards of each split. [default: by --shard-size]",
     ),
     click.Option(
         ["--shard-size"],
         type=ByteSize(),
         default=DEFAULT_SHARD_BYTES,
         show_default="128MiB",
-        help="Aimed size of a shard; small splits get up to 8 shards all the same.",
+        help="Target size of a shard. Small splits still get up to 8 shards.",
     ),
     click.Option(
         ["--seed"],
         type=int,
         default=0,
         show_default=True,
-        help="Seed of the records' order and of drawn splits.",
+        help="Seed for the order of records and for drawn splits.",
     ),
     click.Option(
         ["--masks"],
         metavar="FORMS",
         default="rle",
         show_default=True,
-        help="rle, or rle,png: PNG masks beside the runs, for Model Garden and the "
+        help="rle: run-length masks. rle,png: PNG masks too, for Model Garden and the "
         "Object Detection API.",
     ),
     click.Option(
@@ -88,70 +92,71 @@ _COMMON: tuple[click.Parameter, ...] = (
         type=click.Choice(["fail", "skip"]),
         default="fail",
         show_default=True,
-        help="A bad record ends the build, or is left out and named in rejects.jsonl.",
+        help="A bad record stops the build, or is left out and named in rejects.jsonl.",
     ),
     click.Option(
         ["--max-rejects"],
         type=click.FloatRange(0, 1),
         default=0.1,
         show_default=True,
-        help="Share of rejected records above which the build fails all the same.",
+        help="Fail if more than this share of records (or of objects) was rejected.",
     ),
     click.Option(
         ["--exif"],
         type=click.Choice(get_args(Exif)),
         default="auto",
         show_default=True,
-        help="Turn images and masks as their EXIF orientation says: all, none, or what "
-        "the sizes of a sample tell.",
+        help="EXIF orientation: apply it, ignore it, or decide by the sizes of a "
+        "sample of images and masks.",
     ),
     click.Option(
         ["--check"],
         type=click.Choice(get_args(Check)),
         default="structure",
         show_default=True,
-        help="pixels: decode every image too, and refuse what the decoder warns of.",
+        help="pixels: also decode every image; a warning of the decoder is an error.",
     ),
     click.Option(
         ["--max-size"],
         type=click.IntRange(min=1),
-        help="Shrink images whose longer side is larger to so many pixels, and their "
-        "masks with them. [default: as they are]",
+        help="Shrink images and their masks until the longer side has at most this "
+        "many pixels. [default: keep the size]",
     ),
     click.Option(
         ["--map", "class_map"],
         type=LocationType(),
         metavar="FILE",
-        help="Rename and merge classes: lines such as 'truck -> car' or '7 -> car'; "
-        "'-> ignore' or '-> drop' leaves a class out; '*' is all others.",
+        help="File that renames and merges classes, with lines such as 'truck -> car' "
+        "or '7 -> car'. '-> ignore' or '-> drop' leaves a class out; '*' means all "
+        "others.",
     ),
     click.Option(
         ["--only"],
         metavar="CLASSES",
-        help="Keep these classes, and the background; objects of others are left out, "
-        "their pixels ignored.",
+        help="Keep only these classes and the background. Objects of other classes are "
+        "left out, their pixels are ignored in training.",
     ),
     click.Option(
         ["--workers"],
         type=click.IntRange(min=1),
-        help="Worker processes on this machine. [default: the cores, fewer for small "
-        "builds]",
+        help="Worker processes on this machine. [default: one per core, fewer for "
+        "small builds]",
     ),
     click.Option(
         ["--runner"],
         metavar="NAME",
-        help="Beam runner, with its options after --. [default: this machine]",
+        help="Beam runner; its options follow after --. [default: this machine]",
     ),
     click.Option(
         ["--overwrite"],
         is_flag=True,
-        help="Replace an earlier build in OUT. Never touches other directories.",
+        help="Replace an earlier build in OUT. Refused if OUT is no build.",
     ),
     click.Option(
         ["--update"],
         is_flag=True,
-        help="Bring a finished build in OUT up to date with SOURCE: only the shards "
-        "that changed are written anew. Options that are not stated are the build's.",
+        help="Bring the finished build in OUT up to date with SOURCE. Only shards that "
+        "changed are written again. Options that you do not give stay the build's.",
     ),
 )
 
@@ -203,19 +208,19 @@ class _Text(click.ParamType[str]):
 
 _ABOUT = tuple(
     click.Option(
-        [f"--{name}"], type=_Text(), default="", help=f"{text}, for the manifest."
+        [f"--{name}"], type=_Text(), default="", help=f"{text}; kept in the manifest."
     )
     for name, text in (
-        ("license", "Its licence, e.g. CC-BY-4.0"),
-        ("citation", "How to cite it"),
-        ("description", "What it is"),
-        ("homepage", "Where it comes from"),
+        ("license", "Licence of the dataset, e.g. CC-BY-4.0"),
+        ("citation", "How to cite the dataset"),
+        ("description", "What the dataset is"),
+        ("homepage", "Where the dataset comes from"),
     )
 )
 
 
 _AUTO_SUMMARY = (
-    "Whatever `segdata check` recognises, where only one thing can be meant."
+    "Build the format that `segdata check` recognises; refused if there are several."
 )
 
 
@@ -240,8 +245,8 @@ class _Formats(click.Group):
 def build() -> None:
     """Convert a dataset to sharded TFRecords.
 
-    The build writes OUT/manifest.json last. If it is interrupted, the same command
-    continues it. Options of Beam follow after --.
+    If the build is interrupted, run the same command again to resume it. It is complete
+    once OUT/manifest.json is there. Options for Beam follow after --.
     """
 
 
@@ -253,8 +258,11 @@ def _command(name: str) -> click.Command:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # formats are such
         params = [_option(field, hints[field.name]) for field in fields]
         summary = cls.summary
-    return click.Command(
+    own = [str(param.opts[0]).removeprefix("--") for param in params]
+    return TopicCommand(
         name,
+        topics={f"Options of {name}": own, **BUILD_TOPICS},
+        examples=((f"segdata build {name} SOURCE OUT", "build all splits"),),
         params=[*_COMMON, *_ABOUT, *params],
         callback=_callback(name),
         help=summary,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.errors import SourceError
@@ -21,27 +22,39 @@ if TYPE_CHECKING:  # `segdata check --help` needs no NumPy
 _MAX_CLASSES = 12
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        (
+            "segdata check photos",
+            "what it is, what is missing, the command that builds it",
+        ),
+        (
+            "segdata check photos --format coco --limit 0",
+            "only as COCO, without a list of problems",
+        ),
+    ),
+)
 @click.argument("source", type=LocationType())
 @click.option(
     "--format",
     "format",
     type=click.Choice([*FORMATS]),
-    help="Look for this format only. [default: every format is asked]",
+    help="Try this format only. [default: all formats]",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="Problems and missing files shown; all are counted.",
+    help="Most problems and missing files to list; all are counted.",
 )
 def check(source: Location, format: str | None, limit: int) -> None:
-    """Tell what a folder is and how to build it. Builds nothing.
+    """Recognise a folder and tell how to build it. Builds nothing.
 
-    Looks at SOURCE, below it and above it; lists splits, images, classes, files that
-    are missing, every problem, and what would be planned. Exits with 1 where a build
-    would leave something out, or where nothing is recognised.
+    Looks at SOURCE, one level up and down. Lists splits, images, classes, missing
+    files, problems, and the command that builds it. The exit code is 1 if a build would
+    leave something out, or if no format is recognised.
     """
     from segdata.checking.source import check_source
     from segdata.formats.base import Guess

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from segdata.checking.diff import BuildDifference, RecordDifference, compare_builds
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.errors import OptionError, SegdataError
 from segdata.progress import display
@@ -20,7 +21,16 @@ _SHOWN = 60
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata diff before after", "what changed between two builds"),
+        (
+            "segdata diff before after --records",
+            "compare the records only, not the options",
+        ),
+    ),
+)
 @click.argument("out_a", type=LocationType())
 @click.argument("out_b", type=LocationType())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
@@ -29,13 +39,13 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Most lines shown of each kind: settings, classes, records added ...",
+    help="Most lines of each kind to list, such as settings or records.",
 )
 @click.option(
     "--records",
     "only_records",
     is_flag=True,
-    help="Compare the records alone, e.g. of an export that was built again.",
+    help="Compare the records only, e.g. of an export that was built again.",
 )
 @click.pass_context
 def diff(
@@ -46,10 +56,10 @@ def diff(
     limit: int,
     only_records: bool,
 ) -> None:
-    """Tell exactly what differs between two finished builds.
+    """Compare two finished builds.
 
-    The first line is the verdict. Exit codes are those of `diff`: 0 the builds are
-    equal, with --records their records, 1 they differ, 2 one of them cannot be read.
+    The first line is the verdict. The exit code is 0 if the builds are equal (with
+    --records: if their records are), 1 if they differ, 2 if one cannot be read.
     """
     try:
         found = _compare(out_a, out_b)

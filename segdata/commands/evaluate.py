@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.commands.use_run import (
     backend_option,
@@ -17,24 +18,30 @@ from segdata.storage.paths import Location
 from segdata.trainers.run.backend import use_backend
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata evaluate runs/fcn --split test", "scores on the test split"),
+        ("segdata evaluate runs/fcn --flip-average", "average with the mirrored image"),
+    ),
+)
 @click.argument("run_dir", type=LocationType())
 @click.option(
     "--split", help="Split to score on. [default: the run's validation split]"
 )
 @click.option(
     "--data",
-    help="Build to score on, of the same classes. [default: the run's]",
+    help="Build to score on; it needs the same classes. [default: the run's]",
 )
 @use_options
 @backend_option
 @click.option(
     "--results",
     type=LocationType(),
-    help="File for the objects found, in COCO's results format (runs of mask-rcnn). "
+    help="Mask R-CNN: file for the detections, in COCO's results format. "
     "[default: RUN_DIR/results-SPLIT.json]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, not a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def evaluate(
     ctx: click.Context,
@@ -47,11 +54,11 @@ def evaluate(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Score a trained run: IoU and Dice of each class, or COCO's AP of objects.
+    """Score a trained run: IoU and Dice per class, or COCO's AP.
 
-    Writes RUN_DIR/evaluation-SPLIT.json, and the confusion matrix as .png beside it;
-    for a run of mask-rcnn the objects found, in COCO's results format. With --use last,
-    --data or averaging the names say so: evaluation-SPLIT-last.json.
+    Writes RUN_DIR/evaluation-SPLIT.json and the confusion matrix as a PNG beside it;
+    for Mask R-CNN the detections, in COCO's results format. File names tell --use last,
+    --data and averaging apart: evaluation-SPLIT-last.json.
     """
     use_backend(backend)
     # Not earlier: `segdata evaluate --help` needs no Keras.

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.errors import OptionError
 from segdata.storage.paths import Location
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata export OUT folder --to coco", "COCO JSON with RLE masks"),
+        ("segdata export OUT folder --to yolo", "polygons as text, for YOLO"),
+    ),
+)
 @click.argument("out", type=LocationType())
 @click.argument("dest", type=LocalPathType())
 @click.option(
@@ -27,12 +34,12 @@ from segdata.storage.paths import Location
 @click.option(
     "--polygons",
     is_flag=True,
-    help="coco: polygons in place of RLE, wherever they decode to the same mask.",
+    help="coco: polygons instead of RLE, where they decode to the same mask.",
 )
 def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
-    """Write a build as files again: images byte by byte, annotations in another layout.
+    """Write a build as files: images unchanged, annotations in another layout.
 
-    DEST appears when it is whole. What the target has no place for is counted and told.
+    DEST appears once it is complete. What the target format cannot hold is counted.
     """
     # Not earlier: `segdata export --help` needs none of it.
     from segdata.dataset import open as open_dataset

@@ -7,6 +7,7 @@ from collections import Counter
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.commands.reading_lines import copying_lines, reading_snippets, shard_glob
 from segdata.commands.sizes import format_bytes
@@ -16,7 +17,13 @@ from segdata.shards.manifest import MANIFEST_NAME, REJECTS_NAME, Manifest, read_
 from segdata.storage.paths import Location
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata info OUT", "splits, classes, sizes"),
+        ("segdata info OUT --code keras", "lines that read it, to paste"),
+    ),
+)
 @click.argument("out", type=LocationType())
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def info(out: Location, as_json: bool) -> None:
@@ -66,7 +73,7 @@ def print_summary(result: Manifest, out: Location) -> None:
         click.echo(f"everything rejected is named in {out / REJECTS_NAME}")
     voided = sum(split.counts.voided_pixels for split in result.splits.values())
     if voided:
-        click.echo(f"pixels of unknown labels counted as void: {voided}")
+        click.echo(f"ignored pixels, of values that no class has: {voided}")
     if result.leakage:
         first = result.leakage[0]
         more = f" and {len(first) - 3} more" if first[3:] else ""

@@ -10,6 +10,7 @@ import click
 import orjson
 
 from segdata.checking.inspect import FileSummary, KeySummary, read_values, summarize
+from segdata.commands.help import TopicCommand
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
 from segdata.errors import CorruptionError, OptionError
@@ -19,14 +20,23 @@ from segdata.storage.paths import Location, locate
 _MAX_SHOWN = 20
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata inspect train.tfrecord-00000-of-00008", "the keys of all records"),
+        (
+            "segdata inspect train.tfrecord-00000-of-00008 0",
+            "the values of the first record",
+        ),
+    ),
+)
 @click.argument("given", metavar="SHARD... [INDEX]", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every record.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all records.")
 def inspect(given: tuple[str, ...], as_json: bool) -> None:
-    """Tell what TFRecord files hold, ours or not: keys, kinds, lengths, values.
+    """Show the keys, types, lengths and values of any TFRecord file.
 
-    With INDEX, one record of one file: its values in short. A damaged record is named,
-    and reading goes on after it; then the exit code is 1.
+    With INDEX: the values of that record. Damaged records are named and skipped; the
+    exit code is then 1.
     """
     has_index = (
         len(given) > 1 and given[-1].isdecimal() and not Path(given[-1]).exists()

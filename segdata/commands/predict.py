@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.use_run import (
     backend_option,
@@ -19,41 +20,52 @@ from segdata.storage.paths import Location
 from segdata.trainers.run.backend import use_backend
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata predict runs/fcn photos", "label all images of a folder"),
+        ("segdata predict runs/fcn --split val", "label a split, with scores"),
+        (
+            "segdata predict runs/fcn --export onnx --output model.onnx",
+            "write the model for other programs",
+        ),
+    ),
+)
 @click.argument("run_dir", type=LocationType())
 @click.argument("images", nargs=-1, type=LocalPathType())
 @click.option(
     "--output",
     type=LocationType(),
-    help="Folder for what is found, or file of --export. "
+    help="Folder for the results, or file for --export. "
     "[default: RUN_DIR/predictions, or predictions-last with --use last]",
 )
 @click.option(
     "--labels",
     type=LocalPathType(),
-    help="Folder of index PNGs, named as the images: draws triples with scores.",
+    help="Folder of index PNGs named like the images: draws image, truth and "
+    "prediction side by side, with scores.",
 )
 @click.option("--split", help="Predict this split of the run's dataset, with scores.")
-@click.option("--data", help="Another build to take the split from.")
+@click.option("--data", help="Build that --split is taken from. [default: the run's]")
 @use_options
 @click.option(
     "--max-boxes",
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
-    help="Most objects of an image (runs of mask-rcnn).",
+    help="Mask R-CNN: most objects per image.",
 )
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
     default=0.1,
     show_default=True,
-    help="Lowest score of an object (runs of mask-rcnn).",
+    help="Mask R-CNN: lowest score of an object.",
 )
 @click.option(
     "--export",
     type=click.Choice(["keras", "saved-model", "onnx"]),
-    help="Write the model in a format of its own, to --output; predict nothing.",
+    help="Write the model to --output in this format; predicts nothing.",
 )
 @backend_option
 @click.pass_context
@@ -74,10 +86,10 @@ def predict(
 ) -> None:
     """Label images with a trained run, or find objects in them.
 
-    For each of IMAGES (files, or folders of them) writes NAME.png, an index PNG of
-    class ids at the image's own size, NAME-overlay.jpg, and NAME-triple.png where the
-    labels are known. A run of mask-rcnn writes NAME.jpg, with boxes, masks, names and
-    scores, and results.json, the objects of all images in COCO's results format.
+    IMAGES are files, or folders of them. Writes for each NAME.png (class ids at the
+    image's size), NAME-overlay.jpg, and NAME-triple.png if labels are known. A run of
+    Mask R-CNN writes NAME.jpg (boxes, masks, names, scores) and results.json, with all
+    detections in COCO's results format.
     """
     use_backend(backend)
     finds_objects = is_instances(

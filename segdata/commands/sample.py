@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocalPathType
 from segdata.errors import OutputError
 
@@ -26,7 +27,13 @@ SAMPLES = {
 """Format -> the function that draws it."""
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata sample camvid demo/street", "32 street scenes with label maps"),
+        ("segdata sample coco demo/shapes --train 100", "shapes with COCO annotations"),
+    ),
+)
 @click.argument("format_name", metavar="FORMAT", type=click.Choice(list(SAMPLES)))
 @click.argument("directory", metavar="DIR", type=LocalPathType())
 @click.option(
@@ -34,24 +41,24 @@ SAMPLES = {
     type=click.IntRange(min=0),
     default=24,
     show_default=True,
-    help="Images to train with.",
+    help="Number of training images.",
 )
 @click.option(
     "--val",
     type=click.IntRange(min=0),
     default=8,
     show_default=True,
-    help="Images to validate with.",
+    help="Number of validation images.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of the drawing.",
+    help="Seed; the same seed draws the same images.",
 )
 def sample(format_name: str, directory: Path, train: int, val: int, seed: int) -> None:
-    """Draw a small synthetic dataset, to try segdata before downloading anything."""
+    """Draw a small synthetic dataset in the layout of a format, to try segdata."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise OutputError(
             f"{directory} is not an empty directory: choose another.",

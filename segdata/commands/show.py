@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.drawing.records import picture_of
 from segdata.drawing.sheet import grid
@@ -19,7 +20,17 @@ from segdata.shards.manifest import read_manifest
 from segdata.storage.paths import Location
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata show OUT", "the first nine records, into grid.jpg"),
+        (
+            "segdata show OUT --split val --class car --count 4",
+            "four records that contain cars",
+        ),
+        ("segdata show OUT --key train/0001 --output one.png", "one record"),
+    ),
+)
 @click.argument("out", type=LocationType())
 @click.option("--split", help="Split to draw from. [default: the first]")
 @click.option(
@@ -29,20 +40,25 @@ from segdata.storage.paths import Location
     show_default=True,
     help="Number of records.",
 )
-@click.option("--key", "keys", multiple=True, help="Draw this record; may be repeated.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    help="Draw the record with this key; repeat the option for more.",
+)
 @click.option(
     "--index",
     "indices",
     type=int,
     multiple=True,
-    help="Draw the record at this place of the split, from 0, or from the end if "
-    "negative; may be repeated.",
+    help="Draw the record at this position of the split, from 0; negative counts from "
+    "the end. Repeat the option for more.",
 )
 @click.option(
     "--class",
     "class_names",
     multiple=True,
-    help="Draw records that show this class, in pixels or objects; may be repeated.",
+    help="Draw records that contain this class. Repeat the option for more.",
 )
 @click.option(
     "--output",
@@ -62,9 +78,8 @@ def show(
 ) -> None:
     """Draw records: image, coloured masks, overlay, objects and legend.
 
-    Crowds are striped, stuff has no box, an object without a mask only its box.
-    Keypoints are filled where visible, hollow where covered, and joined as their class
-    says.
+    Crowds are striped. Stuff has no box. Objects without a mask have only their box.
+    Keypoints are filled if visible, hollow if covered.
     """
     if output.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise OptionError(f"--output is {output}: expected a .jpg or .png file.")
@@ -79,8 +94,8 @@ def show(
         chosen = list(range(min(count, len(source))))
     if not chosen:
         raise OptionError(
-            f"no record of these shows {' or '.join(map(repr, class_names))}. "
-            "`segdata stats` tells where classes are."
+            f"none of the selected records contains "
+            f"{' or '.join(map(repr, class_names))}: `segdata stats` tells which do."
         )
     pictures = [picture_of(source[index], label_map) for index in chosen]
     sheet = grid(pictures, label_map)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from segdata.commands.beam_args import check_beam_args
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocalPathType, LocationType
 from segdata.commands.sizes import format_bytes
 from segdata.commands.tables import print_table
@@ -21,39 +22,48 @@ from segdata.storage.local_path import LocalPath
 from segdata.storage.paths import Location
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        (
+            "segdata stats OUT --html report.html",
+            "count, and write a report to look at",
+        ),
+        ("segdata stats OUT --pixels all", "exact mean and deviation of the channels"),
+    ),
+)
 @click.argument("out", type=LocationType())
 @click.argument("beam_args", nargs=-1, type=click.UNPROCESSED, callback=check_beam_args)
 @click.option(
     "--pixels",
     type=click.Choice(["sample", "all", "none"]),
-    help="Images to decode for the mean and standard deviation of the channels. "
-    "[default: as stats.json was counted before, else sample]",
+    help="Images to decode for the channels' mean and standard deviation. [default: "
+    "as in the last count, else sample]",
 )
 @click.option(
     "--sample-size",
     type=click.IntRange(min=1),
-    help="Images of each split in a sample, about; smaller splits are taken whole. "
-    "[default: as before, else 200]",
+    help="About how many images of each split to sample. [default: as in the last "
+    "count, else 200]",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Worker processes on this machine. [default: the cores, fewer for small "
-    "builds]",
+    help="Worker processes on this machine. [default: one per core, fewer for "
+    "small builds]",
 )
 @click.option(
     "--runner",
     metavar="NAME",
-    help="Beam runner, with its options after --. [default: this machine]",
+    help="Beam runner; its options follow after --. [default: this machine]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
 @click.option(
     "--html",
     "page",
     type=LocalPathType(),
-    help="Also write a report: one page with tables, charts, samples and what is worth "
-    "a look; needs no network.",
+    help="Also write a report: one HTML file with tables, charts, samples and "
+    "findings.",
 )
 def stats(
     out: Location,
@@ -65,9 +75,9 @@ def stats(
     as_json: bool,
     page: Path | None,
 ) -> None:
-    """Count classes, object and image sizes, channels, weights and what looks odd.
+    """Count classes and sizes, measure channels, find what looks wrong.
 
-    Writes OUT/stats.json, which trainers read. Options of Beam follow after --.
+    Writes OUT/stats.json, which trainers read. Options for Beam follow after --.
     """
     where = RunnerOptions(runner=runner, workers=workers, beam_args=beam_args)
     engine = OnBeam(where)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import click
 from click.core import ParameterSource
 
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.commands.use_run import backend_option
 from segdata.errors import OptionError, suggestion
@@ -185,53 +186,61 @@ def _all_options(ctx: click.Context, param: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
-class _Grouped(click.Command):
-    """A command whose help has a heading for each group of options."""
+class _Grouped(TopicCommand):
+    """Its topics are the groups of `TrainOptions`."""
 
-    def format_options(
-        self, ctx: click.Context, formatter: click.HelpFormatter
-    ) -> None:
-        """Writes a section for each group."""
-        rest = [p for p in self.get_params(ctx) if p.name not in _BY_NAME]
-        groups: dict[str, list[Any]] = {"Run": rest, **OPTIONS}
-        for heading, group in groups.items():
-            options = (p for p in group if isinstance(p, click.Option))
-            rows = [row for p in options if (row := p.get_help_record(ctx))]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+    def by_topic(self) -> dict[str, list[click.Option]]:
+        """As `TopicCommand`; the help shows only some options of a group."""
+        options = [p for p in self.params if isinstance(p, click.Option)]
+        rest = [option for option in options if option.name not in _BY_NAME]
+        return {"Run": rest, **OPTIONS}
 
 
-@click.command(cls=_Grouped)
+@click.command(
+    cls=_Grouped,
+    examples=(
+        (
+            "segdata train fcn-8 OUT --run-dir runs/fcn --preset camvid",
+            "the recipe for CamVid",
+        ),
+        (
+            "segdata train unet OUT --run-dir runs/unet --image-size 128x128",
+            "your own options",
+        ),
+        ("segdata train mask-rcnn OUT --run-dir runs/objects", "find objects"),
+        ("segdata train --resume runs/fcn", "go on with a run that was stopped"),
+    ),
+)
 @click.argument("names", nargs=-1, metavar="MODEL DATA")
 @click.option(
     "--run-dir",
     type=LocationType(),
-    help="Directory of the run, here or in a store; if it has begun there, it goes on.",
+    help="Directory of the run, here or in a store. A run that is there is resumed.",
 )
 @click.option(
     "--resume",
     type=LocationType(),
-    help="Run to go on with; nothing else need be given. More --epochs extend one that "
-    "is finished.",
+    help="Resume this run; nothing else is needed. More --epochs extend a finished "
+    "run.",
 )
 @click.option(
     "--preset",
     "preset_name",
     type=click.Choice(preset_names()),
-    help="Recipe: a model, and options to take where none is given here.",
+    help="Recipe: sets the model and all options that you do not give.",
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="TOML file of options, as a recipe of one's own.",
+    help="TOML file with options: a recipe of your own.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any option, e.g. --set clip_norm=1; may be repeated. --options lists all.",
+    help="Set any option, e.g. --set clip_norm=1. Repeat it for more; --options lists "
+    "all.",
 )
 @click.option(
     "--options",
@@ -255,11 +264,12 @@ def train(
     backend: str | None,
     **given: Any,
 ) -> None:
-    """Train a model on a finished build: of label maps, or Mask R-CNN of objects.
+    """Train a model on a finished build.
 
-    MODEL is fcn-32, fcn-16, fcn-8, segnet, unet, unet-small, pspnet or mask-rcnn; DATA
-    is the output of `segdata build`. A run that was stopped goes on when the same
-    command is run again, or with --resume RUN, and ends in the same weights.
+    MODEL is fcn-32, fcn-16, fcn-8, segnet, unet, unet-small or pspnet to label pixels,
+    mask-rcnn to find objects. DATA is the output of `segdata build`. To resume a run
+    that was stopped, run the same command again, or give --resume RUN: it ends with the
+    same weights.
     """
     place = resume or run_dir
     if place is None or (resume and run_dir):

@@ -27,20 +27,20 @@ def use_options(command: Any) -> Any:
                 type=click.Choice(["best", "last"]),
                 default="best",
                 show_default=True,
-                help="Weights of the best or of the last epoch.",
+                help="Take the weights of the best or the last epoch.",
             ),
             click.option(
                 "--batch-size",
                 type=click.IntRange(min=1),
                 default=8,
                 show_default=True,
-                help="Images per call of the device.",
+                help="Images per step.",
             ),
             click.option(
                 "--flip-average",
                 is_flag=True,
-                help="Average the logits of each image and its mirror image; takes "
-                "twice as long.",
+                help="Average with the prediction for the mirrored image; takes twice "
+                "as long.",
             ),
             click.option(
                 "--scale-average",

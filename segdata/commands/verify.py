@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segdata.commands.beam_args import check_beam_args
+from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
 from segdata.errors import CorruptionError
 from segdata.pipelines.on_beam import OnBeam
@@ -18,26 +19,35 @@ if TYPE_CHECKING:  # `segdata verify --help` needs no NumPy
     from segdata.checking.verify import Verified
 
 
-@click.command()
+@click.command(
+    cls=TopicCommand,
+    examples=(
+        ("segdata verify OUT", "read every record"),
+        (
+            "segdata verify OUT --fast",
+            "sizes and indexes only: seconds, even for a terabyte",
+        ),
+    ),
+)
 @click.argument("out", type=LocationType())
 @click.argument("beam_args", nargs=-1, type=click.UNPROCESSED, callback=check_beam_args)
 @click.option(
     "--fast",
     is_flag=True,
-    help="Look only at file sizes, receipts, indexes and record lengths.",
+    help="Check file sizes, receipts, indexes and record lengths only.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Problems shown; all are counted.",
+    help="Most problems to list; all are counted.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes on this machine."
 )
 @click.option(
-    "--runner", metavar="NAME", help="Beam runner, with its options after --."
+    "--runner", metavar="NAME", help="Beam runner; its options follow after --."
 )
 def verify(
     out: Location,
@@ -47,9 +57,9 @@ def verify(
     workers: int | None,
     runner: str | None,
 ) -> None:
-    """Re-read and check every record: CRCs, hashes, images, masks, counts.
+    """Read every record again and check it: CRCs, hashes, images, masks, counts.
 
-    Prints each problem with its file and record; exits with 1 if there is one.
+    Prints each problem with its file and record. The exit code is 1 if there is any.
     """
     # Not earlier: `segdata verify --help` needs no NumPy.
     from segdata.checking.verify import verify as run_verify

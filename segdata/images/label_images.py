@@ -279,12 +279,12 @@ def _unknown_values(
         known = "black or white"
     else:
         known = _listed(label_map.semantic_by_source_id)
-    remedy = "choose another class set, or send unknown values to void"
+    remedy = "choose another class set, or ignore unknown values (--unknown void)"
     if encoding == "index":
         value = codes[largest[0]]
         remedy = (
             f"add the class to the class file ('{value} NAME'), or skip its pixels "
-            f"(--ignore {value}; --unknown void for all such)"
+            f"(--ignore {value}, or --unknown void for all)"
         )
     return AnnotationError(
         f"label image {name!r} has unknown {named}{more}: expected {known}. Correct "

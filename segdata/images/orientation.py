@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 Exif = Literal["auto", "apply", "ignore"]
-"""Whether pixels are turned: always, never, or unless sizes say that annotations were
-drawn on the stored ones."""
+"""Whether pixels are turned: always, never, or unless the sizes say that the
+annotation matches the image before rotation."""
 
 SWAPPING = range(5, 9)
 """Orientations that swap height and width."""

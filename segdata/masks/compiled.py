@@ -1,8 +1,8 @@
-"""The part that is compiled from C, where that could be done on installing segdata.
+"""The compiled C part, if a C compiler was available at install time.
 
-Without it everything has the same bytes and takes longer. What the C finds odd or large
-it leaves undone: these functions return None then, and pycocotools and NumPy do it, or
-say what is wrong.
+Without it the output is identical, only slower. Where the C part finds something odd or
+too large, its functions return None: pycocotools and NumPy then do the work, or say what
+is wrong.
 """
 
 from __future__ import annotations

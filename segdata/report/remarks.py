@@ -11,24 +11,24 @@ from segdata.dataset import Dataset
 _MAX_NAMED = 6
 
 _FINDINGS = {
-    "empty-mask": ("mask without a pixel", "It trains nothing, or a wrong thing."),
+    "empty-mask": ("mask without a pixel", "A model learns nothing from it."),
     "tiny-object": (
         "object of less than 16 pixels",
-        "Few models find such. Is it a slip?",
+        "Few models find objects this small; often a stray click.",
     ),
-    "empty-box": ("box without width or height", "It is no box."),
-    "long-box": ("box 20 times as long as wide", "A slip of the mouse looks so."),
+    "empty-box": ("box without width or height", "No detector can use it."),
+    "long-box": ("box 20 times as long as wide", "Usually a stray click."),
     "mask-outside-box": (
-        "mask with more pixels than its box has room for",
-        "Are mask and box of different objects?",
+        "mask larger than its box",
+        "Mask and box may belong to different objects.",
     ),
     "area-not-of-mask": (
-        "area more than a fifth off its mask's",
-        "Evaluators sort objects by this area. Crowds of COCO often have such.",
+        "stated area that differs from the mask's by more than 20 %",
+        "COCO's metric sorts objects into small, medium and large by the stated area.",
     ),
     "long-image": (
         "image four times as long as wide",
-        "Resized to a square it is hardly to be recognised.",
+        "Stretched to a square it is hard to recognise.",
     ),
 }
 
@@ -65,7 +65,7 @@ def _duplicates(duplicates: Mapping[str, Any]) -> Iterator[Remark]:
         yield Remark(
             level="serious",
             title=f"In several splits: {_counted(across['num_groups'], 'image')}",
-            text="The same bytes to train with and to be tested on: results will look "
+            text="A model is tested on images that it was trained on: results look "
             "better than they are.",
             examples=_groups(across),
         )
@@ -74,7 +74,7 @@ def _duplicates(duplicates: Mapping[str, Any]) -> Iterator[Remark]:
             level="look",
             title="Twice or more in one split: "
             f"{_counted(within['num_groups'], 'image')}",
-            text="They count more than the others.",
+            text="They weigh more than other images in training.",
             examples=_groups(within),
         )
 
@@ -106,7 +106,7 @@ def _absent_classes(splits: Mapping[str, Any]) -> Iterator[Remark]:
                 yield Remark(
                     level="look",
                     title=f"Without {count} in {split}: {number}",
-                    text="Other splits have them.",
+                    text="Other splits have them; this one cannot train or score them.",
                     examples=_names(missing),
                 )
 
@@ -125,7 +125,7 @@ def _rejects(splits: Mapping[str, Any]) -> Iterator[Remark]:
                 yield Remark(
                     level="serious",
                     title=f"Left out of {split}: {number}, {reason}",
-                    text="rejects.jsonl beside the records names each.",
+                    text="Each is named in rejects.jsonl, beside the records.",
                 )
 
 

@@ -1,4 +1,4 @@
-"""Counting the records of a split: sums that can be added up in any order.
+"""Per-split statistics as sums that can be merged in any order.
 
 Everything is a whole number, or a set that keeps its smallest members: tallies of the
 same records are equal whatever workers counted which, and in which order.

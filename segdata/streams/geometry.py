@@ -1,4 +1,4 @@
-"""The one geometry of a record that image, label map, masks, boxes and points follow.
+"""One resize, crop and flip, applied alike to image, label map, masks, boxes, points.
 
 A window of the stored image is stretched onto a rectangle of the canvas, whose rest is
 padding, and the canvas may be flipped. Letterboxing, stretching, covering, cropping and

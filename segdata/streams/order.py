@@ -1,4 +1,4 @@
-"""Files -> serialized records: which host reads what, in which order, from which step.
+"""Decides which records each host reads, in which order, and where to resume.
 
 **The order is a pure function** of the seed, the number of the epoch and the number of
 hosts, so that a stream can begin at any step.
@@ -25,7 +25,7 @@ from segdata.reading.options import StreamOptions
 from segdata.streams.index import RecordIndex
 from segdata.streams.tensorflow import tf
 
-_READ_BUFFER_BYTES = 1 << 18  # of each block, so much is read in vain at its end
+_READ_BUFFER_BYTES = 1 << 18  # up to this much is read beyond the end
 EPOCH = 1 << 32
 """Draws of two epochs are so far apart: more than a split has records."""
 _MAX_EPOCHS = 1 << 30

@@ -515,7 +515,7 @@ def test_interrupted_build_ends_at_once_and_goes_on_to_the_same_bytes(
     result = command.end(timeout=10)
     assert result.returncode == 130
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: interrupted. A build continues when the same comm")
+    assert last.startswith("error: interrupted. Run the same command to resume")
     assert "Traceback" not in result.stderr
     assert command.ends_all(5)
     goes_on()

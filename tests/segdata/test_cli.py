@@ -349,7 +349,7 @@ def test_bug_is_one_line_that_asks_for_a_report(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("build", "interrupted. A build continues when the same command is run again."),
+        ("build", "interrupted. Run the same command to resume."),
         ("train", "interrupted. Run the same command to resume."),
         ("stats", "interrupted."),
     ],

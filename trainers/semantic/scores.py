@@ -16,8 +16,8 @@ from segdata.errors import OptionError
 from segdata.label_map import OUTSIDE_IGNORE_ID
 
 SMOOTHING = 1e-5
-"""Pixels added above and below, as the courses do whose tables one compares with. A
-class of which neither label nor prediction has a pixel is not scored at all."""
+"""Added to both sides of the fraction, as in the course's notebooks. A class that
+neither labels nor predictions have is not scored."""
 
 
 def class_ious(

@@ -49,8 +49,8 @@ class CamVid:
     classes: Literal["auto", "camvid-12", "camvid-11", "camvid-32"] = field(
         default="auto",
         metadata={
-            "help": "Class set: camvid-12 (11 grouped classes and void as class 11), "
-            "camvid-11 (the same, void as 255), camvid-32 (the original classes). "
+            "help": "Class set: camvid-12 (11 classes, and void as class 11), "
+            "camvid-11 (void is ignored, 255), camvid-32 (the original classes). "
             "auto: camvid-12 for index labels, the class file's or camvid-32 for "
             "colour labels."
         },
@@ -64,7 +64,9 @@ class CamVid:
     )
     unknown: Literal["error", "void"] = field(
         default="error",
-        metadata={"help": "Labels that are no class: refuse, or count as void."},
+        metadata={
+            "help": "Pixel values that no class has: fail, or ignore them and count."
+        },
     )
 
     @classmethod

@@ -35,8 +35,8 @@ class Cityscapes:
     classes: Literal["19", "34"] = field(
         default="19",
         metadata={
-            "help": "Class set: the 19 that count in training and evaluation, the rest "
-            "void (255), or all 34."
+            "help": "Class set: the 19 of the benchmark, the rest ignored (255), or "
+            "all 34."
         },
     )
     annotations: Literal["gtFine", "gtCoarse"] = field(

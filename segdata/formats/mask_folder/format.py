@@ -102,13 +102,15 @@ class MaskFolder:
     ignore: str = field(
         default="",
         metadata={
-            "help": "What losses and metrics skip: name or id of a class, or an id "
-            "that is no class, such as 255. [default: nothing]"
+            "help": "Class or pixel value to ignore in training, e.g. 255. [default: "
+            "nothing]"
         },
     )
     unknown: Literal["error", "void"] = field(
         default="error",
-        metadata={"help": "Labels that are no class: refuse, or skip and count them."},
+        metadata={
+            "help": "Pixel values that no class has: fail, or ignore them and count."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -141,8 +141,8 @@ def _unknown(
     line = f"{value} NAME" if classes.has_ids else f"{value} NAME (ids on all lines)"
     return [
         f"masks hold the value {value}{more}, which no class has: write the line "
-        f"'{line}' into the class file, or give --ignore {value}, or send all such "
-        "values to void by --unknown void"
+        f"'{line}' into the class file, or ignore them: --ignore {value} for this "
+        "one, --unknown void for all"
     ]
 
 

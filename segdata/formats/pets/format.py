@@ -204,7 +204,7 @@ class _Folders:
         if self._of_another:
             yield (
                 f"{count_of(self._of_another, 'XML names', 'XMLs name')} another image "
-                f"than its own name says and counts all the same, e.g. "
+                f"than its file name says; its boxes are used, e.g. "
                 f"{self._of_another[0]}"
             )
         listed = {entry.name for entries in lists.values() for entry in entries}

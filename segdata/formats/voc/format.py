@@ -59,7 +59,9 @@ class Voc:
     )
     unknown: Literal["error", "void"] = field(
         default="error",
-        metadata={"help": "Labels that are no class: refuse, or skip and count them."},
+        metadata={
+            "help": "Pixel values that no class has: fail, or ignore them and count."
+        },
     )
 
     @classmethod

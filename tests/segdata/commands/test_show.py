@@ -96,7 +96,7 @@ def test_class_that_nothing_shows_is_told(
     absent = next(name for name in segdata.open(out).classes if name not in names)
     error = show(out, tmp_path, f"--class={absent}").exception
     assert isinstance(error, OptionError)
-    assert f"no record of these shows {absent!r}" in str(error)
+    assert f"none of the selected records contains {absent!r}" in str(error)
 
 
 def test_regions_of_pets_are_drawn_as_boxes(real_build: Callable[[str], Path]) -> None:

@@ -182,7 +182,7 @@ def test_what_is_odd_is_told(hostile_build: Path, tmp_path: Path) -> None:
         "Without any objects: 1 class",
         "1 object of less than 16 pixels",
         "1 box 20 times as long as wide",
-        "1 area more than a fifth off its mask's",
+        "1 stated area that differs from the mask's by more than 20 %",
         "1 image four times as long as wide",
     ):
         assert title in titles

@@ -372,7 +372,7 @@ def test_xml_that_names_another_image_is_warned_of(pets: Path) -> None:
         path.write_text(xml((3, 2, 5, 4), filename=filename))
     scan = Pets().scan(pets)
     assert scan.warnings == (
-        "1 XML names another image than its own name says and counts all the same, "
+        "1 XML names another image than its file name says; its boxes are used, "
         "e.g. annotations/xmls/english_cocker_spaniel_12.xml",
     )
     assert len(by_key(scan)["english_cocker_spaniel_12"]["regions"]) == 1
