@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 from running import printed_by
 
-from segdata.cli import COMMANDS, cli
+from segdata.cli import COMMANDS, SECTIONS, cli
+from segdata.commands.help import TopicCommand
 from segdata.formats.folders import IMAGE_SUFFIXES
 from segdata.records import schema
 
@@ -56,8 +57,9 @@ def test_there_is_a_page_for_each_command_and_no_other() -> None:
 
 
 def sections_of(page: Path) -> dict[str, str]:
-    """The headings of a page and what stands below each."""
-    parts = re.split(r"^#+ ", page.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    """Commands of a page, and what all formats share, with what stands below each."""
+    heads = r"^#+ (?=segdata |Options of every format)"
+    parts = re.split(heads, page.read_text("utf-8"), flags=re.MULTILINE)[1:]
     return {part.partition("\n")[0]: part for part in parts}
 
 
@@ -71,6 +73,22 @@ def test_every_command_and_option_has_its_row() -> None:
         for option in [p for p in command.params if isinstance(p, click.Option)]:
             [row] = re.findall(rf"^\| `{option.opts[0]}`.*", text, re.MULTILINE)
             assert row.split(" | ")[-1].strip(" |"), f"{path}: {row} says nothing"
+
+
+def test_examples_are_of_options_that_there_are() -> None:
+    for path, command in commands_below(cli, "segdata").items():
+        if isinstance(command, TopicCommand):
+            known = {name for p in command.params for name in p.opts}
+            for line, what in command.examples:
+                assert line.startswith(path)
+                assert what
+                assert {w for w in line.split() if w.startswith("--")} <= known, line
+
+
+def test_every_command_stands_under_one_heading_of_the_help() -> None:
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(
+        COMMANDS
+    )
 
 
 def test_every_key_of_a_record_has_its_row() -> None:

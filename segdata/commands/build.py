@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -342,3 +343,5 @@ def _is_stated(ctx: click.Context, name: str) -> bool:
 def _report(result: Manifest, out: Location, seconds: float) -> None:
     click.echo(f"{out} is built ({seconds:.1f} s)")
     print_summary(result, out)
+    name = shlex.quote(str(out))
+    click.echo(f"next: segdata verify {name}, segdata show {name}")

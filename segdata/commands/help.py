@@ -65,8 +65,9 @@ class TopicCommand(click.Command):
             )
         for topic, options in found.items():
             rows = [row for option in options if (row := option.get_help_record(ctx))]
-            with formatter.section(topic):
-                formatter.write_dl(rows)
+            if rows:  # hidden options have none
+                with formatter.section(topic):
+                    formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples."""

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from segdata.label_map import LabelMap
 from segdata.records import schema
 from segdata.records.schema import Feature
 from segdata.shards.manifest import Manifest, SplitSummary
@@ -24,10 +25,20 @@ _COPIERS = {
 _TYPES = {"bytes": "string", "int64": "int64", "float": "float32"}
 
 
+CODES = (
+    *("tf", "keras", "jax", "torch", "grain", "numpy", "tfds", "dali", "tensorflow"),
+    "models",
+)
+"""What lines there are: our streams, for Keras, for JAX, PyTorch, Grain, NumPy,
+TensorFlow Datasets, DALI, TensorFlow alone, Model Garden and Object Detection API."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snippet:
     """What to paste for one reader."""
 
+    code: str
+    """Name of the reader for `segdata info --code`, one of `CODES`."""
     title: str
     """The reader, and what must be installed for it."""
     lines: tuple[str, ...]
@@ -81,7 +92,7 @@ def copying_lines(manifest: Manifest, out: Location) -> list[str]:
         return []
     return [
         f"# from a disk only, not from {out.scheme}://: {'; '.join(readers)}",
-        "# copy the build, then `segdata info DIR` has their lines",
+        "# copy the build, then `segdata info DIR --code ...` has their lines",
         f"{_COPIERS[out.scheme]} {shlex.quote(_address(out))} DIR",
     ]
 
@@ -109,6 +120,7 @@ def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
     snippets = [
         *_streams(manifest, out, name),
         Snippet(
+            code="numpy",
             title="NumPy (segdata)",
             lines=(
                 "import segdata",
@@ -119,6 +131,7 @@ def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
         ),
         _plain_tensorflow(manifest, shards),
         Snippet(
+            code="tfds",
             title="TensorFlow Datasets (tensorflow-datasets)",
             lines=(
                 "import tensorflow_datasets as tfds",
@@ -128,6 +141,7 @@ def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
             stores=_TENSORFLOWS,
         ),
         Snippet(
+            code="torch",
             title="PyTorch (segdata, torch)",
             lines=(
                 "import segdata, torch",
@@ -138,6 +152,7 @@ def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
             stores=_OURS,
         ),
         Snippet(
+            code="grain",
             title="Grain (segdata, grain)",
             lines=(
                 "import grain, segdata",
@@ -154,26 +169,65 @@ def _snippets(manifest: Manifest, out: Location) -> list[Snippet]:
 
 
 def _streams(manifest: Manifest, out: Location, split: str) -> list[Snippet]:
-    """Our own `tf.data` streams."""
+    """Our own `tf.data` streams, alone, for Keras and for JAX."""
     label_map = manifest.label_map
     wanted = (
         ("label maps", "read_semantic", "(224, 224)", label_map.semantic_classes),
         ("objects", "read_instances", "(512, 512)", label_map.object_classes),
     )
-    return [
-        Snippet(
-            title=f"tf.data, {what} (segdata[tensorflow])",
-            lines=(
-                "import segdata",
-                f"dataset = segdata.{function}(",
-                f"    {str(out)!r}, {split!r}, batch_size=8, image_size={size}",
-                ")",
-            ),
-            stores=_TENSORFLOWS,
+    found = []
+    for what, function, size, classes in wanted:
+        if not classes:
+            continue
+        begin = (f"dataset = segdata.{function}(", f"    {str(out)!r}, {split!r}")
+        call = (begin[0], f"{begin[1]}, batch_size=8, image_size={size}", ")")
+        found.append(
+            Snippet(
+                code="tf",
+                title=f"tf.data, {what} (segdata[tensorflow])",
+                lines=("import segdata", *call),
+                stores=_TENSORFLOWS,
+            )
         )
-        for what, function, size, classes in wanted
-        if classes
-    ]
+        batches = (
+            "for batch in dataset.as_numpy_iterator():",
+            '    image = jnp.asarray(batch["image"])',
+        )
+        found.append(
+            Snippet(
+                code="jax",
+                title=f"JAX, {what} (segdata[tensorflow], jax)",
+                lines=("import jax.numpy as jnp", "import segdata", *call, *batches),
+                stores=_TENSORFLOWS,
+            )
+        )
+    if label_map.semantic_classes:
+        found.append(_keras(out, split, label_map))
+    return found
+
+
+def _keras(out: Location, split: str, label_map: LabelMap) -> Snippet:
+    """What `fit` takes: images, labels, weights that are 0 on ignored pixels."""
+    highest = max(item.id for item in label_map.semantic_classes)
+    return Snippet(
+        code="keras",
+        title="Keras, label maps (segdata[train])",
+        lines=(
+            "import keras, segdata",
+            "train = segdata.read_semantic(",
+            f"    {str(out)!r}, {split!r}, batch_size=8, image_size=(224, 224),",
+            "    shuffle=True, sample_weight=True,",
+            ")",
+            "model = keras.Sequential([",
+            "    keras.Input((224, 224, 3)), keras.layers.Rescaling(1 / 255),",
+            f"    keras.layers.Conv2D({highest + 1}, 3, padding='same'),  # your model",
+            "])",
+            "loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+            "model.compile('adam', loss)",
+            "model.fit(train, shuffle=False)",
+        ),
+        stores=_TENSORFLOWS,
+    )
 
 
 def _plain_tensorflow(manifest: Manifest, shards: str) -> Snippet:
@@ -191,6 +245,7 @@ def _plain_tensorflow(manifest: Manifest, shards: str) -> Snippet:
             schema.OBJECT_NUM_RUNS,
         ]
     return Snippet(
+        code="tensorflow",
         title="plain TensorFlow (tensorflow)",
         lines=(
             "import tensorflow as tf",
@@ -218,6 +273,7 @@ def _dali(out: Location, shards: str) -> Snippet:
     index = f"{folder}/{PurePosixPath(shards).name}.idx"
     image = f"{schema.ENCODED.key!r}: tfrec.FixedLenFeature((), tfrec.string, '')"
     return Snippet(
+        code="dali",
         title="DALI (nvidia-dali-cuda120), in a pipeline",
         lines=(
             "from glob import glob",
@@ -241,6 +297,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
     if manifest.label_map.object_classes:
         found.append(
             Snippet(
+                code="models",
                 title="TF Model Garden, instances (tf-models-official)",
                 lines=(
                     "import tensorflow as tf",
@@ -254,6 +311,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
     if manifest.label_map.semantic_classes:
         found.append(
             Snippet(
+                code="models",
                 title="TF Model Garden, label maps (tf-models-official)",
                 lines=(
                     "import tensorflow as tf",
@@ -267,6 +325,7 @@ def _tf_models(manifest: Manifest, out: Location, shards: str) -> list[Snippet]:
     if manifest.label_map.object_classes:
         found.append(
             Snippet(
+                code="models",
                 title="Object Detection API, in pipeline.config",
                 lines=(
                     f'label_map_path: "{out / PBTXT_NAME}"',

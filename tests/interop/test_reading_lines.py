@@ -26,7 +26,10 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     source, out = folder / "source", folder / "out"
     write_coco_sample(source, seed=0, num_train=9, num_val=1)
     build(Coco(), source, out)
-    return {
+    painted = folder / "painted"
+    build(Coco(semantic=True), source, painted)
+    keras = reading_snippets(read_manifest(painted), painted)
+    return {s.code: "\n".join(s.lines) for s in keras if s.code == "keras"} | {
         snippet.title.partition(" (")[0]: "\n".join(snippet.lines)
         for snippet in reading_snippets(read_manifest(out), out)
     }
@@ -50,3 +53,15 @@ def test_lines_read_every_record(
     if reader == "PyTorch":
         found = [example for batch in found for example in batch]
     assert len(found) == 9
+
+
+def test_keras_lines_fit_a_model(lines: dict[str, str]) -> None:
+    names: dict[str, Any] = {}
+    exec(lines["keras"], names)
+    assert names["model"].history.history["loss"][0] > 0
+
+
+def test_jax_lines_read(lines: dict[str, str]) -> None:
+    names: dict[str, Any] = {}
+    exec(lines["JAX, objects"], names)
+    assert names["image"].shape == (8, 512, 512, 3)

@@ -147,7 +147,7 @@ def test_info_tells_splits_classes_and_how_to_read_it(out: Path) -> None:
     for text in (
         "camvid: SegNet split",
         "pixels by class",
-        "read_semantic(",
+        "lines to read it: segdata info",
         "void (ig",
     ):
         assert text in result.stdout

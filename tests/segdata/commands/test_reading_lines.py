@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from segdata.commands.info import info
+from segdata.commands.info import info, print_shares
 from segdata.commands.reading_lines import (
+    CODES,
     Snippet,
     copying_lines,
     reading_snippets,
     shard_glob,
 )
 from segdata.formats.coco.format import Coco
+from segdata.label_map import LabelClass
 from segdata.reading.record_source import RecordSource
 from segdata.samples.coco import write_coco_sample
 from segdata.shards.manifest import Manifest, read_manifest
@@ -55,9 +58,14 @@ def test_every_reader_has_its_lines(coco: Path, tiny_build: Path) -> None:
         "Grain",
         "DALI",
     }
-    assert snippets(tiny_build).keys() == everywhere | {"tf.data, label maps"}
+    assert snippets(tiny_build).keys() == everywhere | {
+        "tf.data, label maps",
+        "JAX, label maps",
+        "Keras, label maps",
+    }
     with_png = {
         "tf.data, objects",
+        "JAX, objects",
         "TF Model Garden, instances",
         "Object Detection API, in pipeline.config",
     }
@@ -83,9 +91,10 @@ def test_builds_in_s3_have_lines_for_readers_of_it_only(coco: Path) -> None:
         "Grain (segdata[s3], grain)",
     ]
     assert copying_lines(manifest, out) == [
-        "# from a disk only, not from s3://: tf.data, objects; plain TensorFlow; "
-        "TensorFlow Datasets; DALI; TF Model Garden, instances; Object Detection API",
-        "# copy the build, then `segdata info DIR` has their lines",
+        "# from a disk only, not from s3://: tf.data, objects; JAX, objects; plain "
+        "TensorFlow; TensorFlow Datasets; DALI; TF Model Garden, instances; Object "
+        "Detection API",
+        "# copy the build, then `segdata info DIR --code ...` has their lines",
         "aws s3 sync 's3://bucket/my records' DIR",
     ]
 
@@ -95,6 +104,8 @@ def test_builds_in_gs_have_lines_for_tensorflow_too(tiny_build: Path) -> None:
     titles = [snippet.title for snippet in reading_snippets(manifest, out)]
     assert titles == [
         "tf.data, label maps (segdata[gcs,tensorflow])",
+        "JAX, label maps (segdata[gcs,tensorflow], jax)",
+        "Keras, label maps (segdata[gcs,train])",
         "NumPy (segdata[gcs])",
         "plain TensorFlow (tensorflow)",
         "TensorFlow Datasets (tensorflow-datasets)",
@@ -124,7 +135,6 @@ def test_builds_in_hdfs_are_copied_by_its_own_tool(
 
 def test_builds_on_a_disk_need_no_copy(coco: Path) -> None:
     assert copying_lines(read_manifest(coco), coco) == []
-    assert "DIR" not in CliRunner().invoke(info, [str(coco)]).stdout
 
 
 def test_info_of_a_build_in_s3_prints_what_works_there(
@@ -136,9 +146,12 @@ def test_info_of_a_build_in_s3_prints_what_works_there(
     out = locate(s3.address("lines"))
     result = CliRunner().invoke(info, [str(out)])
     assert result.exception is None, result.exception
-    assert "import tensorflow" not in result.stdout
-    assert result.stdout.endswith(f"\naws s3 sync {out} DIR\n")
+    assert result.stdout.endswith(f"segdata info {out} --code numpy|torch|grain\n")
+    refused = CliRunner().invoke(info, [str(out), "--code", "tf"])
+    assert refused.stdout.endswith(f"\naws s3 sync {out} DIR\n")
+    assert "no lines of 'tf' for this build" in str(refused.exception)
     [numpy, *_] = reading_snippets(read_manifest(out), out)
+    result = CliRunner().invoke(info, [str(out), "--code", "numpy"])
     assert "\n".join(numpy.lines) in result.stdout
     assert len(run(numpy)["records"]) == 5
 
@@ -157,11 +170,32 @@ def test_info_prints_them_ready_to_paste(
     build: str, request: pytest.FixtureRequest
 ) -> None:
     out = request.getfixturevalue(build)
-    result = CliRunner().invoke(info, [str(out)])
-    assert result.exit_code == 0
-    for snippet in snippets(out).values():
-        block = "\n".join(("", f"# {snippet.title}", *snippet.lines, ""))
-        assert block in result.stdout
+    found = list(snippets(out).values())
+    assert {snippet.code for snippet in found} <= {*CODES}
+    for code in {snippet.code for snippet in found}:
+        result = CliRunner().invoke(info, [str(out), "--code", code])
+        blocks = [(f"# {s.title}", *s.lines, "") for s in found if s.code == code]
+        assert result.stdout == "".join(f"{line}\n" for b in blocks for line in b)
+
+
+def test_info_fits_a_screen_and_lists_all_classes_when_asked(coco: Path) -> None:
+    shown = CliRunner().invoke(info, [str(coco)]).stdout.splitlines()
+    assert len(shown) <= 40
+    assert shown[-1].startswith("lines to read it: segdata info ")
+
+
+def test_info_lists_the_largest_classes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    classes = tuple(LabelClass(id=i, name=f"class {i}") for i in range(1, 21))
+    counts = {"train": Counter({str(i): i for i in range(1, 21)})}
+    print_shares(classes, counts, None, limit=3)
+    printed = capsys.readouterr().out
+    assert "class 18" in printed
+    assert "class 17" not in printed
+    assert "the largest 3 of 20: --classes lists all" in printed
+    print_shares(classes, counts, None, limit=None)
+    assert "class 17" in capsys.readouterr().out
 
 
 def test_glob_matches_the_shards_of_the_split_only(coco: Path) -> None:

@@ -207,8 +207,7 @@ def test_line_that_names_an_unknown_value_is_shown(
     scan = MaskFolder().scan(tmp_path)
     assert scan.warnings == (
         f"masks hold the value 9, which no class has: write the line {line} into the "
-        "class file, or give --ignore 9, or send all such values to void by --unknown "
-        "void",
+        "class file, or ignore them: --ignore 9 for this one, --unknown void for all",
     )
     with pytest.raises(AnnotationError, match=r"unknown value 9"):
         records(scan, tmp_path)
