@@ -187,7 +187,9 @@ def test_info_fits_a_screen_and_lists_all_classes_when_asked(coco: Path) -> None
 def test_info_lists_the_largest_classes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    classes = tuple(LabelClass(id=i, name=f"class {i}") for i in range(1, 21))
+    classes = tuple(
+        LabelClass(id=i, name=f"class {i}", color=(i, i, i)) for i in range(1, 21)
+    )
     counts = {"train": Counter({str(i): i for i in range(1, 21)})}
     print_shares(classes, counts, None, limit=3)
     printed = capsys.readouterr().out
