@@ -1,8 +1,8 @@
 """The compiled C part, if a C compiler was available at install time.
 
-Without it the output is identical, only slower. Where the C part finds something odd or
-too large, its functions return None: pycocotools and NumPy then do the work, or say what
-is wrong.
+Without it the output is identical, only slower. Where the C part finds something odd
+or too large, its functions return None: pycocotools and NumPy then do the work, or say
+what is wrong.
 """
 
 from __future__ import annotations
