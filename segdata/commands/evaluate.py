@@ -67,7 +67,10 @@ def evaluate(
 
     options = EvaluateOptions(split=split, data=data, **use_of(**given))
     is_instances(
-        ctx, run_dir, semantic=("flip_average", "scale_average"), instances=("results",)
+        ctx,
+        run_dir,
+        semantic=("flip_average", "scale_average"),
+        instances=("results", "class_agnostic"),
     )
     evaluation = run_evaluation(run_dir, options)
     evaluation.write(run_dir, results)

@@ -65,7 +65,8 @@ from segdata.trainers.run.backend import use_backend
 @click.option(
     "--export",
     type=click.Choice(["keras", "saved-model", "onnx"]),
-    help="Write the model to --output in this format; predicts nothing.",
+    help="Write the model to --output in this format; predicts nothing. Mask R-CNN has "
+    "no onnx.",
 )
 @backend_option
 @click.pass_context
@@ -92,16 +93,16 @@ def predict(
     detections in COCO's results format.
     """
     use_backend(backend)
-    finds_objects = is_instances(
+    is_instances(
         ctx,
         run_dir,
-        semantic=("labels", "export", "flip_average", "scale_average"),
-        instances=("max_boxes", "min_score"),
+        semantic=("labels", "flip_average", "scale_average"),
+        instances=("max_boxes", "min_score", "class_agnostic"),
     )
     # Not earlier: `segdata predict --help` needs no Keras.
+    from segdata.trainers.run.export import export_model
     from segdata.trainers.run.predict import predict as run_prediction
     from segdata.trainers.run.trained import PredictOptions
-    from segdata.trainers.semantic.export import export_model
 
     if export:
         if images or split or not output:
@@ -131,5 +132,4 @@ def predict(
         **use_of(**given),
     )
     count, found = run_prediction(run_dir, options)
-    objects = f", {found} objects" if finds_objects else ""
-    click.echo(f"wrote {folder}: {count} images{objects}")
+    click.echo(f"wrote {folder}: {count} images{found}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -14,7 +13,7 @@ from click.core import ParameterSource
 
 from segdata.commands.help import TopicCommand
 from segdata.commands.location import LocationType
-from segdata.commands.use_run import backend_option
+from segdata.commands.use_run import ImageSize, backend_option
 from segdata.errors import OptionError, suggestion
 from segdata.storage.paths import Location, locate
 from segdata.trainers.models import ALL_MODELS
@@ -24,23 +23,6 @@ from segdata.trainers.run.directory import Run, RunDirectory
 from segdata.trainers.run.option_groups import GROUPS
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.presets import preset, preset_names, read_config
-
-
-class ImageSize(click.ParamType[tuple[int, int]]):
-    """`HEIGHTxWIDTH` as two numbers."""
-
-    name = "HEIGHTxWIDTH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Reads the text."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
-        if not found:
-            self.fail(f"{value!r} is no size: expected HEIGHTxWIDTH, e.g. 192x256.")
-        return int(found[1]), int(found[2])
 
 
 def _kind(hint: Any) -> Any:

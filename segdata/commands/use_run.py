@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -10,6 +11,24 @@ from click.core import ParameterSource
 from segdata.errors import OptionError
 from segdata.storage.paths import Location
 from segdata.trainers.run.directory import RunDirectory
+
+
+class ImageSize(click.ParamType[tuple[int, int]]):
+    """`HEIGHTxWIDTH` as two numbers."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Reads the text."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
+        if not found:
+            self.fail(f"{value!r} is no size: expected HEIGHTxWIDTH, e.g. 192x256.")
+        return int(found[1]), int(found[2])
+
 
 backend_option = click.option(
     "--backend",
@@ -51,6 +70,17 @@ def use_options(command: Any) -> Any:
                 help="Test-time scale; repeat the option to average several (each "
                 "adds one pass).",
             ),
+            click.option(
+                "--eval-image-size",
+                type=ImageSize(),
+                help="Bring images to this size. [default: the run's]",
+            ),
+            click.option(
+                "--class-agnostic",
+                is_flag=True,
+                help="Drop objects that overlap a better one of any class, not only of "
+                "their own (runs of mask-rcnn).",
+            ),
         )
     ):
         command = option(command)
@@ -58,13 +88,18 @@ def use_options(command: Any) -> Any:
 
 
 def use_of(
-    use: str, batch_size: int, flip_average: bool, scale_average: tuple[float, ...]
+    use: str,
+    batch_size: int,
+    flip_average: bool,
+    scale_average: tuple[float, ...],
+    **given: Any,
 ) -> dict[str, Any]:
     """Fields of `segdata.trainers.run.trained.UseOptions`; imports Keras."""
     from segdata.trainers.semantic.predictor import Averaging
 
     averaging = Averaging(flip=flip_average, scales=scale_average)
-    return {"weights": use, "batch_size": batch_size, "averaging": averaging}
+    use_of = {"weights": use, "batch_size": batch_size, "averaging": averaging}
+    return use_of | given
 
 
 def is_instances(

@@ -39,6 +39,7 @@ NAMES = (
     "AR_large",
 )
 """COCO's twelve numbers, in the order of pycocotools."""
+_NAMES_OF = {"bbox": ("boxes", "box_AP"), "segm": ("masks", "mask_AP")}
 
 
 def result_rows(found: Found, image_id: Any, classes: ObjectClasses) -> list[Row]:
@@ -95,7 +96,11 @@ class GroundTruth:
             self._annotations.append(row)
         return image_id
 
-    def scores(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def scores(
+        self,
+        results: Sequence[Mapping[str, Any]],
+        kinds: Sequence[str] = ("bbox", "segm"),
+    ) -> dict[str, Any]:
         """Scores detections, in COCO's results format, of all images added.
 
         Objects that have only a box are to masks what crowds are: what lies in their
@@ -114,10 +119,11 @@ class GroundTruth:
             for item in self._classes.drawn
         ]
         scores: dict[str, Any] = {}
-        for name, kind in (("boxes", "bbox"), ("masks", "segm")):
+        for kind in kinds:
+            name, column = _NAMES_OF[kind]
             scores[name], each = self._scores_of(kind, results)
             for item, value in zip(classes, each, strict=True):
-                item["box_AP" if kind == "bbox" else "mask_AP"] = value
+                item[column] = value
         return {**scores, "classes": classes}
 
     def _scores_of(

@@ -121,9 +121,20 @@ class Detector:
 
 
 def load_detector(
-    directory: RunDirectory, run: Run, which: WhichWeights, batch_size: int
+    directory: RunDirectory,
+    run: Run,
+    which: WhichWeights,
+    batch_size: int,
+    **changes: Any,
 ) -> Detector:
     """Builds a run's model with its trained weights, in float32.
+
+    Args:
+      directory: Of the run.
+      run: What it is.
+      which: The weights.
+      batch_size: Images per call of the device.
+      **changes: `MaskRCNNOptions` that no weight depends on, such as `class_agnostic`.
 
     Raises:
       OutputError: If there are no weights yet.
@@ -133,7 +144,7 @@ def load_detector(
     options = run.model_options
     assert isinstance(options, MaskRCNNOptions)
     # Trained weights follow: none need be fetched.
-    plain = replace(options, load_weights=False)
+    plain = replace(options, load_weights=False, **changes)
     model = build_model(run.options.model, plain)
     load_weights(model, path)
     placement = Placement(backend=keras.backend.backend())

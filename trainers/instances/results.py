@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import orjson
@@ -70,18 +71,32 @@ class ObjectWriter:
         self._output = locate(options.output)
         self._ids = CocoIds.of({"": source}) if source is not None else None
         self._rows: list[Row] = []
+        self._highest = 0.0
 
     def add(self, item: Given, found: Any) -> None:
         """Draws an image's objects."""
+        self._highest = max(self._highest, *found.scores.tolist(), 0.0)
         best = found.best(self._options.max_boxes, self._options.min_score)
         self._rows += result_rows(best, self._image_id(item), self._classes)
         drawn = Image.fromarray(draw_found(item.image, best, self._classes))
         save_picture(drawn, self._output / f"{item.name}.jpg", quality=92)
 
-    def finish(self) -> int:
-        """Writes the results; returns the number of objects."""
+    def finish(self) -> str:
+        """Writes the results; says how many objects there are, and above what score."""
         write_results(self._output / "results.json", self._rows)
-        return len(self._rows)
+        count, least = len(self._rows), self._options.min_score
+        if count:
+            return f", {count} objects of score {least:g} or more"
+        if self._highest > 0:
+            lower = math.floor(self._highest * 100) / 100
+            return (
+                f", 0 objects of score {least:g} or more: the highest score found is "
+                f"{self._highest:.2g}; try --min-score {lower:g}"
+            )
+        return (
+            ", 0 objects of any score: the model finds nothing in these images; train "
+            "it longer, or try images as those it learnt from"
+        )
 
     def _image_id(self, item: Given) -> int | str:
         if self._ids is not None and item.record is not None:

@@ -19,11 +19,11 @@ WRITERS: dict[str, Callable[..., PixelWriter | ObjectWriter]] = {
 """By `TrainOptions.task`."""
 
 
-def predict(run_dir: Address, options: PredictOptions) -> tuple[int, int]:
+def predict(run_dir: Address, options: PredictOptions) -> tuple[int, str]:
     """Predicts images and writes what is found; see the writer of the run's task.
 
     Returns:
-      Number of images, and of objects found (0 if the model labels pixels).
+      Number of images, and what there is to say of objects (empty of pixels).
 
     Raises:
       OptionError: If there are no images, or two of them would get one name.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from segdata.errors import OptionError
 from segdata.reading.record_source import RecordSource
@@ -17,6 +19,8 @@ from segdata.trainers.semantic.predictor import (
     WhichWeights,
     load_predictor,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,11 @@ class UseOptions:
     """Images per call of the device."""
     averaging: Averaging = field(default_factory=Averaging)
     """Views of each image to average the logits of; only a model of pixels has any."""
+    eval_image_size: tuple[int, int] | None = None
+    """Height and width that images are brought to; None is what the run measured at."""
+    class_agnostic: bool = False
+    """Whether an object drops those that it overlaps whatever their class; only a model
+    of objects does."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -52,6 +61,10 @@ class EvaluateOptions(UseOptions):
             parts.append(self.weights)
         if self.averaging != Averaging():
             parts.append("averaged")
+        if self.eval_image_size:
+            parts.append("{}x{}".format(*self.eval_image_size))
+        if self.class_agnostic:
+            parts.append("class-agnostic")
         return "-".join(parts)
 
 
@@ -92,11 +105,37 @@ def load_model(
       OutputError: If there are no weights yet.
       CorruptionError: If they do not fit.
     """
+    size = options.eval_image_size
+    _warn_of_size(run, size)
     if run.options.task == "instances":
-        return load_detector(directory, run, options.weights, options.batch_size)
+        changes: dict[str, Any] = {"class_agnostic": options.class_agnostic}
+        if size is not None:
+            changes["image_size"] = size
+        return load_detector(
+            directory, run, options.weights, options.batch_size, **changes
+        )
     return load_predictor(
-        directory, run, options.weights, options.batch_size, options.averaging
+        directory, run, options.weights, options.batch_size, options.averaging, size
     )
+
+
+def _warn_of_size(run: Run, size: tuple[int, int] | None) -> None:
+    """Says where objects look larger or smaller than any that were learnt."""
+    learnt = run.options.image_size
+    if size is None or learnt is None:
+        return
+    low, high = run.options.scale
+    factors = [new / old for new, old in zip(size, learnt, strict=True)]
+    if min(factors) < 0.95 * low or max(factors) > 1.05 * high:
+        logger.warning(
+            "at %d high x %d wide images are %.2g to %.2g times as large as in "
+            "training, which saw %.2g to %.2g: scores may be lower",
+            *size,
+            min(factors),
+            max(factors),
+            low,
+            high,
+        )
 
 
 def validated(run: Run, data: str | None) -> str:

@@ -153,6 +153,7 @@ def load_predictor(
     which: WhichWeights,
     batch_size: int,
     averaging: Averaging | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Predictor:
     """Builds a run's model with its trained weights, in float32; one for each scale.
 
@@ -164,7 +165,7 @@ def load_predictor(
     # Trained weights follow: none need be fetched.
     options = replace(run.model_options, load_weights=False)
     averaging = averaging or Averaging()
-    size = run.options.eval_image_size or options.image_size
+    size = image_size or run.options.eval_image_size or options.image_size
     models = []
     for one in averaging.sizes(size):
         model = build_model(run.options.model, replace(options, image_size=one))

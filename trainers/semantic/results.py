@@ -105,9 +105,9 @@ class PixelWriter:
             sheet = predictions_sheet([item], [found], classes)
             save_picture(sheet, output / f"{name}-triple.png")
 
-    def finish(self) -> int:
-        """Nothing more is to be written."""
-        return 0
+    def finish(self) -> str:
+        """Nothing more is to be written or said."""
+        return ""
 
 
 def index_image(label_map: UInt8Array, classes: Classes) -> Image.Image:

@@ -12,9 +12,11 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from segdata.errors import OptionError
 from segdata.exports.coco.ids import CocoIds
 from segdata.exports.coco.rows import category_ids, object_rows
 from segdata.reading.record_source import RecordSource
+from segdata.trainers import evaluate_detections
 from segdata.trainers.instances.average_precision import (
     NAMES,
     GroundTruth,
@@ -25,6 +27,43 @@ from segdata.trainers.instances.detector import Found
 from segdata.trainers.run.data import ObjectClasses
 
 Row = dict[str, Any]
+
+
+def test_anybodys_detections_are_scored_by_our_names(drawn_coco: Path) -> None:
+    results: list[Row] = []
+    for record in RecordSource(drawn_coco, "val"):
+        for item in record.objects:
+            if item.is_crowd:
+                continue
+            ymin, xmin, ymax, xmax = item.box
+            mask = record.mask(item)
+            if mask is None:  # only a box: to masks it is what crowds are
+                mask = np.zeros((record.height, record.width), np.uint8)
+                mask[round(ymin) : round(ymax), round(xmin) : round(xmax)] = 1
+            of = {"key": record.key} if len(results) % 2 else {}
+            results.append(
+                {
+                    "image_id": int(record.source_id),
+                    "class_id": item.label,
+                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                    "score": 0.5,
+                    "segmentation": mask,
+                    **of,
+                }
+            )
+    scores = evaluate_detections(drawn_coco, "val", results)
+    assert (scores["boxes"]["AP"], scores["masks"]["AP"]) == (1.0, 1.0)
+    boxes = [{k: v for k, v in r.items() if k != "segmentation"} for r in results]
+    scores = evaluate_detections(drawn_coco, "val", boxes[1:])
+    assert 0.5 < scores["boxes"]["AP"] < 1
+    assert "masks" not in scores
+    with pytest.raises(OptionError, match=r"result 1 has no known 99: expected image_"):
+        evaluate_detections(drawn_coco, "val", [boxes[0], {**boxes[1], "class_id": 99}])
+    row = {k: v for k, v in boxes[0].items() if k != "class_id"}
+    with pytest.raises(OptionError, match="has category_id -1, which is none of the"):
+        evaluate_detections(drawn_coco, "val", [{**row, "category_id": -1}])
+    with pytest.raises(OptionError, match="some results have a segmentation and other"):
+        evaluate_detections(drawn_coco, "val", [results[0], boxes[1]])
 
 
 class Truth:

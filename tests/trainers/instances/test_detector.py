@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,9 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segdata
+from segdata.storage.local_path import LocalPath
 from segdata.trainers.instances.detector import Detector, Found
 from segdata.trainers.instances.pictures import draw_found
+from segdata.trainers.instances.results import ObjectWriter
 from segdata.trainers.run.data import ObjectClasses
+from segdata.trainers.run.given import Given
+from segdata.trainers.run.trained import PredictOptions
 
 SIZE = (64, 96)
 
@@ -95,9 +102,32 @@ def test_the_best_are_kept() -> None:
     assert len(found.best(3, 0.95).masks) == 0
 
 
-def test_objects_are_drawn_in_their_classes_colours(drawn_coco: Any) -> None:
-    import segdata
+@pytest.mark.parametrize(
+    ("least", "count", "said"),
+    [
+        (0.2, 2, ", 2 objects of score 0.2 or more"),
+        (0.95, 0, "the highest score found is 0.92; try --min-score 0.92"),
+    ],
+)
+def test_number_of_objects_is_told_with_the_threshold(
+    drawn_coco: Path, tmp_path: LocalPath, least: float, count: int, said: str
+) -> None:
+    classes = ObjectClasses(label_map=segdata.open(drawn_coco).classes)
+    options = PredictOptions(output=str(tmp_path), images=("a",), min_score=least)
+    writer = ObjectWriter(classes, options, None)
+    image = np.zeros((8, 8, 3), np.uint8)
+    writer.add(Given(name="7", image=image), of_scores(0.92, 0.5, 0.1, 0.05))
+    assert writer.finish().endswith(said)
+    assert len(json.loads((tmp_path / "results.json").read_text())) == count
 
+
+def test_nothing_found_at_all_is_told(drawn_coco: Path, tmp_path: Path) -> None:
+    classes = ObjectClasses(label_map=segdata.open(drawn_coco).classes)
+    options = PredictOptions(output=str(tmp_path), images=("a",))
+    assert "0 objects of any score" in ObjectWriter(classes, options, None).finish()
+
+
+def test_objects_are_drawn_in_their_classes_colours(drawn_coco: Any) -> None:
     classes = ObjectClasses(label_map=segdata.open(drawn_coco).classes)
     image = np.zeros((8, 8, 3), np.uint8)
     drawn = draw_found(image, of_scores(0.9), classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,14 @@ from training_runs import (
 from segdata.commands.evaluate import evaluate as evaluate_command
 from segdata.commands.predict import predict as predict_command
 from segdata.errors import OptionError
+from segdata.trainers import load_run
+from segdata.trainers.instances.detector import Found
 from segdata.trainers.instances.training import training_stream, validation_stream
+from segdata.trainers.models import build_model
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.run.data import open_data
+from segdata.trainers.run.export import export_model
+from segdata.trainers.run.initial import load_initial_weights
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.placement import Placement
 
@@ -119,13 +126,35 @@ def test_run_is_scored_drawn_and_predicted(
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "out").rglob("*.jpg"))) == 8
     assert (tmp_path / "out/results.json").is_file()
-    for arguments, name in (
-        (["--labels", "x"], "labels"),
-        (["--export", "onnx"], "ex"),
-    ):
-        refused = run.invoke(predict_command, [str(trained), "a.png", *arguments])
-        assert isinstance(refused.exception, OptionError)
-        assert f"--{name}" in str(refused.exception)
+    refused = run.invoke(predict_command, [str(trained), "a.png", "--labels", "x"])
+    assert isinstance(refused.exception, OptionError)
+    assert "--labels" in str(refused.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_exported_model_finds_the_same_objects(trained: Path, tmp_path: Path) -> None:
+    from segdata.streams.tensorflow import tf
+
+    with pytest.raises(OptionError, match="mask-rcnn is not exported to ONNX"):
+        export_model(trained, "onnx", str(tmp_path / "model.onnx"))
+    export_model(trained, "saved-model", str(tmp_path / "saved"))
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    used = load_run(trained)
+    found = used.predict(image)
+    assert isinstance(found, Found)
+    out = tf.saved_model.load(str(tmp_path / "saved")).serve(image[None])
+    count = len(found.scores)
+    np.testing.assert_allclose(out["scores"][0, :count], found.scores, atol=1e-6)
+    assert not np.any(out["scores"][0, count:])
+    # In the classes of another dataset it begins with all but its heads.
+    options = used.run.model_options
+    assert isinstance(options, MaskRCNNOptions)
+    fewer = replace(options, classes=2)
+    model = build_model("mask-rcnn", fewer)
+    load_initial_weights(model, str(trained / "best.weights.h5"), "mask-rcnn", fewer)
+    pairs = zip(model.pyramid.weights, used.model.model.pyramid.weights, strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
 
 
 @pytest.mark.slow

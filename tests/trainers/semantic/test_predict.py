@@ -13,10 +13,10 @@ from segdata.commands.predict import predict as command
 from segdata.errors import ImageError, OptionError
 from segdata.trainers.models import inference_model
 from segdata.trainers.run.directory import RunDirectory
+from segdata.trainers.run.export import export_model
 from segdata.trainers.run.given import find_images
 from segdata.trainers.run.predict import predict
 from segdata.trainers.run.trained import PredictOptions
-from segdata.trainers.semantic.export import export_model
 from segdata.trainers.semantic.predictor import load_predictor
 
 
@@ -45,7 +45,7 @@ def test_images_get_label_maps_of_their_own_sizes_and_overlays(
         image.convert("L").save(folder / "deeper/grey.png")
     (folder / "notes.txt").write_text("no image")
 
-    assert predict(trained, options(tmp_path / "out", folder)) == (2, 0)
+    assert predict(trained, options(tmp_path / "out", folder)) == (2, "")
     assert files_of(tmp_path / "out") == [
         "a-overlay.jpg",
         "a.png",
@@ -97,7 +97,7 @@ def test_known_labels_give_triples_with_scores(
     (labels / first.name).write_bytes(annotated.read_bytes())
     given = options(tmp_path / "out", first, second, labels=str(labels))
     with caplog.at_level("WARNING"):
-        assert predict(trained, given) == (2, 0)
+        assert predict(trained, given) == (2, "")
     assert f"for 1 of 2 images ({second.stem}): they get no scores" in caplog.text
     triples = sorted((tmp_path / "out").glob("*-triple.png"))
     assert [path.name for path in triples] == [f"{first.stem}-triple.png"]
@@ -109,7 +109,7 @@ def test_split_is_predicted_with_its_labels(
     trained: Path, camvid_build: Path, tmp_path: Path
 ) -> None:
     given = PredictOptions(output=str(tmp_path / "out"), split="val", batch_size=5)
-    assert predict(trained, given) == (12, 0)
+    assert predict(trained, given) == (12, "")
     keys = segdata.RecordSource(camvid_build, "val").keys
     assert files_of(tmp_path / "out") == sorted(
         f"{key}{ending}"

@@ -61,7 +61,8 @@ def choose_detections(
     boxes = decode(gather(proposals.boxes, roi), deltas, options.box_weights)
     boxes = clip(boxes, window)
     valid = (scores >= options.min_score) & (area(boxes) > 0)
-    keep = suppress(boxes, valid, options.nms, label)
+    groups = None if options.class_agnostic else label
+    keep = suppress(boxes, valid, options.nms, groups)
     scores, index = ops.top_k(
         ops.where(keep, scores, 0.0), min(options.detections, limit)
     )

@@ -92,6 +92,8 @@ class MaskRCNNOptions:
     """Pairs of a box and a class that go into the last NMS."""
     nms: float = 0.5
     """IoU above which it drops the lower score of the same class."""
+    class_agnostic: bool = False
+    """Whether it drops the lower score of any class."""
     min_score: float = 0.05
     """Detections below this score are none."""
 

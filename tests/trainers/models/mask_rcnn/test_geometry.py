@@ -16,9 +16,12 @@ import pytest
 
 from segdata.trainers.models.mask_rcnn import boxes as box_ops
 from segdata.trainers.models.mask_rcnn.anchors import level_anchors, pyramid_anchors
+from segdata.trainers.models.mask_rcnn.detection import choose_detections
 from segdata.trainers.models.mask_rcnn.mask_targets import mask_targets
 from segdata.trainers.models.mask_rcnn.matching import match_anchors, match_rois
+from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 from segdata.trainers.models.mask_rcnn.roi_align import roi_align, roi_levels
+from segdata.trainers.models.mask_rcnn.rpn import Proposals
 from segdata.trainers.models.mask_rcnn.suppression import suppress
 from segdata.trainers.models.mask_rcnn.truth import Truth
 
@@ -350,3 +353,18 @@ def test_a_roi_of_the_objects_box_shows_the_crop_and_one_beside_it_nothing() -> 
     found = run(mask_targets, masks, boxes, index, rois, size=28)[0]
     np.testing.assert_array_equal(found[0], masks[0, 0])
     assert not found[1:].any()
+
+
+@pytest.mark.parametrize(("class_agnostic", "expected"), [(False, 2), (True, 1)])
+def test_overlaps_of_other_classes_stay_unless_asked(
+    class_agnostic: bool, expected: int
+) -> None:
+    options = MaskRCNNOptions(
+        image_size=(32, 32), classes=2, class_agnostic=class_agnostic
+    )
+    boxes = np.asarray([[[4, 4, 20, 20], [4, 4, 20, 21]]], np.float32)
+    proposals = Proposals(boxes, np.ones((1, 2), np.bool_))
+    logits = np.asarray([[[0, 9, 0], [0, 0, 9]]], np.float32)
+    deltas, window = np.zeros((1, 2, 8), np.float32), np.full((1, 4), 32, np.float32)
+    found = choose_detections(logits, deltas, proposals, window * [0, 0, 1, 1], options)
+    assert int((np.asarray(found.scores) > 0.5).sum()) == expected
