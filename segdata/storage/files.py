@@ -50,9 +50,8 @@ def file_state(root: Address, relative: str) -> State | None:
       AnnotationError: If the path leaves the folder.
       StorageError: If a store cannot be reached, or refuses.
     """
-    path = locate(root).inside(relative)
     try:
-        return path.state()
+        return locate(root).state_inside(relative)
     except StorageError:
         raise
     except OSError:

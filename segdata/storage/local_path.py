@@ -64,6 +64,16 @@ class LocalPath(_Path):
         found = self.stat()
         return found.st_size, found.st_mtime_ns
 
+    def state_inside(self, relative: str) -> State:
+        """The state of a file in it: `inside(relative).state()`, in half the time.
+
+        Raises:
+          AnnotationError: If the path leads out.
+          OSError: If it is not there.
+        """
+        found = os.stat(join_inside(self, relative))
+        return found.st_size, found.st_mtime_ns
+
     def version(self) -> str:
         """Empty: a file system cannot tell whether a file is the very same."""
         return ""

@@ -103,6 +103,10 @@ class StorePath(PureStorePath):
         found = self.stat()
         return found.st_size, found.state
 
+    def state_inside(self, relative: str) -> State:
+        """The state of an object below it: `inside(relative).state()`."""
+        return self.inside(relative).state()
+
     def version(self) -> str:
         """What names the very object that the store has now; empty if nothing does."""
         found = self.entry()
