@@ -1,24 +1,27 @@
 """What differs between two finished builds, down to the features of each record.
 
-Shards of equal hash are equal; only where hashes differ are records read, those of one
-key side by side.
+Shards of equal hash are equal; only where hashes differ are receipts and records read,
+those of one key side by side: places are sorted on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+import orjson
 from google.protobuf.message import DecodeError
 
 from segdata.errors import CorruptionError
 from segdata.label_map import LabelMap
 from segdata.records.proto import feature_kind, feature_values, parse
 from segdata.shards.manifest import Manifest, read_manifest
-from segdata.shards.receipt import IndexEntry, read_receipt
+from segdata.shards.receipt import read_receipt
 from segdata.shards.tfrecord import read_record_at
 from segdata.storage.paths import Location
+from segdata.storage.sorting import Sorter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,40 +130,48 @@ def compare_builds(
     )
 
 
+class _Found(NamedTuple):
+    """Where a build has a record."""
+
+    place: Place
+    offset: int
+    size: int
+    number: int
+
+
 class _Side:
-    """One of the two builds: its records by key."""
+    """One of the two builds."""
 
     def __init__(
-        self, directory: Location, manifest: Manifest, equal_shards: Mapping[str, str]
+        self, directory: Location, manifest: Manifest, others: Mapping[str, str]
     ) -> None:
-        self._directory = directory
-        self.records: dict[str, tuple[Place, IndexEntry, int]] = {}
-        self._unequal: set[str] = set()
-        names = [s.name for p in manifest.splits.values() for s in p.shards]
-        found = directory.each(lambda name: read_receipt(directory, name), names)
-        receipts = dict(zip(names, found, strict=True))
-        for split, summary in manifest.splits.items():
+        self._directory, self._manifest, self._others = directory, manifest, others
+
+    def put(self, rows: Sorter, mark: bytes) -> int:
+        """Adds a row for each record, but for those of shards that both builds have.
+
+        Returns:
+          How many records were left out.
+        """
+        left_out = 0
+        for split, summary in self._manifest.splits.items():
             for shard in summary.shards:
-                if equal_shards.get(shard.name) != shard.sha256:
-                    self._unequal.add(shard.name)
-                place = Place(split=split, shard=shard.name)
-                for index, entry in enumerate(receipts[shard.name].records):
-                    self.records[entry.key] = (place, entry, index)
+                if self._others.get(shard.name) == shard.sha256:
+                    left_out += shard.num_records
+                    continue
+                for index, e in enumerate(
+                    read_receipt(self._directory, shard.name).records
+                ):
+                    where = orjson.dumps([split, shard.name, e.offset, e.size, index])
+                    key = e.key.encode("utf-8", "surrogatepass")
+                    rows.add(b"%b\0%b%b" % (key, mark, where))
+        return left_out
 
-    def place(self, key: str) -> Place | None:
-        found = self.records.get(key)
-        return found and found[0]
-
-    def is_in_equal_shard(self, key: str) -> bool:
-        """Whether the other build has the very shard that a record lies in."""
-        return self.records[key][0].shard not in self._unequal
-
-    def read(self, key: str) -> bytes:
-        place, entry, index = self.records[key]
-        path = self._directory / place.shard
+    def read(self, found: _Found) -> bytes:
+        path = self._directory / found.place.shard
         try:
-            with path.open_at(entry.offset, entry.size) as file:
-                return read_record_at(file, entry.offset, path, index)
+            with path.open_at(found.offset, found.size) as file:
+                return read_record_at(file, found.offset, path, found.number)
         except OSError as error:
             raise CorruptionError(
                 f"shard {path} cannot be read: {error.strerror}.",
@@ -171,18 +182,38 @@ class _Side:
 def _compare_records(
     first: _Side, second: _Side, on_records: Callable[[int], None]
 ) -> Iterator[RecordDifference]:
-    for key in sorted(first.records.keys() | second.records.keys()):
-        before, after = first.place(key), second.place(key)
-        names: tuple[str, ...] = ()
-        is_in_both = before is not None and after is not None
-        if is_in_both and not (before == after and first.is_in_equal_shard(key)):
-            names = _differing_features(first.read(key), second.read(key), key)
-        difference = RecordDifference(
-            key=key, before=before, after=after, features=names
-        )
-        if before != after or names:
-            yield difference
-        on_records(1)
+    with Sorter() as rows:
+        on_records(first.put(rows, b"1"))
+        second.put(rows, b"2")
+        for key, before, after in _side_by_side(rows):
+            names: tuple[str, ...] = ()
+            if before and after:
+                names = _differing_features(first.read(before), second.read(after), key)
+            difference = RecordDifference(
+                key=key,
+                before=before and before.place,
+                after=after and after.place,
+                features=names,
+            )
+            if difference.before != difference.after or names:
+                yield difference
+            on_records(1)
+
+
+def _side_by_side(
+    rows: Iterable[bytes],
+) -> Iterator[tuple[str, _Found | None, _Found | None]]:
+    """Each key, and where the two builds have it."""
+    parted = (row.rpartition(b"\0") for row in rows)
+    for key, group in itertools.groupby(parted, lambda parts: parts[0]):
+        found = {row[:1]: _read_found(row[1:]) for _, _, row in group}
+        name = key.decode("utf-8", "surrogatepass")
+        yield name, found.get(b"1"), found.get(b"2")
+
+
+def _read_found(row: bytes) -> _Found:
+    split, shard, offset, size, number = orjson.loads(row)
+    return _Found(Place(split=split, shard=shard), offset, size, number)
 
 
 def _differing_features(one: bytes, other: bytes, key: str) -> tuple[str, ...]:
