@@ -20,7 +20,7 @@ from segdata.building import update as updates
 from segdata.building.classes import ClassChoice, choose_classes
 from segdata.building.options import FLAGS, BuildOptions, Check, parse_mask_forms
 from segdata.building.plan import Plan, PlannedShard, make_plan
-from segdata.building.shard import BuildJob, build_shard
+from segdata.building.shard import BuildJob
 from segdata.building.sources import without_folder
 from segdata.building.splits import SplitChoice
 from segdata.building.work import Work
@@ -307,13 +307,16 @@ def _first_of(problems: Sequence[AnnotationError]) -> AnnotationError:
 
 
 def _build(work: Work, out: Location, *, overwrite: bool) -> Manifest:
-    """Builds every shard that is not there."""
+    """Builds every shard that is not there, or not whole."""
     unfinished = output.begin(out, work.plan, work.settings, overwrite=overwrite)
     num_shards = len(work.plan.shards)
-    if len(unfinished) < num_shards:
-        done = num_shards - len(unfinished)
-        logger.info("continuing: %d of %d shards are done", done, num_shards)
-    _run(work, unfinished, out)
+    if there := num_shards - len(unfinished):
+        logger.info(
+            "continuing: %d of %d shards are there; each is kept if it is whole",
+            there,
+            num_shards,
+        )
+    _run(work, work.plan.shards, out)
     return _finish(work, out, {})
 
 
@@ -326,8 +329,8 @@ def _update(work: Work, out: Location) -> Manifest:
     )
     staging = updates.staging_folder(out, work.settings)
     part = replace(plan, shards=stale)
-    unfinished = output.begin(staging, part, work.settings, overwrite=False)
-    _run(work, unfinished, staging)
+    output.begin(staging, part, work.settings, overwrite=False)
+    _run(work, stale, staging)
     written = {shard.name for shard in stale}
     places = {s.name: out for s in plan.shards if s.name not in written}
     manifest = _finish(work, staging, places)
@@ -361,7 +364,7 @@ def _run(work: Work, shards: Sequence[PlannedShard], out: Location) -> None:
 
 
 def _build_one(job: BuildJob, shard: PlannedShard, on_records: OnRecords) -> None:
-    build_shard(shard, job, on_records)
+    output.build_or_keep(shard, job, on_records)
 
 
 def _finish(work: Work, out: Location, kept: Mapping[str, Location]) -> Manifest:

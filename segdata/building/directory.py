@@ -69,29 +69,42 @@ def write_settings(out: Location, settings: str) -> None:
     (out / WORK_DIR / _SETTINGS_NAME).write_atomic(state)
 
 
+def handed_out(out: Location) -> set[str]:
+    """Shards of which an earlier attempt left a receipt and the plan: two listings."""
+    plans = {path.stem for path in (out / WORK_DIR).glob("*.jsonl")}
+    return plans & {path.stem for path in (out / INDEX_DIR).glob("*.tfrecord-*.json")}
+
+
+def is_current(out: Location, shard: PlannedShard) -> bool:
+    """Whether a shard's plan and source files are what an earlier attempt noted."""
+    try:
+        return _state_path(out, shard.name).read_bytes() == _state(shard)
+    except OSError:
+        return False
+
+
 def write_plan(out: Location, shard: PlannedShard, lines: bytes) -> None:
-    """Hands a shard's plan to its worker and invalidates an earlier attempt.
+    """Hands a shard's plan to its worker; what was there of the shard stops to count.
 
     The receipt goes first: it must not vouch for source files of another state. So does
-    the note of what is stored: it is written before the receipt.
+    the note of what is stored: it is written before the receipt. What says that both
+    are current comes last.
     """
     receipt_path(out, shard.name).unlink(missing_ok=True)
     stored_path(out, shard.name).unlink(missing_ok=True)
     plan = plan_path(out, shard.name)
     plan.write_atomic(lines, durable=False)
-    state = shard.state_sha256.encode()
-    _state_path(out, shard.name).write_atomic(state, durable=False)
+    _state_path(out, shard.name).write_atomic(_state(shard), durable=False)
 
 
 def is_done(out: Location, shard: PlannedShard) -> bool:
-    """Whether an earlier attempt left this shard whole and current."""
+    """Whether an earlier attempt left this shard whole and current: it is hashed."""
     try:
         receipt = read_receipt(out, shard.name)
         index = dali_index_path(out, shard.name).read_bytes()
-        state = _state_path(out, shard.name).read_text()
         if (
             receipt.plan_sha256 != shard.plan_sha256
-            or state != shard.state_sha256
+            or not is_current(out, shard)
             or index != receipt.dali_index()
         ):
             return False
@@ -220,6 +233,10 @@ def _remove_shard(out: Location, name: str) -> None:
         stored_path(out, name),
     ):
         path.unlink(missing_ok=True)
+
+
+def _state(shard: PlannedShard) -> bytes:
+    return f"{shard.plan_sha256} {shard.state_sha256}".encode()
 
 
 def _state_path(out: Location, shard: str) -> Location:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +21,7 @@ from segdata.building.gather import Gathered
 from segdata.building.options import BuildOptions
 from segdata.building.outcome import remarks
 from segdata.building.plan import Plan, PlannedShard
-from segdata.building.shard import WORK_DIR
+from segdata.building.shard import WORK_DIR, BuildJob, build_shard
 from segdata.errors import AnnotationError, BuildError, CorruptionError, OutputError
 from segdata.formats.base import Scan
 from segdata.label_map import LabelMap
@@ -35,7 +35,7 @@ from segdata.shards.manifest import (
 )
 from segdata.shards.offsets import offsets_path, with_offsets
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
-from segdata.storage.paths import Location
+from segdata.storage.paths import Location, locate
 from segdata.version import __version__
 
 _RECEIPTS_AT_ONCE = 16  # requests to a store
@@ -46,12 +46,12 @@ logger = logging.getLogger(__name__)
 def begin(
     out: Location, plan: Plan, settings: str, *, overwrite: bool
 ) -> list[PlannedShard]:
-    """Makes the output directory ready and tells which shards are still to be built.
+    """Makes the output directory ready and tells which shards are surely to be built.
 
     A finished or foreign directory is refused. An unfinished build of the same
-    settings is continued: a shard is kept if its plan, the state of its source files,
-    its receipt, size and hash all agree, and built anew if any does not. One of other
-    settings is refused if a shard of it is done, and replaced if none is.
+    settings is continued: a shard that has a receipt, and whose plan and source files
+    are what they were, is left for `build_or_keep` to prove. One of other settings is
+    refused if a shard of it is done, and replaced if none is.
 
     Args:
       out: Output directory; made if absent.
@@ -77,10 +77,27 @@ def begin(
             reason="unwritable",
         ) from error
     directory.write_settings(out, settings)
-    is_done = out.each(lambda s: directory.is_done(out, s), plan.shards)
-    unfinished = [s for s, done in zip(plan.shards, is_done, strict=True) if not done]
+    there = directory.handed_out(out)
+    old = [shard for shard in plan.shards if shard.name in there]
+    are_current = out.each(lambda s: directory.is_current(out, s), old)
+    kept = {s.name for s, is_so in zip(old, are_current, strict=True) if is_so}
+    unfinished = [shard for shard in plan.shards if shard.name not in kept]
     out.each(lambda s: directory.write_plan(out, s, plan.lines[s.name]), unfinished)
     return unfinished
+
+
+def build_or_keep(
+    shard: PlannedShard, job: BuildJob, on_records: Callable[[int], None]
+) -> None:
+    """Builds a shard, unless an earlier attempt left it whole and current.
+
+    The proof is the worker's: finished shards are hashed on all cores, while others are
+    built.
+    """
+    if directory.is_done(locate(job.out), shard):
+        on_records(shard.num_records)
+    else:
+        build_shard(shard, job, on_records)
 
 
 def finish(

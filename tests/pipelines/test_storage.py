@@ -149,7 +149,7 @@ def test_killed_between_a_shard_and_its_receipt_it_goes_on(
     store.requests.clear()
     again = segdata(*command).end()
     assert again.returncode == 0, again.stderr
-    assert f"continuing: {len(done)} of 4 shards are done" in again.stderr
+    assert f"continuing: {len(done)} of 4 shards are there" in again.stderr
     # What is there is known by its ETag: neither read back nor written again.
     moved = {
         r for r in store.requests if "/out/camvid" in r and not r.startswith("HEAD")
@@ -437,8 +437,9 @@ def test_one_record_is_read_by_one_request(
 ) -> None:
     build(source, store.address("record/out"))
     records = segdata_package.RecordSource(store.address("record/out"), "train")
+    expected = records.keys[3]
     store.requests.clear()
-    assert records[3].key == records.keys[3]
+    assert records[3].key == expected
     assert len(store.requests) == 1
 
 

@@ -12,11 +12,11 @@ import orjson
 import pytest
 from PIL import Image
 
-from segdata.building import kept, output
+from segdata.building import directory, kept, output
 from segdata.building.gather import Gathered
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, PlannedShard, make_plan
-from segdata.building.shard import BuildJob, build_shard
+from segdata.building.shard import BuildJob
 from segdata.checking.verify import stray_files
 from segdata.errors import BuildError, ImageError, OutputError
 from segdata.formats.camvid.format import CamVid
@@ -43,7 +43,11 @@ class Started:
         )
 
     def begin(self, *, overwrite: bool = False) -> list[PlannedShard]:
-        return output.begin(self.out, self.plan, self.settings, overwrite=overwrite)
+        """Begins; the shards that workers will build."""
+        sure = output.begin(self.out, self.plan, self.settings, overwrite=overwrite)
+        left = [s for s in self.plan.shards if not directory.is_done(self.out, s)]
+        assert [shard for shard in sure if shard not in left] == []
+        return left
 
     def write(self, shards: list[PlannedShard]) -> None:
         job = BuildJob(
@@ -53,7 +57,7 @@ class Started:
             on_error=self.options.on_error,
         )
         for shard in shards:
-            build_shard(shard, job, lambda count: None)
+            output.build_or_keep(shard, job, lambda count: None)
 
     def finish(self) -> Manifest:
         return output.finish(
