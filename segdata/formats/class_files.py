@@ -10,9 +10,11 @@ The forms that tools write, recognised by the first line; all lines must be of o
     Sky:128,128,128::      name, colour, parts, actions: CVAT's `labelmap.txt`
 
 Lines that begin with `#` are comments. A file named `.csv` has the same columns: by its
-header (`id`, `name`, `r`, `g`, `b`), or by their number. `__ignore__` on the first line
-is labelme's: the ids count from the next line, and pixels of 255 are no class.
-A header of another kind is refused: it would become a class and shift all others.
+header (`id`, `name`, `r`, `g`, `b`), or by their number; so has any file of tabs with
+such a header. A file named `.json` is read by `class_json.py`. `__ignore__` on the
+first line is labelme's: the ids count from the next line, and pixels of 255 are no
+class. A header of another kind is refused: it would become a class and shift all
+others.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from segdata.errors import SourceError, short_repr
-from segdata.formats.text import read_lines
+from segdata.formats.class_json import read_class_json
+from segdata.formats.text import read_lines, read_small
 from segdata.label_map import RGB, rgb
 from segdata.storage.paths import Location
 
@@ -109,6 +112,8 @@ def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
       SourceError: If it cannot be read, a line is malformed, or a name, an id or a
         colour stands twice.
     """
+    if path.suffix.lower() == ".json":
+        return _of_json(path)
     lines = list(read_lines(path, max_bytes=_MAX_BYTES))
     for number, line in lines:
         if len(line) > _MAX_LINE:  # the forms would take minutes over a million blanks
@@ -118,8 +123,12 @@ def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
         del lines[0]
     if not lines:
         raise SourceError(f"{path.name} is empty: expected one class per line.")
-    split = _csv_fields if path.suffix.lower() == ".csv" else _line_fields
-    fields = list(split(lines, path.name, needs_colors))
+    if path.suffix.lower() == ".csv":
+        fields = list(_csv_fields(lines, path.name, needs_colors))
+    elif _header(_cells(lines[0][1].split("\t"))) and "\t" in lines[0][1]:
+        fields = list(_csv_fields(lines, path.name, needs_colors, delimiter="\t"))
+    else:
+        fields = list(_line_fields(lines, path.name, needs_colors))
     rows = list(_rows(fields, path.name))
     if not rows:
         raise SourceError(f"{path.name} is empty: expected a class below its header.")
@@ -128,6 +137,12 @@ def read_class_file(path: Location, *, needs_colors: bool = False) -> ClassFile:
         has_ids="id" in fields[0][2],
         ignored_value="255" if is_labelme else "",
     )
+
+
+def _of_json(path: Location) -> ClassFile:
+    rows = read_class_json(read_small(path, _MAX_BYTES), path.name)
+    fields = [(number, str(row), row) for number, row in enumerate(rows, 1)]
+    return ClassFile(rows=tuple(_rows(fields, path.name)), has_ids="id" in fields[0][2])
 
 
 _Lines = Sequence[tuple[int, str]]
@@ -168,12 +183,12 @@ def _check_names(lines: _Lines, file_name: str) -> None:
             )
 
 
-def _csv_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
+def _csv_fields(
+    lines: _Lines, name: str, needs_colors: bool, delimiter: str = ","
+) -> _Fields:
+    texts = (line for _, line in lines)
     try:
-        cells = [
-            [cell.strip() for cell in row]
-            for row in csv.reader((line for _, line in lines), strict=True)
-        ]
+        cells = list(map(_cells, csv.reader(texts, strict=True, delimiter=delimiter)))
     except csv.Error as error:
         raise SourceError(f"{name} is not CSV: {error}.") from error
     columns: Sequence[str | None] | None = _COLUMNS_BY_NUMBER.get(len(cells[0]))
@@ -191,6 +206,10 @@ def _csv_fields(lines: _Lines, name: str, needs_colors: bool) -> _Fields:
             raise _malformed(number, line, name, expected)
         pairs = zip(columns, row, strict=True)
         yield number, line, {column: cell for column, cell in pairs if column}
+
+
+def _cells(row: Iterable[str]) -> list[str]:
+    return [cell.strip() for cell in row]
 
 
 def _header(cells: list[str]) -> list[str | None] | None:

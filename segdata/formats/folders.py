@@ -77,6 +77,7 @@ def list_folder(
     recursive: bool = False,
     without: str = "",
     suffixes: Collection[str] = IMAGE_SUFFIXES,
+    most_folders: int | None = None,
 ) -> Listing:
     """Lists a folder; no file is opened.
 
@@ -86,11 +87,17 @@ def list_folder(
       recursive: Whether to list the folders below it too.
       without: A folder below the source that is left out, if it lies in this one.
       suffixes: Endings of the files that are looked for, in lower case.
+      most_folders: How many folders below it may be listed; of more nothing is.
     """
     listing = Listing()
+    num_folders = 0
     start = f"{folder}/" if folder else ""
     is_inside = without.startswith(start) and without != folder
+    last = ""
     for inner, name, is_linked_folder in _walk(source / folder, "", recursive):
+        num_folders, last = num_folders + (inner != last), inner
+        if most_folders is not None and num_folders > most_folders:
+            return Listing()
         path = f"{start}{inner}{name}"
         if is_inside and path.startswith(f"{without}/"):
             continue

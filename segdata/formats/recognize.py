@@ -86,14 +86,19 @@ def recognize(source: Location, format: str = AUTO) -> list[Candidate]:
       format: Name of the only format to ask, or `AUTO`.
     """
     found = [*_asked(source, format)]
+    if sure := _sure(found):
+        return sure
     if found:
-        return _sure(found) or found
+        # What is sure below is no part of what may be here, if of another format.
+        here = {candidate.format for candidate in found}
+        below = _sure(_asked_below(source, format))
+        return [other for other in below if other.format not in here] or found
     return recognize_around(source, format)
 
 
 def recognize_around(source: Location, format: str = AUTO) -> list[Candidate]:
     """The formats that the folders in a folder may have; if none, the one above it."""
-    found = [c for folder in _below(source) for c in _asked(folder, format)]
+    found = [*_asked_below(source, format)]
     if found:
         return _sure(found) or found
     whole = source.resolve()  # `.` has no name
@@ -207,6 +212,11 @@ def _below(source: Location) -> list[Location]:
     if not source.is_dir():
         return []
     return [source / name for name in subfolders(source)[:_MAX_FOLDERS]]
+
+
+def _asked_below(source: Location, format: str) -> Iterator[Candidate]:
+    for folder in _below(source):
+        yield from _asked(folder, format)
 
 
 def _asked(folder: Location, format: str) -> Iterator[Candidate]:

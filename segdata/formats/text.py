@@ -22,21 +22,29 @@ def read_lines(
     Raises:
       SourceError: If it cannot be read, is larger, or is not UTF-8.
     """
+    data = read_small(path, max_bytes)
     try:
-        data = path.read_bytes() if max_bytes is None else _start(path, max_bytes)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{path.name} is not UTF-8: {error.reason}.") from error
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield number, stripped
 
 
-def _start(path: Location, max_bytes: int) -> bytes:
-    data = path.read_start(max_bytes + 1)
+def read_small(path: Location, max_bytes: int | None) -> bytes:
+    """All of a file.
+
+    Raises:
+      SourceError: If it cannot be read, or is larger.
+    """
+    try:
+        if max_bytes is None:
+            return path.read_bytes()
+        data = path.read_start(max_bytes + 1)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     if len(data) > max_bytes:
         raise SourceError(
             f"class file {path.name} has more than {max_bytes} bytes: expected one "

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from segdata.formats.mask_folder.names import is_image, is_mask, is_view, mask_rank
 
 _SIGNS = "_-. "
+_TOKEN = re.compile(r"[^\W\d_]+|\d+")
 _SAMPLE = 64
 _MOST_CANDIDATES = 12
 
@@ -66,9 +67,14 @@ class Affixes:
     mask: Affix = Affix()
     others: tuple[Affix, ...] = ()
     """Of further masks of the same images, such as a second annotator's."""
+    are_of_words: bool = False
+    """Whether names are alike but for words that only one side has, somewhere in them.
+    """
 
     def told(self) -> str:
         """What was found, in half a line; empty where names are equal."""
+        if self.are_of_words:
+            return "names compared without the words of one side"
         if self.image == self.mask == Affix():
             return ""
         sides = (affix.name("X") for affix in (self.image, self.mask))
@@ -134,6 +140,29 @@ def of_one_folder(
             if image != mask and _is_image_end(image, mask) and ends[image] & ends[mask]
         ]
     return _best(candidates, stems, stems, given)
+
+
+Stems = Mapping[str, list[str]]
+
+
+def without_own_words(images: Stems, masks: Stems) -> tuple[Stems, Stems]:
+    """Images and masks by their names without the words that only one side has.
+
+    So `um_000001` and `um_road_000001` are called alike.
+    """
+    split = [{stem: _TOKEN.findall(stem.rpartition("/")[2]) for stem in side}
+             for side in (images, masks)]  # fmt: skip
+    own = [Counter(w for words in side.values() for w in words) for side in split]
+    found: list[dict[str, list[str]]] = [{}, {}]
+    for i, (side, stems, new) in enumerate(
+        zip(split, (images, masks), found, strict=True)
+    ):
+        for stem, words in side.items():
+            kept = [w for w in words
+                    if w.isdigit() or own[1 - i][w] or own[i][w] == 1]  # fmt: skip
+            key = stem.rpartition("/")[0] + "/" + "_".join(kept)
+            new.setdefault(key, []).extend(stems[stem])
+    return found[0], found[1]
 
 
 def _best(

@@ -1,27 +1,19 @@
-"""Folders that may hold images and masks, by their names and by what pairs in them."""
+"""Groups of folders that may be the images and the masks of a dataset."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from segdata.formats.folders import list_folder, subfolders
-from segdata.formats.mask_folder.names import (
-    SPLIT_WORDS,
-    is_image,
-    is_mask,
-    is_view,
-    mask_rank,
-    split_of,
-)
-from segdata.formats.mask_folder.pairs import FolderPair
-from segdata.storage.paths import Location
+from segdata.formats.mask_folder.leaves import Group, Leaf, groups_of
+from segdata.formats.mask_folder.names import is_image, is_picture, mask_rank
+from segdata.formats.mask_folder.pairs import Pairs
 
-_MOST_FOLDERS = 2000
+_MOST_GROUPS = 12
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What the user said of the places."""
 
@@ -30,104 +22,137 @@ class Wanted:
     affixes: tuple[str, str] = ("", "")
 
 
-def roots(source: Location, depth: int, *, unlimited: bool = False) -> list[str]:
-    """The folders so many levels below the source, each with a slash behind it.
+@dataclass(kw_only=True)
+class Candidate:
+    """Folders of images and folders of masks that may belong together."""
 
-    None where there are more than 2,000, unless `unlimited`: not some of them.
-    """
-    found = [""]
-    for _ in range(depth):
-        found = [
-            f"{root}{name}/"
-            for root in found
-            for name in subfolders(source / root)
-            if not is_view(name)
-        ]
-        if len(found) > _MOST_FOLDERS and not unlimited:
-            return []
-    return found
+    images: Group
+    masks: Group | None
+    """None where they lie in the same folders."""
+    wanted: Wanted
+    other_masks: list[Group] = field(default_factory=list)
+    """Further masks of the same images."""
+    other_images: list[Group] = field(default_factory=list)
+    """Further images of the same masks."""
 
+    @property
+    def leaves(self) -> list[Leaf]:
+        """The folders of both."""
+        return [*self.images.leaves, *(self.masks.leaves if self.masks else ())]
 
-def split_of_root(root: str, num_roots: int) -> str | None:
-    """The split of a folder that holds images and masks."""
-    parts = [part for part in root.split("/") if part]
-    for part in parts:
-        if part.lower() in SPLIT_WORDS:
-            return part
-    told = next(filter(None, map(split_of, parts)), None)
-    if told or num_roots == 1 or not parts:
-        return told
-    return re.sub(r"\W", "_", "/".join(parts), flags=re.ASCII)
+    @property
+    def told_leaves(self) -> list[Leaf]:
+        """The folders that `told_others` speaks of."""
+        groups = [*self.other_masks, *self.other_images]
+        return [leaf for group in groups for leaf in group.leaves]
 
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Their files, by split, place and name; or by name alone, if that is more."""
+        found = self._pairs(with_cells=True)
+        least = min(len(g.files) for g in (self.images, self.masks) if g is not None)
+        if self.masks is None or 2 * self._count(found) >= least:
+            return found
+        return max(found, self._pairs(with_cells=False), key=self._count)
 
-def unlabelled(
-    source: Location, depth: int, found: Sequence[tuple[str, FolderPair]]
-) -> Iterator[str]:
-    """Folders of images without a folder of masks, such as those of a test split."""
-    labelled = {root for root, _ in found}
-    taken = {pair.folders[0] for _, pair in found}
-    for root in roots(source, depth):
-        for name in subfolders(source / root):
-            is_of_split = root not in labelled or split_of(name) is not None
-            if is_image(name) and is_of_split and root + name not in taken:
-                yield f"{root}{name}/ left out: no folder has masks of its images"
+    @property
+    def count(self) -> int:
+        """How many pairs there are."""
+        return self._count(self.pairs)
 
+    @property
+    def splits(self) -> set[str | None]:
+        """Splits of the images."""
+        return {leaf.split for leaf in self.images.leaves}
 
-def pairs_in(
-    source: Location, root: str, wanted: Wanted, warnings: list[str]
-) -> Iterator[FolderPair]:
-    """The pairs of folders in a folder, one for each split."""
-    names = subfolders(source / root)
-    masks = [n for n in names if is_mask(n)]
-    images = [n for n in names if is_image(n)]
-    for folder, option in ((wanted.masks, masks), (wanted.images, images)):
-        if folder:
-            option[:] = [folder] if (source / root / folder).is_dir() else []
-    sided = {*masks, *images}
-    neutral = [n for n in names if n not in sided and not is_view(n)]
-    for split in sorted({split_of(n) for n in masks}, key=str):
-        of_split = [n for n in masks if split_of(n) == split]
-        candidates = [n for n in images if split_of(n) == split]
-        if not candidates and not wanted.images:
-            candidates = [n for n in neutral if split_of(n) == split]
-            if split is None and list_folder(source, root.rstrip("/")).by_stem:
-                candidates.append("")
-        fitting = best_pairs(source, root, candidates, of_split, wanted)
-        if not fitting:
-            continue
-        best, *others = fitting
-        best.split = split
-        yield best
-        if others:
-            named = ", ".join(f"{other.folders[1]}/" for other in others)
-            taken, of = best.folders[1], best.folders[0] or "SOURCE"
-            warnings.append(
-                f"took {taken}/ as the masks of {of}/; {named} would fit too: "
+    @property
+    def cells(self) -> set[tuple[str, ...]]:
+        """The splits and places that have both; none where names alone pair."""
+        images, masks = (
+            {group.cell(leaf) for leaf in group.leaves}
+            for group in (self.images, self.masks or self.images)
+        )
+        return images & masks
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """What makes it less likely to be meant than others."""
+        assert self.masks is not None
+        image, head = self.images.heads[0], self.masks.heads[0]
+        side = self.masks.leaves[0].head.rpartition("/")[2]
+        differ = bool(self.pairs.find_affixes(self.wanted.affixes)[0].told())
+        return (
+            is_picture(" ".join(self.masks.leaves[0].inner)),
+            *mask_rank(side),
+            -self.count,
+            differ,
+            not is_image(image.rpartition("/")[2]),
+            image,
+            head,
+        )
+
+    def told_others(self) -> Iterator[str]:
+        """What else might be meant."""
+        image, mask = (g.heads[0] if g else "" for g in (self.images, self.masks))
+        image = image or "SOURCE"
+        if self.other_masks:
+            named = ", ".join(f"{group.heads[0]}/" for group in self.other_masks)
+            yield (
+                f"took {mask}/ as the masks of {image}/; {named} would fit too: "
                 "--mask-folder takes another"
             )
+        if self.other_images:
+            named = ", ".join(f"{group.heads[0]}/" for group in self.other_images)
+            yield (
+                f"took {image}/ as the images of {mask}/; {named} would fit too: "
+                "--images takes another"
+            )
+
+    def _pairs(self, *, with_cells: bool) -> Pairs:
+        splits = {leaf.path: leaf.split for leaf in self.leaves}
+        sides = self.images, self.masks or self.images
+        return Pairs(
+            self.images.stems(with_cells=with_cells),
+            self.masks.stems(with_cells=with_cells) if self.masks else None,
+            (sides[0].heads, sides[1].heads),
+            lambda path: splits[path.rpartition("/")[0]],
+        )
+
+    def _count(self, pairs: Pairs) -> int:
+        return pairs.find_affixes(self.wanted.affixes)[1]
 
 
-def best_pairs(
-    source: Location,
-    root: str,
-    images: Sequence[str],
-    masks: Sequence[str],
-    wanted: Wanted,
-) -> list[FolderPair]:
-    """The pair of folders to take, and others of the same images, the best first."""
-    counts: dict[FolderPair, int] = {}
-    for image in images:
-        for mask in masks:
-            folder = f"{root}{image}".rstrip("/")
-            pair = FolderPair(source, folder, f"{root}{mask}")
-            counts[pair] = pair.find_affixes(wanted.affixes)[1]
-    most = max(counts.values(), default=0)
+def is_below(leaf: Leaf, folder: str) -> bool:
+    """Whether a folder that the user named is on the path of a leaf."""
+    return f"/{folder}/" in f"/{leaf.path}/"
 
-    def rank(pair: FolderPair) -> tuple[object, ...]:
-        name = pair.folders[1].rpartition("/")[2]
-        differ = bool(pair.find_affixes(wanted.affixes)[0].told())
-        return *mask_rank(name), -counts[pair], differ, pair.folders
 
-    fitting = [pair for pair, count in counts.items() if count and 2 * count >= most]
-    fitting.sort(key=rank)
-    return [pair for pair in fitting if pair.folders[0] == fitting[0].folders[0]]
+def best_candidates(
+    images: Sequence[Leaf], masks: Sequence[Leaf], wanted: Wanted
+) -> list[Candidate]:
+    """The best of all, and of what is in other places or splits again the best."""
+    sides = [groups_of(images, masks), groups_of(masks, images)]
+    kinds = [
+        sorted(g, key=lambda group: -len(group.files))[:_MOST_GROUPS] for g in sides
+    ]
+    found = [
+        candidate
+        for image in kinds[0]
+        for mask in kinds[1]
+        if (candidate := Candidate(images=image, masks=mask, wanted=wanted)).count
+    ]
+    most = max((candidate.count for candidate in found), default=0)
+    found.sort(key=lambda c: (2 * c.count < most, c.rank))
+    taken: list[Candidate] = []
+    for candidate in found:
+        same = next((c for c in taken if c.cells & candidate.cells), None)
+        if not taken or (same is None and candidate.cells):
+            taken.append(candidate)
+        elif same is None:
+            continue
+        elif 2 * candidate.count >= same.count:
+            if candidate.images is same.images and candidate.masks is not None:
+                same.other_masks.append(candidate.masks)
+            elif candidate.masks is same.masks:
+                same.other_images.append(candidate.images)
+    return taken

@@ -9,17 +9,25 @@ from collections.abc import Sequence
 from PIL import Image
 
 from segdata.annotations import LabelEncoding
-from segdata.errors import OptionError, SourceError
+from segdata.errors import OptionError, SegdataError, SourceError
 from segdata.formats.class_files import ClassFile, ClassRow, read_class_file
+from segdata.formats.mask_folder.census import Census
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap, distinct_colors
 from segdata.storage.paths import Location, locate
 
 CLASS_FILES = (
     *("classes.txt", "classes.csv", "class_dict.csv", "label_colors.txt"),
     *("labelmap.txt", "_classes.csv", "labels.txt", "class_names.txt", "codes.txt"),
+    *("classes.json", "id2label.json"),
 )
 """Names of class files that are looked for, the first that is there counts."""
-_LIKELY = re.compile(r".*(class|label|colou?r|legend|categor|names).*\.(txt|csv)", re.I)
+_LIKELY = re.compile(
+    r".*(class|label|colou?r|legend|categor|names|info|dict|config|palette|meta).*"
+    r"\.(txt|csv|tsv|json)",
+    re.IGNORECASE,
+)
+_MOST_LIKELY = 16
+_UNLABELLED = {"unlabeled", "unlabelled", "void", "ignore", "ignored"}
 _PROBED_MASKS = 16
 _WIDE_MODES = ("I", "F")  # of more than 8 bits a sample
 _MAX_CLASSES = OUTSIDE_IGNORE_ID  # ids 0 to 254: 255 stays free for what is ignored
@@ -42,11 +50,16 @@ def find_class_file(
     if named:
         inside = source / named
         return read_class_file(inside if inside.is_file() else locate(named))
-    above = [folder.rpartition("/")[0] for folder in folders]
-    for places in ([""], list(dict.fromkeys([*above, *folders]))):
+    for places in ([""], [folder for folder in folders if folder]):
+        there = {
+            f"{place}/{entry.name}".lstrip("/").casefold(): f"{place}/{entry.name}"
+            for place in places
+            for entry in (source / place).entries()
+            if entry.name.casefold() in CLASS_FILES
+        }
         for name in CLASS_FILES:
-            paths = [f"{p}/{name}".lstrip("/") for p in places]
-            paths = [path for path in paths if (source / path).is_file()]
+            keys = [f"{p}/{name}".lstrip("/").casefold() for p in places]
+            paths = [there[key].lstrip("/") for key in keys if key in there]
             found = [read_class_file(source / path) for path in paths]
             for path, other in zip(paths, found, strict=True):
                 if other != found[0]:
@@ -59,10 +72,72 @@ def find_class_file(
     return None
 
 
-def likely_class_files(source: Location) -> list[str]:
-    """Files of other names that may be class files, for a hint."""
-    names = [entry.name for entry in source.entries() if not entry.is_dir]
-    return [name for name in names if _LIKELY.fullmatch(name)][:3]
+def likely_class_files(source: Location, folders: Sequence[str]) -> list[str]:
+    """Files of other names, in the source or its folders, that may be class files."""
+    return [
+        f"{folder}/{entry.name}".lstrip("/")
+        for folder in dict.fromkeys(["", *folders])
+        for entry in (source / folder).entries()
+        if not entry.is_dir and _LIKELY.fullmatch(entry.name)
+    ][:_MOST_LIKELY]
+
+
+def fitting_class_file(
+    source: Location, paths: Sequence[str], census: Census
+) -> tuple[str, ClassFile] | None:
+    """The one of several files that names what the masks hold; None if several do.
+
+    Only ids or colours show that a file is of these masks: each value or colour of
+    the masks stands in it, but for 0 and 255, which many files leave out.
+    """
+    fitting = []
+    for path in paths:
+        try:
+            found = read_class_file(source / path)
+        except SegdataError:
+            continue
+        if _fits(found, census):
+            fitting.append((path, found))
+    is_one = fitting and all(found == fitting[0][1] for _, found in fitting)
+    return fitting[0] if is_one else None
+
+
+def _fits(classes: ClassFile, census: Census) -> bool:
+    colors = {row.color for row in classes.rows if row.color is not None}
+    values = set(census.pixels)
+    if census.encoding == "color":
+        return values <= {r << 16 | g << 8 | b for r, g, b in colors}
+    if colors and values <= {r for r, g, b in colors if r == g == b}:
+        return True
+    inner = values - {0, 255}
+    is_told = classes.has_ids or classes.has_colors
+    return is_told and bool(inner) and inner <= {row.source_id for row in classes.rows}
+
+
+def is_of_others(classes: ClassFile, census: Census) -> bool:
+    """Whether the masks are of nothing and all, and the file names other values.
+
+    Such a file names something else, such as the species of birds in photos.
+    """
+    ids = {row.source_id for row in classes.rows}
+    is_other = len(ids) > 2 if 0 in ids else classes.has_ids
+    is_other = is_other and 255 not in ids and not classes.has_colors
+    return census.is_black_and_white and is_other
+
+
+def leaves_out_255(
+    classes: ClassFile, census: Census, masks: Sequence[Location]
+) -> bool:
+    """Whether masks hold 255, which is no class, beside ids of the class file.
+
+    Not where the file itself has a class of what is not labelled: then its ids may be
+    those of the masks but for one, as in COCO-Stuff.
+    """
+    values, ids = census.pixels.keys(), {row.source_id for row in classes.rows}
+    is_other = any(row.name.casefold() in _UNLABELLED for row in classes.rows)
+    is_void = 255 in values and bool(values - {0, 255}) and values - {255} <= ids
+    is_void = is_void and not is_other and 255 not in ids
+    return is_void and recognise_encoding(classes, masks) == "index"
 
 
 def mask_label_map(

@@ -20,10 +20,9 @@ from segdata.errors import OptionError, SourceError
 from segdata.formats.base import Guess, Scan
 from segdata.formats.mask_folder.candidates import Wanted
 from segdata.formats.mask_folder.census import sample_of, take_census
-from segdata.formats.mask_folder.classes import find_class_file
+from segdata.formats.mask_folder.classes import find_class_file, leaves_out_255
 from segdata.formats.mask_folder.labels import Choice, Labels, choose_labels
 from segdata.formats.mask_folder.numbered import Numbers, number_objects
-from segdata.formats.mask_folder.objects import find_object_files
 from segdata.formats.mask_folder.places import Places, find_places
 from segdata.storage.paths import Location
 
@@ -149,18 +148,24 @@ class MaskFolder:
     @classmethod
     def recognize(cls, folder: Location) -> Guess | None:
         """See `segdata.formats.base.Format.recognize`."""
-        if find_object_files(folder, Wanted()) is not None:
-            return Guess(title="a mask file for each object")
         places = find_places(folder, Wanted())
-        if not places.pairs:
+        if places.objects is not None:
+            return Guess(title="a mask file for each object")
+        if places.pairs is None:
             return None
         options = {}
-        if find_class_file(folder, "", places.folders) is None:
-            census = take_census(folder, sample_of(places.masks, _PROBED))
-            if census.numbers_objects:
-                options["instances"] = "object"
-            elif census.has_void:
-                options["ignore"] = "255"
+        classes = find_class_file(folder, "", places.folders)
+        census = take_census(folder, sample_of(places.masks, _PROBED))
+        if classes is None and census.numbers_objects:
+            options["instances"] = "object"
+        elif (
+            census.has_void
+            if classes is None
+            else leaves_out_255(
+                classes, census, [folder / path for path in places.masks]
+            )
+        ):
+            options["ignore"] = "255"
         return Guess(title=places.told, options=options, is_sure=places.is_sure)
 
     def scan(self, source: Location) -> Scan:
@@ -168,14 +173,15 @@ class MaskFolder:
         images, masks = (
             str(PurePosixPath(f)) if f else "" for f in (self.images, self.mask_folder)
         )
-        wanted = Wanted(images, masks, (self.image_suffix, self.mask_suffix))
-        objects = find_object_files(source, wanted)
-        if objects is not None:
-            return objects.scan(self.instances or "object")
+        suffixes = (self.image_suffix, self.mask_suffix)
+        wanted = Wanted(images=images, masks=masks, affixes=suffixes)
         places = find_places(source, wanted)
+        if places.objects is not None:
+            return places.objects.scan(self.instances or "object")
         if places.refusal:
             raise SourceError(f"{source} {places.refusal}.")
-        if not places.pairs:
+        pairs = places.pairs
+        if pairs is None:
             raise SourceError(
                 f"{source} has no images with masks: expected the folders "
                 f"{images or 'images'}/ and {masks or 'masks'}/ with files of "
@@ -186,22 +192,15 @@ class MaskFolder:
         labels = self._labels(source, places)
         return Scan(
             label_map=labels.label_map,
-            annotations=(
-                annotation
-                for pair in places.pairs
-                for annotation in pair.annotations(labels.read)
-            ),
+            annotations=pairs.annotations(labels.read),
             layout=f"{places.told}, {labels.told}",
             warnings=(
                 *places.warnings,
-                *(line for pair in places.pairs for line in pair.warnings()),
+                *pairs.warnings(),
                 *listed.warnings,
                 *labels.warnings,
             ),
-            problems=(
-                *(problem for pair in places.pairs for problem in pair.problems),
-                *listed.problems,
-            ),
+            problems=(*pairs.problems, *listed.problems),
         )
 
     def _labels(self, source: Location, places: Places) -> Labels | Numbers:
@@ -216,5 +215,7 @@ class MaskFolder:
                 tolerance=self.tolerance,
                 ignore=self.ignore,
                 unknown=self.unknown,
+                is_file_named=bool(self.classes),
             ),
+            places.folders,
         )

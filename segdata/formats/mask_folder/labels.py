@@ -22,6 +22,8 @@ from segdata.formats.mask_folder.census import (
 )
 from segdata.formats.mask_folder.classes import (
     check_ignored,
+    fitting_class_file,
+    is_of_others,
     likely_class_files,
     mask_label_map,
     recognise_encoding,
@@ -44,6 +46,8 @@ class Choice:
     tolerance: int = 0
     ignore: str = ""
     unknown: Literal["error", "void"] = "error"
+    is_file_named: bool = False
+    """Whether the user named the class file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +77,20 @@ class Labels:
 
 
 def choose_labels(
-    source: Location, masks: Sequence[str], classes: ClassFile | None, choice: Choice
+    source: Location,
+    masks: Sequence[str],
+    classes: ClassFile | None,
+    choice: Choice,
+    folders: Sequence[str] = (),
 ) -> Labels:
     """Decides how masks are read; without a class file it reads all of them.
+
+    Args:
+      source: The source.
+      masks: Paths of the masks below it.
+      classes: The class file; None where none of a known name is there.
+      choice: What the user said.
+      folders: Where files that may be class files are looked for.
 
     Raises:
       SourceError: If the values of masks can be no classes.
@@ -84,12 +99,7 @@ def choose_labels(
     if choice.labels == "binary":
         return _binary(choice, classes)
     if classes is None:
-        found = _by_census(take_census(source, masks), choice)
-        likely = likely_class_files(source)
-        if not likely or found.encoding == "binary":
-            return found
-        hint = f"{' or '.join(likely)} may be a class file: --classes {likely[0]}"
-        return replace(found, warnings=(*found.warnings, hint))
+        return _without_file(source, masks, choice, folders)
     files = [source / path for path in masks]
     encoding: LabelEncoding
     if choice.labels == "auto":
@@ -105,6 +115,10 @@ def choose_labels(
     warnings = []
     if encoding == "index":
         census = take_census(source, sample_of(masks, _PROBED))
+        if not choice.is_file_named and is_of_others(classes, census):
+            found = _without_file(source, masks, choice, ())
+            told = "the class file is passed over: masks hold only 0 and 255"
+            return replace(found, warnings=(told, *found.warnings))
         is_free = not classes.has_ids and not classes.has_colors
         is_free = is_free and choice.labels == "auto" and len(classes.rows) == 2
         if is_free and (census.is_black_and_white or census.is_blurred_binary):
@@ -126,6 +140,38 @@ def choose_labels(
         tolerance=choice.tolerance,
         warnings=tuple(warnings),
     )
+
+
+def _without_file(
+    source: Location, masks: Sequence[str], choice: Choice, folders: Sequence[str]
+) -> Labels:
+    """By a file whose ids or colours are those of the masks; else by their values."""
+    census = take_census(source, masks)
+    likely = likely_class_files(source, folders)
+    fitting = fitting_class_file(source, likely, census)
+    if fitting is not None:
+        path, classes = fitting
+        known = {row.source_id for row in classes.rows}
+        lacking = sorted({0, 255} & census.pixels.keys() - known)
+        told = (
+            f"the classes are those of {path}, in which all values of the masks stand"
+        )
+        files = [source / mask for mask in masks]
+        is_index = recognise_encoding(classes, files) == "index"
+        if lacking and is_index and not choice.ignore:
+            if lacking == [255] or lacking == [0, 255]:
+                choice = replace(choice, ignore="255")
+            if 0 in lacking:
+                row = ClassRow(name="class-0", source_id=0)
+                classes = replace(classes, rows=(row, *classes.rows))
+            told += f" but {' and '.join(map(str, lacking))}"
+        found = choose_labels(source, masks, classes, choice)
+        return replace(found, warnings=(told, *found.warnings))
+    found = _by_census(census, choice)
+    if not likely or found.encoding == "binary":
+        return found
+    hint = f"{' or '.join(likely[:3])} may be a class file: --classes {likely[0]}"
+    return replace(found, warnings=(*found.warnings, hint))
 
 
 def _unknown(

@@ -7,6 +7,7 @@ no table tell nothing. Which names mean what is written in `docs/formats.md`.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from segdata.split_names import KNOWN_SPLITS
@@ -22,13 +23,15 @@ MASK_WORDS = frozenset(
     | {"annotations", "annots", "ann", "anns", "anno", "annos", "gt", "gts", "truth"}
     | {"groundtruth", "groundtruths", "target", "targets", "segmentation", "seg"}
     | {"segmentations", "segs", "segmentationclass", "manual", "trimap", "trimaps"}
-    | {"roi", "rois", "gtfine", "gtcoarse"}
+    | {"roi", "rois", "gtfine", "gtcoarse", "semantic", "semantics", "sem", "parsing"}
+    | {"ids"}
 )
 """Words of folders and files of masks."""
 PICTURE_WORDS = frozenset(
     {"color", "colors", "colour", "colours", "colored", "coloured", "rgb", "edge"}
-    | {"edges", "boundary", "instance", "instances", "object", "objects", "weight"}
-    | {"weights", "trainids", "confidence", "contour", "contours"}
+    | {"edges", "boundary", "boundaries", "instance", "instances", "object", "objects"}
+    | {"weight", "weights", "trainids", "confidence", "contour", "contours"}
+    | {"colormap", "colormaps", "panoptic"}
 )
 """Words of masks that are taken only where there are no others."""
 VIEW_WORDS = frozenset(
@@ -52,6 +55,24 @@ def words(name: str) -> list[str]:
     return found
 
 
+@functools.lru_cache(1 << 16)
+def read_name(name: str) -> tuple[tuple[str, ...], str]:
+    """The words of a name that tell a side, and the rest of it without splits.
+
+    The rest of `train_images` is empty, of `part_1_masks` it is `part 1`, and a name
+    without such words is all rest.
+    """
+    found = words(name)
+    known = IMAGE_WORDS | MASK_WORDS | PICTURE_WORDS
+    told = tuple(word for word in found if word in known)
+    if not told and split_of(name) is None:
+        return (), name.casefold()
+    splits = SPLIT_WORDS | _SPLIT_SHORT.keys()
+    rest = [w for part in re.findall(r"\d+|[^\W\d_]+", name)
+            for w in (words(part) or [part]) if w not in known | splits]  # fmt: skip
+    return told, " ".join(rest)
+
+
 def is_mask(name: str) -> bool:
     """Whether a name says that masks are there, alone or with a word of images."""
     return not MASK_WORDS.isdisjoint(words(name)) and not is_view(name)
@@ -66,6 +87,11 @@ def is_image(name: str) -> bool:
 def is_view(name: str) -> bool:
     """Whether a name says that something else is there."""
     return not VIEW_WORDS.isdisjoint(words(name))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a name says that masks are there as somebody's picture of them."""
+    return not PICTURE_WORDS.isdisjoint(words(name))
 
 
 def mask_rank(name: str) -> tuple[int, int]:

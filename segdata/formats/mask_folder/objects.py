@@ -1,36 +1,37 @@
-"""Folders in which each object has a mask file of its own.
+"""Images of which each object has a mask file of its own.
 
-0a1b/images/0a1b.png   0a1b/masks/f3.png 0a1b/masks/77.png ...    a folder an image
+0a1b/images/0a1b.png   0a1b/masks/f3.png 0a1b/masks/77.png ...    a place an image
 images/x.png           masks/x/0.png masks/x/1.png ...            a folder of masks
+images/x.png           masks/x_0.png masks/x_1.png ...            a name before others
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from segdata.annotations import Annotation, MaskFile
 from segdata.formats.base import Scan
-from segdata.formats.folders import count_of, list_folder, subfolders
-from segdata.formats.mask_folder.candidates import Wanted, roots, split_of_root
-from segdata.formats.mask_folder.names import SPLIT_WORDS, is_image, is_mask
+from segdata.formats.folders import count_of
+from segdata.formats.mask_folder.leaves import Group, Leaf, places_of
 from segdata.formats.mask_folder.numbered import OBJECT, one_class
-from segdata.storage.paths import Location
 
-_DEPTH = 2
+_MOST_FILLED = 0.8
+
+Masks = Mapping[str, list[str]]
+"""Path of an image -> paths of the masks of its objects."""
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class ObjectFiles:
     """Images with the files of their objects."""
 
-    images: dict[str, str] = field(default_factory=dict)
-    """Name -> path of the image."""
-    masks: dict[str, list[str]] = field(default_factory=dict)
-    """Name -> paths of the masks of its objects."""
-    splits: dict[str, str | None] = field(default_factory=dict)
-    """Name -> its split."""
-    without: list[str] = field(default_factory=list)
+    masks: Masks
+    splits: Mapping[str, str | None]
+    """Path of an image -> its split."""
+    without: Sequence[str]
     """Images that have no masks."""
 
     def scan(self, name: str) -> Scan:
@@ -43,98 +44,89 @@ class ObjectFiles:
         return Scan(
             label_map=one_class(name),
             annotations=self.annotations(),
-            layout=f"a mask file for each object, {len(self.images)} images",
+            layout=f"a mask file for each object, {len(self.masks)} images",
             warnings=tuple(warnings),
         )
 
     def annotations(self) -> Iterator[Annotation]:
         """One dict per image."""
-        for name, image in sorted(self.images.items()):
+        for image, masks in sorted(self.masks.items()):
             annotation: Annotation = {"image": image, "paint_label_map": True}
             annotation["mask_files"] = [
-                MaskFile(path=path, category_id=OBJECT) for path in self.masks[name]
+                MaskFile(path=path, category_id=OBJECT) for path in sorted(masks)
             ]
-            split = self.splits[name]
+            split = self.splits[image]
             if split is not None:
                 annotation["split"] = split
             yield annotation
 
 
-def find_object_files(source: Location, wanted: Wanted) -> ObjectFiles | None:
-    """Finds them; None where the source is not of this kind."""
-    for depth in range(_DEPTH + 1):
-        found = _image_folders(source, depth, wanted) if depth else None
-        found = found or _mask_folders(source, depth, wanted)
-        if found is not None:
-            return found
+def find_object_files(
+    images: Sequence[Leaf], masks: Sequence[Leaf]
+) -> ObjectFiles | None:
+    """Finds them; None where the folders are not of this kind."""
+    places = places_of(images, masks)
+    image, mask = (
+        Group(leaves=tuple(leaves), places=places) for leaves in (images, masks)
+    )
+    if image.stems().keys() & mask.stems().keys():
+        return None  # an image and a mask of the very name are a pair
+    for find in (_by_place, _by_folder, _by_beginning):
+        found = find(image, mask)
+        if found:
+            return ObjectFiles(
+                masks=found,
+                splits={path: leaf.split for leaf in images for path in leaf.files},
+                without=[path for path in image.files if path not in found],
+            )
     return None
 
 
-def _image_folders(source: Location, depth: int, wanted: Wanted) -> ObjectFiles | None:
-    """A folder for each image, with a folder of it and a folder of its masks."""
-    found = ObjectFiles()
-    tried = 0
-    for root in roots(source, depth, unlimited=True):
-        last = root.rstrip("/").rpartition("/")[2]
-        is_side = is_image(last) or is_mask(last)  # of many files, and no folders
-        pair = None if is_side else _sides(source, root, wanted)
-        if pair is None:
-            continue
-        images, masks = (list_folder(source, folder).by_stem for folder in pair)
-        tried += 1
-        if len(images) != 1 or len(images.keys() & masks.keys()) == 1:
-            if tried > 2 and not found.images:
-                return None
-            continue
-        name = root.rstrip("/")
-        [[image, *_]] = images.values()
-        if not masks:
-            found.without.append(image)
-            continue
-        above = root.rstrip("/").rpartition("/")[0]
-        found.images[name] = image
-        found.masks[name] = sorted(path for paths in masks.values() for path in paths)
-        found.splits[name] = split_of_root(above, 1) if above else None
-    several = sum(len(masks) > 1 for masks in found.masks.values())
-    return found if found.images and 2 * several >= len(found.images) else None
+def _by_place(images: Group, masks: Group) -> Masks:
+    """Places of one image each."""
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for leaf in images.leaves:
+        found[images.cell(leaf)] += leaf.files
+    taken: dict[str, list[str]] = defaultdict(list)
+    for leaf in masks.leaves:
+        of_place = found.get(masks.cell(leaf), [])
+        if len(of_place) != 1:
+            return {}
+        taken[of_place[0]] += leaf.files
+    return _if_several(taken)
 
 
-def _mask_folders(source: Location, depth: int, wanted: Wanted) -> ObjectFiles | None:
-    """A folder of images, and a folder of masks for each of them."""
-    found = ObjectFiles()
-    found_roots = [
-        (root, pair)
-        for root in roots(source, depth)
-        if (pair := _sides(source, root, wanted)) is not None
-        and subfolders(source / pair[1])
-    ]
-    for root, (image_folder, mask_folder) in found_roots:
-        images = list_folder(source, image_folder, recursive=True).by_stem
-        masks: dict[str, list[str]] = {}
-        listing = list_folder(source, mask_folder, recursive=True)
-        for stem, paths in listing.by_stem.items():
-            masks.setdefault(stem.rpartition("/")[0], []).extend(paths)
-        if not masks.keys() & images.keys() or images.keys() & listing.by_stem.keys():
-            return None
-        for stem, paths in images.items():
-            name = root + stem
-            if stem not in masks:
-                found.without.append(paths[0])
-                continue
-            first = stem.partition("/")[0]
-            found.images[name], found.masks[name] = paths[0], sorted(masks[stem])
-            found.splits[name] = split_of_root(root, len(found_roots)) or (
-                first if first.lower() in SPLIT_WORDS else None
-            )
-    return found if found.images else None
+def _by_folder(images: Group, masks: Group) -> Masks:
+    """Folders of masks that are called as an image is."""
+    named = {stem: paths[0] for stem, paths in images.stems().items()}
+    taken = {}
+    for leaf in masks.leaves:
+        *place, name = *masks.cell(leaf), leaf.path.rpartition("/")[2]
+        image = named.get("/".join([*place, name]))
+        if image is None:
+            return {}
+        taken[image] = [*leaf.files]
+    return _if_several(taken)
 
 
-def _sides(source: Location, root: str, wanted: Wanted) -> tuple[str, str] | None:
-    """The one folder of images and the one of masks in a folder."""
-    names = subfolders(source / root)
-    images = [wanted.images] if wanted.images else [n for n in names if is_image(n)]
-    masks = [wanted.masks] if wanted.masks else [n for n in names if is_mask(n)]
-    if len(images) != 1 or len(masks) != 1:
-        return None
-    pair = (f"{root}{images[0]}", f"{root}{masks[0]}")
-    return pair if all((source / folder).is_dir() for folder in pair) else None
+def _by_beginning(images: Group, masks: Group) -> Masks:
+    """Masks whose names begin with that of one image, a sign behind it."""
+    named = images.stems(with_cells=False)
+    taken: dict[str, list[str]] = defaultdict(list)
+    rests = set()
+    for stem, paths in masks.stems(with_cells=False).items():
+        ends = [match.start() for match in re.finditer(r"[_\-. ]", stem)]
+        fitting = [stem[:end] for end in ends if stem[:end] in named]
+        if len(fitting) != 1 or len(named[fitting[0]]) != 1:
+            return {}
+        taken[named[fitting[0]][0]] += paths
+        rests.add(stem.removeprefix(fitting[0]))
+    # What stands behind nearly all names is of another person or class.
+    num_masks = sum(map(len, taken.values()))
+    return taken if num_masks < _MOST_FILLED * len(rests) * len(taken) else {}
+
+
+def _if_several(masks: Masks) -> Masks:
+    """The same, if half of the images have several masks; else it is chance."""
+    several = sum(len(paths) > 1 for paths in masks.values())
+    return masks if 2 * several >= len(masks) else {}

@@ -1,56 +1,64 @@
-"""Images and masks of two trees of folders, or of one, paired by name."""
+"""Images and masks, paired by name."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from segdata.annotations import Annotation
 from segdata.errors import AnnotationError
-from segdata.formats.folders import IMAGE_SUFFIXES, Listing, count_of, list_folder
-from segdata.formats.mask_folder.affixes import Affixes, of_one_folder, of_two_folders
-from segdata.formats.mask_folder.names import SPLIT_WORDS
-from segdata.storage.paths import Location
+from segdata.formats.folders import IMAGE_SUFFIXES, count_of
+from segdata.formats.mask_folder.affixes import (
+    Affixes,
+    of_one_folder,
+    of_two_folders,
+    without_own_words,
+)
 
 Stems = Mapping[str, list[str]]
 _PHOTO_ENDINGS = {".jpg", ".jpeg"}
 
 
-class FolderPair:
-    """One folder of images and its folder of masks, which may be the same.
+class Pairs:
+    """Images and masks, paired by what they are called.
 
     Args:
-      source: Folder that both are below.
-      images: Folder of the images below the source; empty for the source itself.
-      masks: Folder of the masks.
-      split: Split of all its images; None where folders below tell.
+      images: What an image is called, with its place before it -> paths of the files
+        that are called so.
+      masks: The same of masks; None where images and masks lie together, and names or
+        endings tell which is which.
+      folders: Folders of the images and of the masks, to speak of.
+      split_of: Path of a file -> the split that its folders tell.
     """
 
     def __init__(
-        self, source: Location, images: str, masks: str, split: str | None = None
+        self,
+        images: Stems,
+        masks: Stems | None,
+        folders: tuple[Sequence[str], Sequence[str]],
+        split_of: Callable[[str], str | None],
     ) -> None:
-        self.folders = (images, masks)
-        self.split = split
-        self._listings = [
-            list_folder(source, folder, recursive=True, without=other)
-            for folder, other in zip(self.folders, self.folders[::-1], strict=True)
-        ]
-        self._stems: list[Stems] = [listing.by_stem for listing in self._listings]
-        self._is_flat = images == masks
-        if self._is_flat:
-            del self._listings[1]
-            if by_ending := _by_ending(self._stems[0]):
-                self._is_flat, self._stems = False, by_ending
+        self.folders = folders
+        self.num_files = sum(map(len, images.values()))
+        self._folder_split = split_of
+        self._is_flat = masks is None
+        self._stems: list[Stems] = [images, images if masks is None else masks]
+        if self._is_flat and (by_ending := _by_ending(images)):
+            self._is_flat, self._stems = False, by_ending
         self._found: dict[tuple[str, str], tuple[Affixes, int]] = {}
         self._listed: Mapping[str, str | None] | None = None
         self._left_out: dict[str, list[str]] = {}
+        self._folded: list[str] = []
+        self._neighbours: dict[tuple[int, str], str] = {}
         self.problems: list[AnnotationError] = []
         """Names that stand for several files."""
         self.affixes = Affixes()
         """What names have around the part that image and mask share."""
         self.images: dict[str, str] = {}
-        """Shared part of the names, below the folders -> path of the image."""
+        """Shared part of the names, with its place -> path of the image."""
         self.masks: dict[str, str] = {}
         """The same -> path of the mask."""
 
@@ -64,11 +72,18 @@ class FolderPair:
             images, masks = self._stems
             if not self._is_flat and not given[1].startswith("."):
                 self._stems[1] = masks = _without_second_ending(images, masks)
-            self._found[given] = (
+            self._found[given] = found = (
                 of_one_folder(images.keys(), given)
                 if self._is_flat
                 else of_two_folders(images.keys(), masks.keys(), given)
             )
+            least = min(len(images), len(masks))
+            if not self._is_flat and not any(given) and 3 * found[1] < 2 * least:
+                shared = without_own_words(images, masks)
+                count = len(shared[0].keys() & shared[1].keys())
+                if count > found[1]:
+                    self._stems = [*shared]
+                    self._found[given] = Affixes(are_of_words=True), count
         return self._found[given]
 
     def pair(self, affixes: Affixes) -> None:
@@ -108,6 +123,19 @@ class FolderPair:
             {stem: paths[0] for stem, paths in stems.items() if stem not in doubled}
             for stems in (images, masks)
         )
+        self._pair_folded()
+
+    def _pair_folded(self) -> None:
+        """Pairs names that differ in case or Unicode form, where exactly one fits."""
+        lonely = [side.keys() - other.keys() for side, other in (
+            (self.images, self.masks), (self.masks, self.images))]  # fmt: skip
+        folded = [Counter(map(_fold, names)) for names in lonely]
+        cores = {_fold(core): core for core in lonely[0]}
+        for core in sorted(lonely[1]):
+            fold = _fold(core)
+            if folded[0][fold] == folded[1][fold] == 1:
+                self.masks[cores[fold]] = self.masks.pop(core)
+                self._folded.append(self.masks[cores[fold]])
 
     def leave_out_unlabelled(self) -> None:
         """Leaves out splits of which no image has a mask: nobody labelled them."""
@@ -142,16 +170,9 @@ class FolderPair:
         """The split that a list or the folders of an image tell."""
         if self._listed is not None:
             return self._listed[core]
-        if self.split is not None:
-            return self.split
-        first, slash, _ = core.partition("/")
-        name = first.rstrip("0123456789")  # the year, as in COCO's train2017
-        return name if slash and name.lower() in SPLIT_WORDS else None
-
-    @property
-    def num_files(self) -> int:
-        """Image files in its folders."""
-        return sum(len(listing.by_stem) for listing in self._listings)
+        told = (self._folder_split(side[core]) for side in (self.images, self.masks)
+                if core in side)  # fmt: skip
+        return next(filter(None, told), None)
 
     @property
     def splits(self) -> set[str | None]:
@@ -167,6 +188,12 @@ class FolderPair:
             lonely = sorted(files[stem] for stem in files.keys() - partners.keys())
             if lonely:
                 yield f"{count_of(lonely, one, many)}: {_named(lonely)}"
+        if self._folded:
+            told = count_of(self._folded, "mask", "masks")
+            yield (
+                f"{told} called like the image but for capitals or the Unicode form, "
+                f"e.g. {self._folded[0]}"
+            )
         for why, paths in self._left_out.items():
             files_ = count_of(paths, "file", "files")
             yield f"{files_} left out ({why}), e.g. {min(paths)}"
@@ -176,17 +203,23 @@ class FolderPair:
                 f"{count_of(outside, 'image lies', 'images lie')} beside the folders "
                 f"of the splits and count as train, e.g. {self.images[outside[0]]}"
             )
-        for folder, listing in zip(self.folders, self._listings, strict=False):
-            yield from _strays(folder, listing)
 
     def _path(self, core: str, side: int) -> str:
         """The image (0) or mask (1) of a name; of a missing one its likely path."""
-        affix, ending = (
-            (self.affixes.image, ".jpg"),
-            (self.affixes.mask, ".png"),
-        )[side]
-        missing = f"{self.folders[side]}/{affix.name(core)}{ending}".lstrip("/")
-        return (self.images, self.masks)[side].get(core, missing)
+        here, other = (self.images, self.masks)[:: -1 if side else 1]
+        if core in here:
+            return here[core]
+        if not self._neighbours:
+            for known in self.images.keys() & self.masks.keys():
+                pair = self.images[known], self.masks[known]
+                self._neighbours[0, _folder(pair[1])] = pair[0]
+                self._neighbours[1, _folder(pair[0])] = pair[1]
+        place, ending = self.folders[side][0], (".jpg", ".png")[side]
+        if neighbour := self._neighbours.get((side, _folder(other[core]))):
+            place, ending = _folder(neighbour), os.path.splitext(neighbour)[1]
+        affix = (self.affixes.image, self.affixes.mask)[side]
+        name = affix.name(core.rpartition("/")[2])
+        return f"{place}/{name}{ending}".lstrip("/")
 
     def _by_core(
         self, stems: Stems, core_of: Callable[[str], str | None], expected: str
@@ -200,6 +233,14 @@ class FolderPair:
             else:
                 found.setdefault(core, []).extend(paths)
         return found
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _is_further(stem: str, masks: Collection[str]) -> bool:
@@ -233,24 +274,12 @@ def _without_second_ending(images: Stems, masks: Stems) -> Stems:
 
 
 def _ambiguous(stem: str, what: str, paths: list[str]) -> AnnotationError:
+    name = stem.lstrip("/")
     return AnnotationError(
-        f"{len(paths)} {what} are named {stem!r}: {', '.join(paths[:4])}. Which is "
+        f"{len(paths)} {what} are named {name!r}: {', '.join(paths[:4])}. Which is "
         "meant? Keep one of them.",
         reason=f"ambiguous-{what[:-1]}",
     )
-
-
-def _strays(folder: str, listing: Listing) -> Iterator[str]:
-    for paths, one, many, why in (
-        (listing.others, "file", "files", "no image by its ending"),
-        (listing.hidden, "hidden file", "hidden files", "the name begins with a dot"),
-        (listing.links, "linked folder", "linked folders", "links are not followed"),
-    ):
-        if paths and (folder or paths is not listing.others):  # there: class files
-            yield (
-                f"{count_of(paths, one, many)} in {folder or 'SOURCE'}/ left out "
-                f"({why}), e.g. {paths[0]}"
-            )
 
 
 def _named(paths: list[str]) -> str:

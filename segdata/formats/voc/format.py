@@ -23,11 +23,11 @@ from segdata.annotations import FoundObjects, MaskEncoding, MaskImage
 from segdata.errors import SourceError
 from segdata.formats.base import Guess, Scan
 from segdata.formats.class_files import ClassFile
-from segdata.formats.folders import Files, count_of, list_folder, subfolders
+from segdata.formats.folders import Files, count_of, list_folder, split_of, subfolders
 from segdata.formats.mask_folder.affixes import Affixes
 from segdata.formats.mask_folder.census import has_colors
 from segdata.formats.mask_folder.classes import find_class_file
-from segdata.formats.mask_folder.pairs import FolderPair
+from segdata.formats.mask_folder.pairs import Pairs
 from segdata.formats.split_lists import Listed, listed_names, read_split_lists
 from segdata.formats.voc.classes import BORDER_COLOR, voc_classes, voc_label_map
 from segdata.storage.paths import Location
@@ -81,7 +81,13 @@ class Voc:
         """See `segdata.formats.base.Format.scan`."""
         below = _dataset(source)
         masks = f"{below}{_mask_folder(source, below)}"
-        pair = FolderPair(source, f"{below}{_IMAGES}", masks)
+        images = f"{below}{_IMAGES}"
+        pair = Pairs(
+            list_folder(source, images, recursive=True).by_stem,
+            list_folder(source, masks, recursive=True).by_stem,
+            ([images], [masks]),
+            split_of,
+        )
         pair.pair(Affixes())
         listed = _listed(source, f"{below}{_LISTS}", pair)
         left = sorted(pair.images.keys() - pair.masks.keys() - listed.splits.keys())
@@ -201,7 +207,7 @@ def _is_called_as_vocs(source: Location, below: str) -> bool:
     return bool(stems) and all(map(_VOC_NAME.fullmatch, stems))
 
 
-def _listed(source: Location, folder: str, pair: FolderPair) -> Listed:
+def _listed(source: Location, folder: str, pair: Pairs) -> Listed:
     """The splits of lists; all images with masks where there are none."""
     names = listed_names(source, folder)
     if not names:

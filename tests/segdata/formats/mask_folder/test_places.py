@@ -21,7 +21,7 @@ LAYOUTS = [
     ("Original/{}.tif", "Ground Truth/{}.tif", None),
     ("top/{}.tif", "gts/{}.tif", None),
     ("2_Ortho_RGB/t_{}_RGB.tif", "5_Labels_all/t_{}_label.tif", None),
-    ("Training_Data/I_{}.jpg", "GroundTruth/I_{}_segmentation.png", None),
+    ("Training_Data/I_{}.jpg", "GroundTruth/I_{}_segmentation.png", "training"),
     ("images/img_{}.jpg", "masks/mask_{}.png", None),
     ("images/image{}.jpg", "masks/label{}.png", None),
     ("img/{}.jpg", "masks_machine/{}.jpg.png", None),
@@ -198,9 +198,9 @@ def test_images_of_a_split_without_masks_are_told(
     draw_pairs(tmp_path, other)
     scan = MaskFolder().scan(tmp_path)
     assert found(scan) == pairs
-    folder = other.rpartition("/")[0]
     assert scan.warnings[0] == (
-        f"{folder}/ left out: no folder has masks of its images"
+        "4 files left out (no image of the split test has a mask), e.g. "
+        f"{other.format(110)}"
     )
 
 
@@ -220,7 +220,9 @@ def test_folder_of_several_datasets_is_none(tmp_path: Path) -> None:
     draw_pairs(tmp_path, "one/images/{}.jpg", "one/masks/{}.png")
     draw_pairs(tmp_path, "two/img/{}.jpg", "two/ann/{}.png")
     assert MaskFolder.recognize(tmp_path) is None
-    with pytest.raises(SourceError, match=r"several datasets, one/, two/: give"):
+    with pytest.raises(
+        SourceError, match=r"several datasets, one/images/, two/img/: give"
+    ):
         MaskFolder().scan(tmp_path)
 
 
@@ -230,7 +232,7 @@ def test_of_too_many_folders_not_some_are_taken(
     for name in "abc":
         draw_pairs(tmp_path, f"{name}/images/{{}}.jpg", f"{name}/masks/{{}}.png")
     assert len(found(MaskFolder().scan(tmp_path))) == 12
-    monkeypatch.setattr("segdata.formats.mask_folder.candidates._MOST_FOLDERS", 2)
+    monkeypatch.setattr("segdata.formats.mask_folder.leaves._MOST_FOLDERS", 2)
     with pytest.raises(SourceError, match=r"has no images with masks"):
         MaskFolder().scan(tmp_path)
 
