@@ -62,13 +62,13 @@ class Dataset(Sequence[Record]):
         return {name: RecordSource(self._build, name) for name in self.manifest.splits}
 
     @property
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> Stats:
         """What `segdata stats` counted: `stats.json`, see docs/statistics.md.
 
         Raises:
           OutputError: If it was not run yet, or on another build.
         """
-        return read_stats(self.directory)
+        return Stats(read_stats(self.directory))
 
     def read_semantic(
         self, split: str, /, **options: Unpack[ReadSemanticOptions]
@@ -117,14 +117,16 @@ class Dataset(Sequence[Record]):
     ) -> Record | list[Record] | RecordSource:
         """A record by position over all splits, several, or a split by name.
 
+        A split may be sliced as in TensorFlow Datasets: `dataset["train[:10%]"]`.
+
         Raises:
           IndexError: If there is no such position.
           OptionError: If there is no such split.
           CorruptionError: If the record is damaged.
         """
         if isinstance(index, str):
-            self.manifest.split(index)
-            return self.splits[index]
+            is_whole = index in self.manifest.splits
+            return self.splits[index] if is_whole else RecordSource(self._build, index)
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         position = index + len(self) if index < 0 else index
@@ -180,6 +182,34 @@ class Dataset(Sequence[Record]):
 
     def _alt_text(self) -> str:
         return f"The first records of {self.manifest.name} with their masks"
+
+
+class Stats(dict[str, Any]):
+    """The contents of `stats.json`; it shows itself as a table."""
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        return "\n".join(["<Stats of segdata stats>", *(" ".join(r) for r in rows)])
+
+    def _repr_html_(self) -> str:
+        cells = [
+            "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+            for row in self._rows()
+        ]
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                f"{name}:",
+                f"{split['images']:,} images,",
+                f"{split['objects']:,} objects,",
+                f"{len(split['semantic_classes'])} classes of pixels,",
+                f"{len(split['object_classes'])} of objects,",
+                f"{len(split['findings'])} kinds of findings",
+            )
+            for name, split in list(self["splits"].items())[:_SHOWN_CLASSES]
+        ]
 
 
 def open(directory: Address) -> Dataset:

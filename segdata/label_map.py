@@ -12,6 +12,7 @@ Two class tables, because one record may carry both: `object_classes` for instan
 from __future__ import annotations
 
 import colorsys
+import html
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 from segdata.errors import OptionError, printable
 
 RGB = tuple[int, int, int]
+_SHOWN = 20
+"""Classes that `repr` names."""
 
 OUTSIDE_IGNORE_ID = 255
 """The field's usual id for pixels that belong to no class."""
@@ -57,7 +60,7 @@ class LabelClass:
     """What else the source says of the class."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LabelMap(Mapping[str, int]):
     """The classes of a dataset. As a mapping: class name -> contiguous id."""
 
@@ -102,6 +105,23 @@ class LabelMap(Mapping[str, int]):
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __repr__(self) -> str:
+        shown = [f"{printable(n)[:40]}: {i}" for n, i in list(self.items())[:_SHOWN]]
+        more = f", and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
+        ignored = "" if self.ignore_id is None else f"; ignored: {self.ignore_id}"
+        return f"<LabelMap of {len(self)} classes: {', '.join(shown)}{more}{ignored}>"
+
+    def _repr_html_(self) -> str:
+        """A table of ids, colours and names, for notebooks."""
+        classes = {c.name: c for c in (*self.object_classes, *self.semantic_classes)}
+        rows = [
+            f"<tr><td>{c.id}</td><td style='background:rgb{c.color}'>&emsp;</td>"
+            f"<td style='text-align:left'>{html.escape(c.name)}"
+            f"{' (ignored)' * (c.id == self.ignore_id)}</td></tr>"
+            for c in sorted(classes.values(), key=lambda c: c.id)
+        ]
+        return f"<table>{''.join(rows)}</table>"
 
     @classmethod
     def from_dict(cls, label_map_dict: Mapping[str, int]) -> LabelMap:

@@ -22,7 +22,8 @@ from segdata.records import schema
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COMMAND_PAGES = sorted((DOCS / "commands").glob("*.md"))
-PAGES = [*sorted(DOCS.glob("*.md")), *COMMAND_PAGES]
+GUIDES = sorted((DOCS / "guides").glob("*.md"))
+PAGES = [*sorted(DOCS.glob("*.md")), *GUIDES, *COMMAND_PAGES]
 LINKED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 
@@ -148,8 +149,41 @@ def test_endings_of_images_stand_on_the_page_of_formats() -> None:
 
 def test_every_page_stands_in_the_list_of_pages() -> None:
     text = (DOCS / "README.md").read_text("utf-8")
-    names = {page.name for page in DOCS.glob("*.md")} - {"README.md"}
-    assert set(re.findall(r"^\| \[([\w.-]+)\]\(\1\)", text, re.MULTILINE)) == names
+    names = {page.relative_to(DOCS).as_posix() for page in PAGES if page.name}
+    listed = re.findall(r"^\| \[([\w./-]+)\]\(\1\)", text, re.MULTILINE)
+    commands = {page.relative_to(DOCS).as_posix() for page in COMMAND_PAGES}
+    assert set(listed) == names - commands - {"README.md"}
+
+
+def test_messages_of_troubleshooting_are_those_of_the_code() -> None:
+    texts = [
+        node.value
+        for folder in ("segdata", "trainers")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    page = (DOCS / "guides/troubleshooting.md").read_text("utf-8")
+    cells = re.findall(r"^\| (`.*?) \| ", page, re.MULTILINE)
+    quoted = [text for cell in cells for text in re.findall(r"`(.*?)`", cell)]
+    assert len(quoted) > 20
+    for text in quoted:
+        fixed = [text, *re.split(r"\b[A-Z]+\b|s3", text)]
+        parts = [text, max(fixed[1:], key=len).strip(" ,:")]
+        assert any(part in known for known in texts for part in parts), text
+
+
+def test_commands_of_guides_are_those_that_there_are() -> None:
+    commands = commands_below(cli, "segdata")
+    for page in GUIDES:
+        for text in BLOCK.findall(page.read_text("utf-8")):
+            for line in text[1].replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if not words or words[0] != "segdata":
+                    continue
+                path = " ".join(words[:3] if words[1] == "build" else words[:2])
+                known = {name for p in commands[path].params for name in p.opts}
+                assert {w for w in words if w.startswith("--")} <= known, line
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)

@@ -32,7 +32,11 @@ from segdata.storage.paths import Location
     ),
 )
 @click.argument("out", type=LocationType())
-@click.option("--split", help="Split to draw from. [default: the first]")
+@click.option(
+    "--split",
+    help="Split to draw from, or a slice of it, such as train[:10%] or val[20:30]. "
+    "[default: the first]",
+)
 @click.option(
     "--count",
     type=click.IntRange(1, 100),
@@ -61,6 +65,13 @@ from segdata.storage.paths import Location
     help="Draw records that contain this class. Repeat the option for more.",
 )
 @click.option(
+    "--width",
+    type=click.IntRange(16, 4096),
+    default=320,
+    show_default=True,
+    help="Width of each picture in pixels.",
+)
+@click.option(
     "--output",
     type=LocalPathType(),
     default=Path("grid.jpg"),
@@ -74,6 +85,7 @@ def show(
     keys: tuple[str, ...],
     indices: tuple[int, ...],
     class_names: tuple[str, ...],
+    width: int,
     output: Path,
 ) -> None:
     """Draw records: image, coloured masks, overlay, objects and legend.
@@ -98,7 +110,7 @@ def show(
             f"{' or '.join(map(repr, class_names))}: `segdata stats` tells which do."
         )
     pictures = [picture_of(source[index], label_map) for index in chosen]
-    sheet = grid(pictures, label_map)
+    sheet = grid(pictures, label_map, cell_width=width)
     try:
         sheet.save(output, quality=92)
     except OSError as error:

@@ -31,6 +31,8 @@ UNKNOWN_COLOR: RGB = (0, 0, 0)
 IGNORED_COLOR: RGB = (224, 224, 192)
 """For an ignored id that no class has. Pascal VOC's, whose background is black."""
 
+_CLEAR = ("background", "bg")
+
 PAPER, INK, DIM = (255,) * 3, (32, 34, 38), (140,) * 3
 
 
@@ -109,6 +111,31 @@ def overlay(image: UInt8Array, colored: UInt8Array, alpha: float = 0.5) -> UInt8
     line[:, 1:] |= (colored[:, 1:] != colored[:, :-1]).any(axis=2, keepdims=True)
     mixed = _mix(image, colored, alpha * colored.any(axis=2, keepdims=True))
     return _mix(mixed, PAPER, line * min(1.0, 1.5 * alpha))
+
+
+def lay_over(
+    image: UInt8Array,
+    label_map: UInt8Array,
+    classes: Sequence[LabelClass],
+    ignore_id: int | None,
+    alpha: float = 0.5,
+) -> UInt8Array:
+    """Lays a label map over its image; the photo stays clear on the background.
+
+    Args:
+      image: `[h, w, 3] uint8`, RGB.
+      label_map: `[h, w] uint8` class ids.
+      classes: See `colorize`; one named `background` is not drawn, whatever its colour.
+      ignore_id: See `colorize`.
+      alpha: See `overlay`.
+
+    Returns:
+      `[h, w, 3] uint8`, a new array.
+    """
+    colored = colorize(label_map, classes, ignore_id)
+    clear = [item.id for item in classes if item.name.strip("_").lower() in _CLEAR]
+    colored[np.isin(label_map, clear)] = UNKNOWN_COLOR
+    return overlay(image, colored, alpha)
 
 
 def scale_object(item: DrawnObject, old: UInt8Array, new: UInt8Array) -> DrawnObject:

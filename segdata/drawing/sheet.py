@@ -19,7 +19,7 @@ from segdata.drawing.draw import (
     check_size,
     colorize,
     draw_objects,
-    overlay,
+    lay_over,
     scale_object,
     text_strip,
 )
@@ -29,7 +29,6 @@ from segdata.label_map import RGB, LabelMap
 
 _BLANK = (240, 241, 243)
 _MARGIN, _CELL_GAP, _RECORD_GAP, _LEGEND_WIDTH = 24, 6, 28, 220
-_MAX_ABSENT = 12  # ADE20K has 150 classes; a few pictures show a dozen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +83,7 @@ def grid(
     ]
     if entries := legend_entries(pictures, label_map):
         width = max(parts[1].width, _LEGEND_WIDTH)
-        parts.append(_legend(entries, label_map, width))
+        parts.append(_legend(entries, width))
         if any(_has_keypoints(picture) for picture in pictures):
             parts.append(text_strip(KEYPOINT_NOTE, width, 13, DIM))
     sheet = _arrange(parts, 1, 0, 10)
@@ -153,8 +152,9 @@ def _cells(
     if picture.label_map is not None:
         check_size(f"label map of {picture.title!r}", picture.label_map, picture.image)
         ids = resize(picture.label_map, Image.Resampling.NEAREST)
-        colored = colorize(ids, label_map.semantic_classes, label_map.ignore_id)
-        cells |= {"classes": colored, "overlay": overlay(image, colored)}
+        known = (label_map.semantic_classes, label_map.ignore_id)
+        laid_over = lay_over(image, ids, *known)
+        cells |= {"classes": colorize(ids, *known), "overlay": laid_over}
     if picture.objects:
         objects = [scale_object(item, picture.image, image) for item in picture.objects]
         cells["objects"] = draw_objects(image, objects)
@@ -192,10 +192,8 @@ def _records_per_row(records: Sequence[Image.Image]) -> int:
     return min(range(1, min(4, len(records)) + 1), key=misfit)
 
 
-def _legend(
-    entries: Sequence[LegendEntry], label_map: LabelMap, width: int
-) -> Image.Image:
-    """Swatches, names and amounts in columns; then the names of absent classes."""
+def _legend(entries: Sequence[LegendEntry], width: int) -> Image.Image:
+    """Swatches, names and amounts in columns."""
     per_row = max(1, width // _LEGEND_WIDTH)
     cell_width = width // per_row
     items = []
@@ -206,12 +204,6 @@ def _legend(
         amounts += [f"{entry.num_objects} object{plural}"] * (entry.num_objects > 0)
         note = "(ignored)  " * entry.is_ignored + ", ".join(amounts)
         items.append(_legend_item(entry.color, entry.name, INK, note, cell_width))
-    absent = [name for name in label_map if name not in {e.name for e in entries}]
-    for name in absent[:_MAX_ABSENT]:
-        items.append(_legend_item(_BLANK, name, DIM, "", cell_width))
-    if len(absent) > _MAX_ABSENT:
-        more = f"and {len(absent) - _MAX_ABSENT} more"
-        items.append(_legend_item(PAPER, more, DIM, "", cell_width))
     rule = Image.new("RGB", (width, 1), _BLANK)
     return _arrange([rule, _arrange(items, per_row, 0, 4)], 1, 0, 10)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import html
 import itertools
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from segdata.errors import CorruptionError, short_repr
 from segdata.identity import key_hash, shard_index
 from segdata.reading.arrays import ArrayOptions, ArraySource, MaskArrays, Transform
 from segdata.reading.options import Size, read_size
+from segdata.reading.split_slice import SplitSlice
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
 from segdata.records.validate import KnownClasses, validate_record
@@ -21,6 +23,9 @@ from segdata.shards.offsets import offsets_path, open_offsets
 from segdata.shards.receipt import read_receipt
 from segdata.shards.tfrecord import read_record_at
 from segdata.storage.paths import Address
+
+_SHOWN = 3
+"""Records that a notebook shows."""
 
 
 class RecordSource(Sequence[Record]):
@@ -33,17 +38,19 @@ class RecordSource(Sequence[Record]):
     """
 
     def __init__(self, directory: Address | OpenBuild, split: str) -> None:
-        """Opens a split.
+        """Opens a split, or a slice of one such as `train[:10%]`.
 
         Raises:
           OutputError: If `directory` holds no finished build.
-          OptionError: If the split is unknown.
+          OptionError: If the split is unknown, or the slice is none.
         """
-        self._build, self._split = open_build(directory), split
-        self._shards = self.manifest.split(split).shards
+        part = SplitSlice.parse(split)
+        self._build, self._given, self._split = open_build(directory), split, part.name
+        self._shards = self.manifest.split(part.name).shards
         counts = [shard.num_records for shard in self._shards]
         self._starts = [0, *itertools.accumulate(counts)]
-        self._offsets = open_offsets(self._build.directory, self.manifest, split)
+        self._first, self._after = part.bounds(self._starts[-1])
+        self._offsets = open_offsets(self._build.directory, self.manifest, part.name)
 
     @property
     def manifest(self) -> Manifest:
@@ -62,14 +69,29 @@ class RecordSource(Sequence[Record]):
           CorruptionError: If a receipt is missing or damaged.
         """
         found = self._build.directory.each(self._keys_of, self._shards)
-        return [*itertools.chain.from_iterable(found)]
+        return [*itertools.chain.from_iterable(found)][self._first : self._after]
 
     def __reduce__(self) -> tuple[type[RecordSource], tuple[OpenBuild, str]]:
         # Maps its index anew, which costs less than to hand it over.
-        return type(self), (self._build, self._split)
+        return type(self), (self._build, self._given)
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self._after - self._first
+
+    def __repr__(self) -> str:
+        name, directory = self.manifest.name, str(self._build.directory)
+        shown = short_repr(directory)
+        return f"<RecordSource {name} {self._given!r} in {shown}: {len(self)} records>"
+
+    def _repr_html_(self) -> str:
+        """The first records, for notebooks."""
+        records = self[:_SHOWN]
+        more = len(self) - len(records)
+        return (
+            f"<p>{html.escape(repr(self))}</p>"
+            f"{''.join(record._repr_html_() for record in records)}"
+            f"{f'<p>and {more} more</p>' if more else ''}"
+        )
 
     @overload
     def __getitem__(self, index: int | str) -> Record: ...
@@ -90,6 +112,7 @@ class RecordSource(Sequence[Record]):
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"record {index} of {len(self)}")
+        position += self._first
         number = bisect.bisect_right(self._starts, position) - 1
         within = position - self._starts[number]
         path = self._build.directory / self._shards[number].name
@@ -126,11 +149,15 @@ class RecordSource(Sequence[Record]):
         hashed = key_hash(key, int(self.manifest.options.get("seed", 0)), "shard")
         number = shard_index(hashed, len(self._shards))
         with suppress(ValueError):
-            return self._starts[number] + self._keys_of(self._shards[number]).index(key)
+            within = self._keys_of(self._shards[number]).index(key)
+            position = self._starts[number] + within - self._first
+            if 0 <= position < len(self):
+                return position
         first = next((s.first_key for s in self._shards if s.num_records), None)
         shown = "none, it is empty" if first is None else short_repr(first)
         raise KeyError(
-            f"no record has the key {key!r}: keys of this split begin with {shown}"
+            f"no record of {self._given} has the key {key!r}: keys of this split begin "
+            f"with {shown}"
         )
 
     def _keys_of(self, shard: ShardSummary) -> list[str]:

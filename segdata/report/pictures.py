@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segdata.dataset import Dataset
-from segdata.drawing.draw import Picture, colorize, draw_objects, overlay, scale_object
+from segdata.drawing.draw import Picture, draw_objects, lay_over, scale_object
 from segdata.drawing.records import picture_of
 from segdata.label_map import LabelMap
 
@@ -69,10 +69,8 @@ def _sample(dataset: Dataset, split: str, position: int) -> Sample:
     pixels = picture.image
     if picture.label_map is not None:
         label_map = dataset.classes
-        colored = colorize(
-            picture.label_map, label_map.semantic_classes, label_map.ignore_id
-        )
-        pixels = overlay(pixels, colored)
+        known = (label_map.semantic_classes, label_map.ignore_id)
+        pixels = lay_over(pixels, picture.label_map, *known)
     pixels = draw_objects(pixels, picture.objects)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY, optimize=True)

@@ -8,6 +8,7 @@ name: two builds of the same source are equal to the byte.
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ MANIFEST_NAME = "manifest.json"
 REJECTS_NAME = "rejects.jsonl"
 STATS_NAME = "stats.json"
 
+_SHOWN = 8
+"""Splits that `repr` names."""
 _SPLIT_NAME = re.compile(r"[\w-]+")
 
 
@@ -54,7 +57,7 @@ class ShardSummary:
     """Key of its last record."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SplitSummary:
     """One split as the manifest lists it."""
 
@@ -70,6 +73,13 @@ class SplitSummary:
     """What is in it."""
     shards: tuple[ShardSummary, ...]
     """Its shards, in order."""
+
+    def __repr__(self) -> str:
+        return f"<SplitSummary: {self._text()}>"
+
+    def _text(self) -> str:
+        mib = self.num_bytes / 2**20
+        return f"{self.num_records} records, {len(self.shards)} shards, {mib:.1f} MiB"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +116,7 @@ class SourceSummary:
     """Size of their image files, label images and mask images."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Manifest:
     """A finished build."""
 
@@ -142,6 +152,22 @@ class Manifest:
     def __post_init__(self) -> None:
         ordered = {name: self.splits[name] for name in ordered_splits(self.splits)}
         object.__setattr__(self, "splits", ordered)
+
+    def __repr__(self) -> str:
+        names = [*self.splits]
+        parts = [f"{n}: {self.splits[n]._text()}" for n in names[:_SHOWN]]
+        parts += [f"and {len(names) - _SHOWN} more splits"] * (len(names) > _SHOWN)
+        classes = f"{len(self.label_map)} classes"
+        return f"<Manifest of {self.name[:60]}: {'; '.join([classes, *parts])}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the splits and one of the classes, for notebooks."""
+        rows = [
+            f"<tr><td>{html.escape(name)}</td><td>{split._text()}</td></tr>"
+            for name, split in self.splits.items()
+        ]
+        head = f"<b>{html.escape(self.name)}</b>: {html.escape(self.layout)}"
+        return f"{head}<table>{''.join(rows)}</table>{self.label_map._repr_html_()}"
 
     @property
     def format_name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segdata.drawing.draw import DIM, INK, PAPER, colorize, overlay, text_strip
+from segdata.drawing.draw import DIM, INK, PAPER, lay_over, text_strip
 from segdata.records.record import Record
 from segdata.trainers.run.data import Classes
 from segdata.trainers.run.given import Given
@@ -83,8 +83,8 @@ def _row(item: Given, found: UInt8Array, classes: Classes) -> Image.Image:
     for name, ids in (("predicted", found), ("true", item.labels)):
         if ids is not None:
             small = Image.fromarray(ids).resize(size, Image.Resampling.NEAREST)
-            colored = colorize(np.asarray(small), classes.drawn, 255)
-            cells.append((name, Image.fromarray(overlay(pixels, colored, 0.6))))
+            drawn = lay_over(pixels, np.asarray(small), classes.drawn, 255, 0.6)
+            cells.append((name, Image.fromarray(drawn)))
     total = len(cells) * (size[0] + _GAP) - _GAP
     lines = [text_strip(item.name, total, 14, INK)]
     lines += [

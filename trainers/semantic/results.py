@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segdata.drawing.draw import colorize, overlay
+from segdata.drawing.draw import colorize, lay_over
 from segdata.errors import CorruptionError
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
@@ -98,7 +98,7 @@ class PixelWriter:
         """Writes an image's files."""
         output, name, classes = self._output, item.name, self._classes
         save_picture(index_image(found, classes), output / f"{name}.png")
-        blended = overlay(item.image, colorize(found, classes.drawn, 255))
+        blended = lay_over(item.image, found, classes.drawn, 255)
         path = output / f"{name}-overlay.jpg"
         save_picture(Image.fromarray(blended), path, quality=92)
         if item.labels is not None:

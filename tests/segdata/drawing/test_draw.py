@@ -129,6 +129,20 @@ def test_a_black_class_does_not_darken_the_image():
     assert (mixed[:, 3] != 100).any()
 
 
+@pytest.mark.parametrize("name", ["background", "_background_", "Background"])
+def test_photo_stays_clear_on_the_background(name):
+    classes = (
+        LabelClass(id=0, name=name, color=(200, 0, 0)),
+        LabelClass(id=1, name="pet", color=(0, 200, 0)),
+    )
+    image = gray_image(4, 4)
+    label_map = np.zeros((4, 4), np.uint8)
+    label_map[:2] = 1
+    found = draw.lay_over(image, label_map, classes, None)
+    assert np.array_equal(found[3], image[3])
+    assert (found[0, :, 1] > image[0, :, 1]).all()
+
+
 def test_overlay_leaves_its_inputs_alone():
     image, colored = gray_image(4, 4), np.zeros((4, 4, 3), np.uint8)
     draw.overlay(image, colored)
