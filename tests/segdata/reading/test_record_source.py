@@ -41,7 +41,7 @@ def test_record_is_found_by_its_key(train: RecordSource) -> None:
 
 def test_unknown_key_is_a_key_error_that_shows_one(train: RecordSource) -> None:
     with pytest.raises(
-        KeyError, match=r"no record has the key 'train_0'.*'train/train"
+        KeyError, match=r"no record of train has the key 'train_0'.*'train/train"
     ):
         train["train_0"]
 
