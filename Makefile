@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: demo docs site pictures test lint types unit test-slow test-crashpoints test-fault test-cluster test-hdfs test-gcs bench format clean install \
+.PHONY: demo docs site notebooks pictures test lint types unit test-slow test-crashpoints test-fault test-cluster test-hdfs test-gcs bench format clean install \
 	test-newest constraints fuzz
 
 # Where the tests are installed, the demo uses their environment; else a small one.
@@ -101,6 +101,11 @@ site: $(BIN)/.installed  ## the pages as a site in build/site, with the Python r
 	$(BIN)/python docs/site/stage.py build/site-pages
 	$(BIN)/python -m sphinx -q -E -W --keep-going -b html build/site-pages build/site
 	@echo "open build/site/index.html"
+
+notebooks: $(BIN)/.installed  ## run the notebooks of examples/ and keep their outputs
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable ".[notebooks]"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/run_notebooks.py
 
 pictures: $(BIN)/.installed  ## the pictures of README and docs
 	$(BIN)/python docs/draw_pictures.py

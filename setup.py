@@ -138,6 +138,8 @@ setup(
         ],
         # Slow tests of the report; they need chromium and chromium-driver too.
         "browser": ["selenium>=4.20"],
+        # `make notebooks`: runs those of examples/.
+        "notebooks": ["ipykernel>=6.29", "nbclient>=0.10", "nbformat>=5.10"],
         # `make site`: these pages as a site.
         "docs": [
             "furo>=2025.9",
