@@ -2,6 +2,7 @@
 
 - `run_jax`: runs code in a process of its own, with Keras on JAX.
 - `trained`: a finished run of a tiny model on the drawn CamVid.
+- `drawn_coco`: a build of drawn scenes in COCO's layout, 16 train and 8 val.
 
 The models of `tiny_models.py` are known by their names.
 """
@@ -91,3 +92,15 @@ def trained(
     )
     train(options, str(run))
     return run
+
+
+@pytest.fixture(scope="session")
+def drawn_coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from segdata.building.build import build
+    from segdata.formats.coco.format import Coco
+    from segdata.samples.coco import write_coco_sample
+
+    folder = tmp_path_factory.mktemp("drawn")
+    write_coco_sample(folder / "source", seed=0, num_train=16, num_val=8)
+    build(Coco(), folder / "source", folder / "out")
+    return folder / "out"

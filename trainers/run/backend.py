@@ -1,9 +1,12 @@
-"""Choosing Keras's backend, before Keras is imported."""
+"""Choosing Keras's backend, before Keras is imported, and without a page of noise."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 
 from segdata.errors import MissingDependencyError, OptionError
 
@@ -19,7 +22,12 @@ def use_backend(backend: str | None) -> None:
     if backend and "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = backend
     try:
-        import keras
+        with _quiet():
+            import keras
+
+            from segdata.streams.tensorflow import tf
+
+            tf.config.list_physical_devices("GPU")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"training needs Keras and its backend, and {error.name} is not installed: "
@@ -31,3 +39,27 @@ def use_backend(backend: str | None) -> None:
             f"backend is {backend!r}, but Keras runs on {keras.backend.backend()} in "
             "this process: expected the same. Set KERAS_BACKEND before it starts."
         )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what TensorFlow writes to stderr before its log level counts.
+
+    If there is an error, what was written is shown.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            file.seek(0)
+            os.write(kept, file.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

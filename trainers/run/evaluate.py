@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
+from segdata.cpus import num_cpus
 from segdata.progress import display
 from segdata.reading.record_source import RecordSource
+from segdata.records.record import Record
 from segdata.storage.paths import Address, Location
 from segdata.trainers.instances.detector import Detector
 from segdata.trainers.instances.results import ObjectScorer
+from segdata.trainers.run.ahead import ahead
 from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.run.trained import (
     EvaluateOptions,
@@ -103,11 +107,21 @@ def score(
     advance: Callable[[int], None] = lambda count: None,
 ) -> Scores:
     """Predicts all records and scores them; tells each batch's number of images."""
-    for first in range(0, len(source), model.batch_size):
-        last = min(first + model.batch_size, len(source))
-        records = [source[i] for i in range(first, last)]
-        predicted = model.predict([record.image() for record in records])
-        for record, found in zip(records, predicted, strict=True):
+    for batch in ahead(_batches(source, model.batch_size)):
+        predicted = model.predict([image for _, image in batch])
+        for (record, _), found in zip(batch, predicted, strict=True):
             scorer.add(record, found)
-        advance(len(records))
+        advance(len(batch))
     return scorer.finish()
+
+
+def _batches(source: RecordSource, size: int) -> Iterator[list[tuple[Record, Any]]]:
+    """Records with their images, decoded side by side."""
+
+    def read(index: int) -> tuple[Record, Any]:
+        record = source[index]
+        return record, record.image()
+
+    with ThreadPoolExecutor(num_cpus()) as pool:
+        for first in range(0, len(source), size):
+            yield list(pool.map(read, range(first, min(first + size, len(source)))))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from segdata.progress import display
 from segdata.storage.paths import Address
 from segdata.trainers.instances.results import ObjectWriter
+from segdata.trainers.run.ahead import ahead
 from segdata.trainers.run.directory import RunDirectory
 from segdata.trainers.run.given import batched, given_images
 from segdata.trainers.run.trained import PredictOptions, load_model, open_split
@@ -40,7 +41,7 @@ def predict(run_dir: Address, options: PredictOptions) -> tuple[int, str]:
     writer = WRITERS[run.options.task](run.classes, options, source)
     done = 0
     with display(total, "predicting") as advance:
-        for batch in batched(given, options.batch_size):
+        for batch in ahead(batched(given, options.batch_size)):
             predicted = model.predict([item.image for item in batch])
             for item, found in zip(batch, predicted, strict=True):
                 writer.add(item, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.cpus import num_cpus
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.storage.paths import Location
 from segdata.streams.resample import resize_image
@@ -95,11 +97,9 @@ class Predictor:
         found: list[UInt8Array] = []
         for first in range(0, len(images), self.batch_size):
             part = images[first : first + self.batch_size]
-            logits = self.logits(part)
-            found += [
-                label_pixels(one, image.shape[:2])
-                for one, image in zip(logits, part, strict=True)
-            ]
+            sizes = (image.shape[:2] for image in part)
+            with ThreadPoolExecutor(num_cpus()) as pool:
+                found += pool.map(label_pixels, self.logits(part), sizes)
         return found
 
     def logits(self, images: Sequence[UInt8Array]) -> FloatArray:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -360,3 +361,27 @@ def test_split_or_size_that_is_missing_is_refused(
     with pytest.raises(OutputError, match="holds no finished build"):
         train(options(tmp_path), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_steps_wait_for_no_numbers(
+    camvid_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Keras brings the logs to the host on the main thread after every step, and so
+    # waits for the device, unless all callbacks say that it need not.
+    from keras.src.utils import python_utils
+
+    plain, waits = python_utils.pythonify_logs, []
+
+    def spy(logs: Any) -> Any:
+        if logs and threading.current_thread() is threading.main_thread():
+            waits.append(logs)
+        return plain(logs)
+
+    monkeypatch.setattr(python_utils, "pythonify_logs", spy)
+    counts = []
+    for steps in (2, 5):
+        waits.clear()
+        given = options(camvid_build, epochs=1, steps_per_epoch=steps, patience=1)
+        train(given, str(tmp_path / f"{steps}"))
+        counts.append(len(waits))
+    assert counts[0] == counts[1]
