@@ -75,18 +75,18 @@ def grid(
         for picture, row in zip(pictures, cells, strict=True)
     ]
     captions = [text_strip(name, cell_width, 12, DIM) for name in columns]
-    header = _arrange(captions, len(columns), _CELL_GAP, width=cell_width)
+    header = arrange(captions, len(columns), _CELL_GAP, width=cell_width)
     per_row = _records_per_row(records)
     parts = [
-        _arrange([header] * per_row, per_row, _RECORD_GAP),
-        _arrange(records, per_row, _RECORD_GAP, 14),
+        arrange([header] * per_row, per_row, _RECORD_GAP),
+        arrange(records, per_row, _RECORD_GAP, 14),
     ]
-    if entries := legend_entries(pictures, label_map):
+    if legend_entries(pictures, label_map):
         width = max(parts[1].width, _LEGEND_WIDTH)
-        parts.append(_legend(entries, width))
+        parts.append(legend(pictures, label_map, width))
         if any(_has_keypoints(picture) for picture in pictures):
             parts.append(text_strip(KEYPOINT_NOTE, width, 13, DIM))
-    sheet = _arrange(parts, 1, 0, 10)
+    sheet = arrange(parts, 1, 0, 10)
     page = Image.new("RGB", (sheet.width + 48, sheet.height + 48), PAPER)
     page.paste(sheet, (_MARGIN, _MARGIN))
     return page
@@ -176,8 +176,8 @@ def _record(
         if column in cells:
             cell.paste(cells[column], ((cell_width - cells[column].width) // 2, 0))
         images.append(cell)
-    row = _arrange(images, len(images), _CELL_GAP)
-    return _arrange([text_strip(title, row.width, 14, INK), row], 1, 0, 4)
+    row = arrange(images, len(images), _CELL_GAP)
+    return arrange([text_strip(title, row.width, 14, INK), row], 1, 0, 4)
 
 
 def _records_per_row(records: Sequence[Image.Image]) -> int:
@@ -192,8 +192,15 @@ def _records_per_row(records: Sequence[Image.Image]) -> int:
     return min(range(1, min(4, len(records)) + 1), key=misfit)
 
 
-def _legend(entries: Sequence[LegendEntry], width: int) -> Image.Image:
-    """Swatches, names and amounts in columns."""
+def legend(pictures: Sequence[Picture], label_map: LabelMap, width: int) -> Image.Image:
+    """Swatches, names and amounts of the classes that occur, in columns.
+
+    Args:
+      pictures: Whose classes are shown.
+      label_map: Names and colours of the classes.
+      width: Of the image, in pixels.
+    """
+    entries = legend_entries(pictures, label_map)
     per_row = max(1, width // _LEGEND_WIDTH)
     cell_width = width // per_row
     items = []
@@ -205,7 +212,7 @@ def _legend(entries: Sequence[LegendEntry], width: int) -> Image.Image:
         note = "(ignored)  " * entry.is_ignored + ", ".join(amounts)
         items.append(_legend_item(entry.color, entry.name, INK, note, cell_width))
     rule = Image.new("RGB", (width, 1), _BLANK)
-    return _arrange([rule, _arrange(items, per_row, 0, 4)], 1, 0, 10)
+    return arrange([rule, arrange(items, per_row, 0, 4)], 1, 0, 10)
 
 
 def _legend_item(color: RGB, name: str, ink: RGB, note: str, width: int) -> Image.Image:
@@ -218,7 +225,7 @@ def _legend_item(color: RGB, name: str, ink: RGB, note: str, width: int) -> Imag
     return item
 
 
-def _arrange(
+def arrange(
     images: Sequence[Image.Image],
     per_row: int,
     gap: int,

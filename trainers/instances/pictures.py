@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-from segdata.drawing.draw import INK, PAPER, DrawnObject, draw_objects, text_strip
+from segdata.drawing.draw import INK, DrawnObject, draw_objects, text_strip
 from segdata.drawing.records import picture_of
+from segdata.drawing.sheet import arrange
 from segdata.records.record import Record
 from segdata.trainers.instances.detector import Detector, Found
 from segdata.trainers.run.data import ObjectClasses
@@ -16,7 +17,7 @@ from segdata.trainers.semantic.predictor import UInt8Array
 
 MIN_SCORE, MAX_BOXES = 0.1, 50
 """What is drawn of a model's detections."""
-_LONG_SIDE, _GAP, _LINE = 420, 6, 20
+_LONG_SIDE, _GAP = 420, 6
 
 
 def draw_found(image: UInt8Array, found: Found, classes: ObjectClasses) -> UInt8Array:
@@ -48,24 +49,14 @@ def detections_sheet(
     for record, objects in zip(records, found, strict=True):
         picture = picture_of(record, classes.label_map)
         best = objects.best(MAX_BOXES, MIN_SCORE)
-        left = draw_found(picture.image, best, classes)
-        right = draw_objects(picture.image, picture.objects)
-        rows.append((f"{record.key}: found | true", left, right))
-    cells = [(title, _small(left), _small(right)) for title, left, right in rows]
-    width = max(left.width + right.width + _GAP for _, left, right in cells)
-    height = sum(left.height + _LINE + _GAP for _, left, _ in cells)
-    page = Image.new("RGB", (width, height), PAPER)
-    y = 0
-    for title, left_cell, right_cell in cells:
-        page.paste(text_strip(title, width, 14, INK), (0, y))
-        page.paste(left_cell, (0, y + _LINE))
-        page.paste(right_cell, (left_cell.width + _GAP, y + _LINE))
-        y += left_cell.height + _LINE + _GAP
-    return page
-
-
-def _small(pixels: UInt8Array) -> Image.Image:
-    image = Image.fromarray(pixels)
-    scale = _LONG_SIDE / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+        drawn = [
+            ImageOps.contain(Image.fromarray(pixels), (_LONG_SIDE, _LONG_SIDE))
+            for pixels in (
+                draw_found(picture.image, best, classes),
+                draw_objects(picture.image, picture.objects),
+            )
+        ]
+        row = arrange(drawn, 2, _GAP)
+        title = text_strip(f"{record.key}: found | true", row.width, 14, INK)
+        rows.append(arrange([title, row], 1, 0, 2))
+    return arrange(rows, 1, 0, _GAP)

@@ -24,7 +24,7 @@ class Reporter(keras.callbacks.Callback):
     """
 
     async_safe = True
-    """Keras need not wait for the device after each step, as it does for others."""
+    """On JAX Keras need not wait for the device after each step, as for others."""
 
     def __init__(
         self,

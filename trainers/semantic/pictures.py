@@ -6,16 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from segdata.drawing.draw import DIM, INK, PAPER, lay_over, text_strip
+from segdata.drawing.draw import (
+    DIM,
+    INK,
+    PAPER,
+    Picture,
+    lay_over,
+    text_strip,
+)
+from segdata.drawing.sheet import arrange, legend
 from segdata.records.record import Record
 from segdata.trainers.run.data import Classes
 from segdata.trainers.run.given import Given
 from segdata.trainers.semantic.predictor import Predictor, UInt8Array
 from segdata.trainers.semantic.scores import Confusion, mean_score
 
-_CELL, _GAP, _MARGIN, _LINE = 360, 6, 16, 20
+_CELL, _GAP, _MARGIN = 360, 6, 16
 
 
 def records_sheet(
@@ -39,16 +47,15 @@ def predictions_sheet(
     """
     predictions = list(zip(given, found, strict=True))
     rows = [_row(item, ids, classes) for item, ids in predictions]
+    pictures = [
+        Picture(title=item.name, image=item.image, label_map=ids)
+        for item, predicted in predictions
+        for ids in (predicted, item.labels)
+        if ids is not None
+    ]
     width = max(row.width for row in rows)
-    legend = _legend(predictions, classes, width)
-    height = sum(row.height + _MARGIN for row in rows) + legend.height
-    page = Image.new("RGB", (width + 2 * _MARGIN, height + 2 * _MARGIN), PAPER)
-    y = _MARGIN
-    for row in rows:
-        page.paste(row, (_MARGIN, y))
-        y += row.height + _MARGIN
-    page.paste(legend, (_MARGIN, y))
-    return page
+    rows.append(legend(pictures, classes.label_map, width))
+    return ImageOps.expand(arrange(rows, 1, 0, _MARGIN), _MARGIN, PAPER)
 
 
 def score_lines(item: Given, found: UInt8Array, classes: Classes) -> list[str]:
@@ -74,48 +81,20 @@ def score_lines(item: Given, found: UInt8Array, classes: Classes) -> list[str]:
 
 
 def _row(item: Given, found: UInt8Array, classes: Classes) -> Image.Image:
-    height, width = item.image.shape[:2]
-    scale = _CELL / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = Image.fromarray(item.image).resize(size, Image.Resampling.LANCZOS)
-    pixels = np.asarray(image)
-    cells = [("image", image)]
+    small = ImageOps.contain(Image.fromarray(item.image), (_CELL, _CELL))
+    image, cells = np.asarray(small), {"image": small}
     for name, ids in (("predicted", found), ("true", item.labels)):
         if ids is not None:
-            small = Image.fromarray(ids).resize(size, Image.Resampling.NEAREST)
-            drawn = lay_over(pixels, np.asarray(small), classes.drawn, 255, 0.6)
-            cells.append((name, Image.fromarray(drawn)))
-    total = len(cells) * (size[0] + _GAP) - _GAP
-    lines = [text_strip(item.name, total, 14, INK)]
-    lines += [
-        text_strip(line, total, 12, DIM) for line in score_lines(item, found, classes)
+            scaled = Image.fromarray(ids).resize(small.size, Image.Resampling.NEAREST)
+            drawn = lay_over(image, np.asarray(scaled), classes.drawn, 255, 0.6)
+            cells[name] = Image.fromarray(drawn)
+    columns = [
+        arrange([cell, text_strip(name, cell.width, 12, DIM)], 1, 0, 2)
+        for name, cell in cells.items()
     ]
-    top = len(lines) * _LINE
-    row = Image.new("RGB", (total, top + size[1] + _LINE), PAPER)
-    for index, line in enumerate(lines):
-        row.paste(line, (0, index * _LINE))
-    for index, (name, cell) in enumerate(cells):
-        x = index * (size[0] + _GAP)
-        row.paste(cell, (x, top))
-        row.paste(text_strip(name, size[0], 12, DIM), (x, top + size[1] + 2))
-    return row
-
-
-def _legend(
-    predictions: Sequence[tuple[Given, UInt8Array]], classes: Classes, width: int
-) -> Image.Image:
-    """Swatches of the classes that occur, in lines."""
-    occurring: set[int] = set()
-    for item, found in predictions:
-        for ids in (found, item.labels):
-            if ids is not None:
-                occurring |= set(np.unique(ids).tolist())
-    shown = [one for one in classes.drawn if one.id in occurring]
-    per_line = max(1, width // 150)
-    lines = -(-len(shown) // per_line)
-    legend = Image.new("RGB", (width, max(1, lines * _LINE)), PAPER)
-    for index, one in enumerate(shown):
-        x, y = index % per_line * 150, index // per_line * _LINE
-        legend.paste(one.color, (x, y + 2, x + 14, y + 16))
-        legend.paste(text_strip(one.name, 124, 13, INK), (x + 20, y + 1))
-    return legend
+    row = arrange(columns, len(columns), _GAP)
+    lines = [text_strip(item.name, row.width, 14, INK)]
+    lines += [
+        text_strip(x, row.width, 12, DIM) for x in score_lines(item, found, classes)
+    ]
+    return arrange([*lines, row], 1, 0, 4)
