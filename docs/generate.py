@@ -36,6 +36,12 @@ def commands_page() -> str:
         "| exit code | meaning |\n|---|---|\n| 0 | done |\n| 1 | the data or the run "
         "failed: one line on stderr says why; `segdata -v COMMAND` adds the traceback |"
         "\n| 2 | wrong usage |\n| 130 | interrupted |",
+        "## Completion\n\nTo complete commands and options with the Tab key, put the "
+        "line of your shell into its start-up file:\n\n```bash\n"
+        'eval "$(_SEGDATA_COMPLETE=bash_source segdata)"                # ~/.bashrc\n'
+        'eval "$(_SEGDATA_COMPLETE=zsh_source segdata)"                 # ~/.zshrc\n'
+        "_SEGDATA_COMPLETE=fish_source segdata | source                 "
+        "# ~/.config/fish/config.fish\n```",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -53,6 +53,9 @@ def render_report(dataset: Dataset) -> str:
         chart_width=WIDTH,
         chart_height=HEIGHT,
         samples=samples,
+        sample_ids={
+            f"{s.split}: {s.key}": f"sample-{i}" for i, s in enumerate(samples)
+        },
         sample_classes=sorted({name for s in samples for name in s.classes}),
         remarks=find_remarks(dataset, stats),
         version=__version__,

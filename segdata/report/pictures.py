@@ -20,6 +20,7 @@ from segdata.label_map import LabelMap
 MAX_SAMPLES = 72
 """Images on a page: it stays below two megabytes."""
 _PER_CLASS = 3
+_PER_FINDING = 3
 _LONG_SIDE = 320
 _QUALITY = 72
 
@@ -41,9 +42,10 @@ class Sample:
 
 
 def choose_samples(dataset: Dataset, stats: Mapping[str, Any]) -> list[Sample]:
-    """Draws up to three images of each class, the same at every call.
+    """Draws examples of findings and up to three images of each class.
 
-    Of many classes as many as a page holds, every class once before any twice.
+    The same at every call. Of many classes as many as a page holds, every class once
+    before any twice.
     """
     places: dict[tuple[str, int], None] = {}
     for place in _places(stats):
@@ -54,6 +56,10 @@ def choose_samples(dataset: Dataset, stats: Mapping[str, Any]) -> list[Sample]:
 
 
 def _places(stats: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for split, values in stats["splits"].items():
+        for finding in values["findings"].values():
+            for example in finding["examples"][:_PER_FINDING]:
+                yield split, example["position"]
     for rank in range(_PER_CLASS):
         for split, values in stats["splits"].items():
             for table in ("object_classes", "semantic_classes"):

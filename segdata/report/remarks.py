@@ -156,4 +156,5 @@ def _counted(count: int, what: str) -> str:
         return f"1 {what}"
     first, space, rest = what.partition(" ")
     ending = "es" if first.endswith(("s", "x")) else "s"
-    return f"{count:,} {first}{ending}{space}{rest}"
+    number = f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")  # as on the page
+    return f"{number} {first}{ending}{space}{rest}"

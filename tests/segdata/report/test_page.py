@@ -174,8 +174,11 @@ def test_names_of_strangers_stay_text(hostile_build: Path, tmp_path: Path) -> No
 
 
 def test_what_is_odd_is_told(hostile_build: Path, tmp_path: Path) -> None:
-    report(hostile_build, tmp_path)
+    page = report(hostile_build, tmp_path)
     dataset = segdata.open(hostile_build)
+    linked = set(re.findall(r'href="#(sample-\d+)"', page))
+    assert len(linked) == 2
+    assert linked <= set(re.findall(r'<li id="(sample-\d+)"', page))
     titles = {item.title: item for item in find_remarks(dataset, dataset.stats)}
     for title in (
         "Twice or more in one split: 1 image",
