@@ -60,8 +60,9 @@ def read_semantic(
       directory: Output of `segdata build`.
       split: Name of the split.
       batch_size: Records per batch of this host.
-      image_size: `(height, width)` of images (bilinear) and label maps (nearest), or
-        one number for a square. None keeps the stored size, if all are alike.
+      image_size: `(height, width)` of images (bilinear, antialiased) and label maps
+        (nearest), or one number for a square. None keeps the stored size, if all are
+        alike.
       resize: How images are fitted to it; None stretches them.
       augmentation: What is random about images and label maps; None: nothing.
       image: What pixels are given as; None: uint8.

@@ -14,7 +14,9 @@ from segdata.streams.tensorflow import tf
 def resize_image(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
     """Stretches an image by bilinear sampling at half-pixel centres.
 
-    The label map that belongs to it comes from `label_maps.resize_label_map`, which
+    Where it shrinks, antialiased: otherwise what a model sees would depend on the size
+    that images are stored at, for pixels between the samples would be left out. The
+    label map that belongs to it comes from `label_maps.resize_label_map`, which
     samples at the same centres.
 
     Args:
@@ -65,6 +67,8 @@ def move_image(
     recolor: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Moves an image along a geometry, by bilinear sampling of what is shown.
+
+    Antialiased where it shrinks, as in `resize_image`.
 
     Args:
       shown: `[rows shown, columns shown, 3] uint8`, from `decode_shown` or `cut`.
@@ -142,9 +146,26 @@ def flip(tensor: tf.Tensor, axis: int, flipped: bool | tf.Tensor) -> tf.Tensor:
 
 
 def _stretched(image: tf.Tensor, size: object) -> tf.Tensor:
-    return tf.raw_ops.ResizeBilinear(
-        images=image[tf.newaxis], size=size, half_pixel_centers=True
-    )[0]
+    """`[height, width, 3] uint8` -> the same at another size, `float32`."""
+    images, size = image[tf.newaxis], tf.convert_to_tensor(size, tf.int32)
+    before = tf.shape(image)[:2]
+
+    def antialiased() -> tf.Tensor:
+        return tf.raw_ops.ScaleAndTranslate(
+            images=images,
+            size=size,
+            scale=tf.cast(size, tf.float32) / tf.cast(before, tf.float32),
+            translation=tf.zeros([2]),
+            kernel_type="triangle",
+            antialias=True,
+        )
+
+    def interpolated() -> tf.Tensor:  # the same without shrinking, and faster
+        return tf.raw_ops.ResizeBilinear(
+            images=images, size=size, half_pixel_centers=True
+        )
+
+    return tf.cond(tf.reduce_any(size < before), antialiased, interpolated)[0]
 
 
 def _rounded(image: tf.Tensor) -> tf.Tensor:

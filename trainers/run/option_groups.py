@@ -242,6 +242,12 @@ class OptimizerOptions:
     momentum: float = _option(0.9, "Momentum of sgd.", 0, 1)
     weight_decay: float = _option(0.0, "Decoupled weight decay of kernels.", 0)
     clip_norm: float | None = _option(None, "Largest global norm of the gradients.")
+    accumulate: int = _option(
+        1,
+        "Steps whose gradients are averaged into one update: what a larger batch does, "
+        "in the memory of a smaller one.",
+        1,
+    )
 
     epochs: int = _main(
         0, "Epochs. [default: 30, or as many as 20,000 steps are, at least 1]", 0

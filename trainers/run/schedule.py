@@ -76,6 +76,9 @@ def build_optimizer(options: OptimizerOptions, steps_per_epoch: int) -> Any:
         "learning_rate": build_schedule(options, steps_per_epoch),
         "weight_decay": options.weight_decay or None,
         "global_clipnorm": options.clip_norm,
+        "gradient_accumulation_steps": (
+            options.accumulate if options.accumulate > 1 else None
+        ),
     }
     if options.optimizer == "sgd":
         given["momentum"] = options.momentum

@@ -267,7 +267,7 @@ def test_defaults_follow_the_data_and_the_model() -> None:
         ("records", "MODEL is missing: expected `segdata train MODEL DATA`"),
         ("unet", "DATA is missing"),
         ("unet records more", "expected MODEL and DATA, got 3 arguments"),
-        ("fcn-8 records --preset camvid", "the preset or file is of 'unet': expected"),
+        ("unet records --preset camvid", "the preset or file is of 'fcn-8': expected"),
         ("unet records --set widht=3", r"sets 'widht', .* mean 'width'\?"),
         ("unet records --set epochs=ten", "--set sets epochs: 'ten' is not a valid"),
         ("unet records --set epochs", "--set is 'epochs': expected NAME=VALUE"),

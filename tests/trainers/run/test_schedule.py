@@ -112,3 +112,22 @@ def test_encoder_learns_at_its_share_of_the_rate(name: str) -> None:
     slow, fast = float(first.bias[0]), float(second.bias[0])
     assert fast == pytest.approx(-0.5, rel=1e-3)
     assert slow == pytest.approx(0.25 * fast)
+
+
+def test_gradients_are_averaged_over_accumulated_steps() -> None:
+    options = OptimizerOptions(
+        optimizer="sgd",
+        momentum=0.0,
+        learning_rate=0.5,
+        schedule="constant",
+        epochs=1,
+        accumulate=2,
+    )
+    optimizer = build_optimizer(options, 10)
+    layer = keras.layers.Dense(1)
+    layer.build((None, 1))
+    found = []
+    for gradient in (1.0, 3.0, 1.0, 1.0):
+        optimizer.apply([keras.ops.full((1,), gradient)], [layer.bias])
+        found.append(float(layer.bias[0]))
+    assert found == pytest.approx([0.0, -1.0, -1.0, -1.5])

@@ -21,6 +21,7 @@ APPLICATIONS = {
     "efficientnet-v2-b0": (keras.applications.EfficientNetV2B0, None),
     "convnext-tiny": (keras.applications.ConvNeXtTiny, None),
 }
+LARGE = ("resnet-50", "convnext-tiny")
 FIRST_STRIDES = {"vgg-16": 1, "convnext-tiny": 4}
 
 
@@ -52,7 +53,14 @@ def test_endpoints_have_the_size_of_their_stride(name: str) -> None:
     assert {variable.path.split("/")[0] for variable in variables} == {SCOPE}
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Built alike, but of many more layers: `make test-slow` compares those.
+        pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else [])
+        for name in APPLICATIONS
+    ],
+)
 def test_encoder_is_the_published_one_with_its_preprocessing(
     name: str, tmp_path: Path
 ) -> None:
