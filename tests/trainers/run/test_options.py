@@ -209,6 +209,18 @@ def test_epochs_of_drops_are_given_one_by_one(monkeypatch: pytest.MonkeyPatch) -
     assert found.task == "instances"
 
 
+def test_presets_of_the_course_are_its_tasks() -> None:
+    for name in ("fcn-8", "fcn-16", "fcn-32"):
+        given = preset(f"course-{name}")
+        assert given["model"] == name
+        assert (given["encoder"], given["weights"]) == ("vgg-16", "imagenet")
+        assert given["image_size"] == (224, 224)
+        assert given["void"] == "learn"  # twelve classes
+        assert "fc_width" not in given
+    unet = preset("course-unet")
+    assert (unet["model"], unet["image_size"]) == ("unet", (128, 128))
+
+
 def test_coco_preset_is_the_published_schedule() -> None:
     given = TrainOptions(data="records", **preset("mask-rcnn-coco"))
     split = SimpleNamespace(num_records=118_000)
