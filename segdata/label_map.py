@@ -350,7 +350,7 @@ def _check_table(
             )
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
-        raise OptionError(f"{kind} class names stand twice: {', '.join(doubled)}.")
+        raise OptionError(f"{kind} class names appear twice: {', '.join(doubled)}.")
 
 
 def _class_to_json(item: LabelClass) -> dict[str, Any]:

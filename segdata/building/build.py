@@ -325,7 +325,7 @@ def _update(work: Work, out: Location) -> Manifest:
     plan = work.plan
     stale = updates.outdated(out, plan, work.settings, work.source)
     logger.info(
-        "updating: %d of %d shards are written anew", len(stale), len(plan.shards)
+        "updating: %d of %d shards are written again", len(stale), len(plan.shards)
     )
     staging = updates.staging_folder(out, work.settings)
     part = replace(plan, shards=stale)

@@ -242,7 +242,7 @@ def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
             raise OutputError(
                 f"{out} holds an unfinished build of other options, classes or "
                 f"versions ({done}). Run it with the same ones to "
-                "continue it, or pass --overwrite to start anew.",
+                "continue it, or pass --overwrite to start again.",
                 reason="other-build",
             )
         directory.clear(out)  # nothing is lost

@@ -45,7 +45,7 @@ class SplitChoice:
         for name in names:
             _check_name(name, text)
         if len(set(names)) != len(names):
-            raise OptionError(f"a split stands twice in {text!r}.")
+            raise OptionError(f"--split names a split twice: {text!r}.")
         if "=" not in text:
             return cls(names=names)
         if ":" in text:

@@ -65,10 +65,10 @@ def outdated(
     try:
         old = read_manifest(out)
     except CorruptionError as error:
-        logger.info("every shard is written anew: %s", error)
+        logger.info("every shard is written again: %s", error)
         return plan.shards
     if old.settings_sha256 != settings:
-        logger.info("every shard is written anew: options, classes or versions differ")
+        logger.info("every shard is written again: options, classes or versions differ")
         return plan.shards
     _tell_new_numbers(old, plan)
     return changed_shards(out, plan, source)
@@ -193,7 +193,7 @@ def _tell_new_numbers(old: Manifest, plan: Plan) -> None:
         count = sum(shard.split == split for shard in plan.shards)
         if count and count != len(summary.shards):
             logger.info(
-                "every shard of %s is written anew: there are %d now, not %d",
+                "every shard of %s is written again: there are %d now, not %d",
                 split,
                 count,
                 len(summary.shards),

@@ -135,7 +135,7 @@ def check_boxes(boxes: NDArray[np.float64], size: tuple[int, int], where: str) -
     highest = np.array(size * 2, np.float64) * (1 + 1e-6)
     inside = (boxes >= 0).all() and (boxes <= highest).all()  # NaN is neither
     if not (inside and (boxes[:, :2] <= boxes[:, 2:]).all()):
-        raise _bad(where, "a box that is none of its image")
+        raise _bad(where, "a box that is outside its image or malformed")
 
 
 def check_text(text: str, where: str) -> str:

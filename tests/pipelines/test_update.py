@@ -254,7 +254,7 @@ def test_other_versions_write_every_shard_anew_and_say_so(
     monkeypatch.setattr(output, "byte_versions", lambda: versions)
     before = inodes(out)
     run_build(source, out, update=True)
-    assert "every shard is written anew: options, classes or versions" in caplog.text
+    assert "every shard is written again: options, classes or versions" in caplog.text
     assert not set(before.values()) & set(inodes(out).values())
 
 
@@ -290,8 +290,10 @@ def test_another_number_of_shards_writes_a_split_anew_and_says_so(
     add_image(source)
     caplog.set_level("INFO", "segdata")
     run_build(source, tmp_path / "out", update=True, **options)
-    assert "every shard of train is written anew: there are 2 now, not 1" in caplog.text
-    assert "updating: 2 of 3 shards are written anew" in caplog.text
+    assert (
+        "every shard of train is written again: there are 2 now, not 1" in caplog.text
+    )
+    assert "updating: 2 of 3 shards are written again" in caplog.text
     run_build(source, tmp_path / "scratch", **options)
     assert file_hashes(tmp_path / "out") == file_hashes(tmp_path / "scratch")
 

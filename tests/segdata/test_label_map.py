@@ -127,7 +127,7 @@ def test_source_ids_and_colors_lead_to_the_class():
         ({"semantic_classes": [(256, "a")]}, "has id 256: expected 0 to 255"),
         ({"semantic_classes": [(-1, "a")]}, "has id -1: expected 0 to 255"),
         ({"object_classes": [(1, "a"), (1, "b")]}, "'a' and 'b' share the id 1"),
-        ({"object_classes": [(1, "a"), (2, "a")]}, "class names stand twice: a"),
+        ({"object_classes": [(1, "a"), (2, "a")]}, "class names appear twice: a"),
         (
             {"object_classes": [(1, "a")], "semantic_classes": [(2, "a")]},
             "class 'a' has two ids: 2 for pixels and 1 for objects",

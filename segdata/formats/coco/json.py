@@ -217,7 +217,7 @@ def rows_by_image(
     ]
     if doubled:
         warnings.append(
-            f"{path.name}: {len(doubled)} annotation ids stand twice, e.g. "
+            f"{path.name}: {len(doubled)} annotation ids appear twice, e.g. "
             f"{short_repr(min(doubled, key=str))}; all annotations are kept"
         )
     return RowsByImage(

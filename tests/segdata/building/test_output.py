@@ -243,7 +243,7 @@ def test_unfinished_build_of_other_options_is_refused(
     message = (
         r"out holds an unfinished build of other options, classes or versions \(4 "
         r"shards are done\)\. Run it with the same ones to continue it, or pass "
-        r"--overwrite to start anew\.$"
+        r"--overwrite to start again\.$"
     )
     with pytest.raises(OutputError, match=message) as caught:
         other.begin()

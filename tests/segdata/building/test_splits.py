@@ -204,5 +204,5 @@ def test_unusable_split_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["train,train", "a=0.5,a=0.5"])
 def test_split_named_twice_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="a split stands twice in"):
+    with pytest.raises(OptionError, match="--split names a split twice"):
         SplitChoice.parse(text)

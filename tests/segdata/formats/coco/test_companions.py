@@ -132,7 +132,7 @@ def test_annotations_of_an_id_that_stands_twice_are_objects_of_their_own(
     assert [item.source["id"] for item in items] == [10, 10, 10]
     assert sorted(map(labelled, items)) == [0, 2, 2]
     assert list(manifest.warnings) == [
-        "person_keypoints_train2017.json: 1 annotation ids stand twice, e.g. 10; all "
+        "person_keypoints_train2017.json: 1 annotation ids appear twice, e.g. 10; all "
         "annotations are kept"
     ]
 

@@ -458,7 +458,7 @@ BAD_FILES: dict[str, tuple[Any, str]] = {
                 {"id": 3, "name": "a 1"},
             ]
         ),
-        r"object class names stand twice: a 1",
+        r"object class names appear twice: a 1",
     ),
     "one image twice": (
         table(images=[image_row(), image_row(2)]),
@@ -1038,8 +1038,8 @@ def test_annotation_ids_that_stand_twice_are_kept_with_a_warning(
     assert [item.name for item in records(root)["images/a"].objects] == ["cat", "dog"]
     (warning,) = manifest.warnings
     assert warning == (
-        f"instances_train2017.json: 1 annotation ids stand twice, e.g. {ids[0]!r}; all "
-        "annotations are kept"
+        f"instances_train2017.json: 1 annotation ids appear twice, e.g. {ids[0]!r}; "
+        "all annotations are kept"
     )
 
 
