@@ -28,6 +28,12 @@ static int compare_spans(const void *a, const void *b)
 
 static void sort_rows(int32_t *rows, size_t count)
 {
+    if (count == 2) {  /* nearly always, and in any order */
+        int32_t one = rows[0], other = rows[1];
+        rows[0] = one < other ? one : other;
+        rows[1] = one < other ? other : one;
+        return;
+    }
     if (count > 24) {
         qsort(rows, count, sizeof *rows, compare_rows);
         return;

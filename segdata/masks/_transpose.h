@@ -5,6 +5,10 @@
 
 #include "_work.h"
 
+static inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+static inline int32_t most(int32_t a, int32_t b) { return a < b ? b : a; }
+
 /* Rows where two columns differ, `count` numbers in pairs: `one` and `other` merged,
    `shift` added to the rows of `one`, cut at `height`; twice the same is nothing. */
 static size_t differing(const int32_t *one, size_t num_one, int32_t shift,
@@ -44,6 +48,16 @@ static size_t list_rows(const Work *work, int32_t i, int wraps, int32_t *list)
         num_other = (size_t)(starts[i + 1] - starts[i]);
     const int32_t *one = num_one ? sorted + starts[left] : NULL;
     const int32_t *other = num_other ? sorted + starts[i] : NULL;
+    if (num_one == 2 && num_other == 2 && !shift) {
+        /* By far the most frequent, and where a guess of the processor often fails. */
+        int32_t low = most(one[0], other[0]), high = least(one[1], other[1]);
+        list[0] = 4;
+        list[1] = least(one[0], other[0]);
+        list[2] = least(low, high);
+        list[3] = most(low, high);
+        list[4] = most(one[1], other[1]);
+        return 4;
+    }
     size_t count = differing(one, num_one, shift, other, num_other,
                              (int32_t)work->height, list + 1);
     list[0] = (int32_t)count;
