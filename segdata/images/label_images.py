@@ -14,6 +14,7 @@ from segdata.annotations import LabelEncoding, MaskEncoding
 from segdata.errors import AnnotationError
 from segdata.images import decode, modes
 from segdata.images.orientation import Exif, turn_pixels
+from segdata.images.plain_png import plain_samples
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 
@@ -78,6 +79,11 @@ def read_source_runs(
       ImageError: If the file cannot be decoded without loss.
       AnnotationError: If it is coloured where indices are expected.
     """
+    plain = plain_samples(data) if encoding == "index" else None
+    if plain is not None:
+        codes, lengths = rle.encode_label_map(plain)
+        height, width = plain.shape
+        return SourceRuns(codes=codes, lengths=lengths, height=height, width=width)
     image, orientation = decode.decode_label_image(
         data, name, may_be_lossy=may_be_lossy
     )

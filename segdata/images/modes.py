@@ -136,7 +136,9 @@ def stored_samples(
     ) or (image.format == "PPM" and image.mode == "1")
     if is_swapped:
         pixels = ~pixels  # 255 - v, or not v
-    return pixels // _GREY_STRETCH.get(bits, 1) if image.mode == "L" else pixels, bits
+    if image.mode == "L" and bits in _GREY_STRETCH:
+        pixels = pixels // _GREY_STRETCH[bits]
+    return pixels, bits
 
 
 def _tag(image: Image.Image, number: int) -> tuple[int, ...]:

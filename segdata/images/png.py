@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE = 0, 2, 3
 _NO_FILTER, _UP = 0, 2  # as it is; difference to the pixel above
-_OF_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+OF_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
 def read_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -47,9 +47,9 @@ def without_metadata(data: bytes) -> bytes:
     readers pass over.
     """
     chunks = list(read_chunks(data))
-    if {kind for kind, _, _ in chunks} <= _OF_PIXELS:
+    if {kind for kind, _, _ in chunks} <= OF_PIXELS:
         return data
-    kept = (data[a - 8 : b + 4] for kind, a, b in chunks if kind in _OF_PIXELS)
+    kept = (data[a - 8 : b + 4] for kind, a, b in chunks if kind in OF_PIXELS)
     return PNG_SIGNATURE + b"".join(kept)
 
 

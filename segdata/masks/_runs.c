@@ -14,6 +14,7 @@
 #include "_counts.h"
 #include "_outlines.h"
 #include "_pixels.h"
+#include "_png.h"
 #include "_transpose.h"
 #include "_work.h"
 
@@ -300,6 +301,31 @@ static PyObject *decode(PyObject *module, PyObject *args)
     return result;
 }
 
+static PyObject *unfilter(PyObject *module, PyObject *args)
+{
+    const char *rows;
+    Py_ssize_t size, width;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#n:unfilter", &rows, &size, &width))
+        return NULL;
+    if (width < 1 || size % (width + 1))
+        return not_done(LEFT);
+    Py_ssize_t height = size / (width + 1);
+    PyObject *pixels = PyByteArray_FromStringAndSize(NULL, height * width);
+    unsigned char *zeros = PyMem_Calloc((size_t)width, 1);
+    int is_done = 0;
+    if (pixels != NULL && zeros == NULL)
+        PyErr_NoMemory();
+    if (pixels != NULL && zeros != NULL)
+        is_done =
+            unfilter_rows((const unsigned char *)rows, (size_t)height, (size_t)width,
+                          zeros, (unsigned char *)PyByteArray_AsString(pixels));
+    PyMem_Free(zeros);
+    if (!is_done)
+        Py_CLEAR(pixels);
+    return pixels == NULL && !PyErr_Occurred() ? not_done(LEFT) : pixels;
+}
+
 static PyObject *changes(PyObject *module, PyObject *items)
 {
     Py_buffer given;
@@ -385,6 +411,11 @@ PyDoc_STRVAR(decode_doc,
 "Bytes of all masks, 1 on the object, from row-major runs; `size` bytes each. None\n"
 "where runs are not valid.");
 
+PyDoc_STRVAR(unfilter_doc,
+"unfilter(rows, width)\n--\n\n"
+"Pixels of a PNG of one byte each, from its rows, each with the byte of its filter.\n"
+"None where a filter is unknown.");
+
 PyDoc_STRVAR(changes_doc,
 "changes(items)\n--\n\n"
 "Bytes of int64: the places of integers that differ from the one before them. None\n"
@@ -398,6 +429,7 @@ static PyMethodDef methods[] = {
     {"encode", encode, METH_VARARGS, encode_doc},
     {"compress", compress, METH_VARARGS, compress_doc},
     {"decode", decode, METH_VARARGS, decode_doc},
+    {"unfilter", unfilter, METH_VARARGS, unfilter_doc},
     {"changes", changes, METH_O, changes_doc},
     {"int64_list", int64_list, METH_O, int64_list_doc},
     {NULL, NULL, 0, NULL},

@@ -1,4 +1,4 @@
-"""Runs the tests of masks on the C part compiled with sanitizers.
+"""Runs the tests of what is compiled from C on it, compiled with sanitizers.
 
 python tests/fuzz/sanitized.py [PYTEST ARGUMENTS]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = ("-shared", "-fPIC", "-g", "-O1", "-ffp-contract=off")
+TESTS = ("masks", "images/test_plain_png.py")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
@@ -39,8 +40,9 @@ def main() -> int:
         "ASAN_OPTIONS": f"detect_leaks=0:intercept_strlen=0:log_path={report}",
         "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={report}",
     }
-    tests = ["-p", "no:cacheprovider", "-q", str(ROOT / "tests/segdata/masks")]
-    pytest = [sys.executable, "-m", "pytest", *tests, *sys.argv[1:]]
+    tests = [ROOT / "tests/segdata" / name for name in TESTS]
+    options = ["-p", "no:cacheprovider", "-q", *sys.argv[1:]]
+    pytest = [sys.executable, "-m", "pytest", *map(str, tests), *options]
     code = subprocess.run(pytest, env=environment, check=False).returncode
     for path in package.parent.glob("report.*"):
         sys.stderr.write(path.read_text())
