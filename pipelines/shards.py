@@ -31,6 +31,7 @@ from segdata.storage.paths import Location
 
 _RESULTS_DIR = ".segdata-results-"
 _SECONDS_BETWEEN_LOOKS = 2.0
+_LOOKS_SHARE = 20  # a look at many results in a store takes long: then there are fewer
 _SECONDS_BETWEEN_DRAWS = 0.05  # at most so much is lost when the last shard is done
 
 
@@ -120,14 +121,16 @@ class _Appeared(Generic[ShardT]):
     def __init__(self, results: Location, shards: Sequence[ShardT]) -> None:
         self._results = results
         self._missing = list(shards)
-        self._looked_at = time.monotonic()
+        self._look_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
 
     def new_records(self) -> int:
         """Records of the shards that were finished since the last look."""
-        if time.monotonic() - self._looked_at < _SECONDS_BETWEEN_LOOKS:
+        began = time.monotonic()
+        if began < self._look_at:
             return 0
-        self._looked_at = time.monotonic()
         there = {path.name for path in self._results.glob("*.pickle")}
+        took = time.monotonic() - began
+        self._look_at = began + max(_SECONDS_BETWEEN_LOOKS, _LOOKS_SHARE * took)
         found = [
             shard
             for shard in self._missing

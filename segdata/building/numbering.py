@@ -48,6 +48,16 @@ class Numbering:
             key, tag = row.rsplit(b"\0", 1)
             yield tag, numbers.take(key.decode("utf-8", "surrogatepass"))
 
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What a person should know, one line each."""
+        if not self.are_given and 2 * self._count > identity.MAX_IMAGE_ID:
+            yield (
+                f"{self._count} images have numbers above {identity.MAX_IMAGE_ID}: "
+                "what carries image/source_id as float32, as TF Model Garden does, "
+                "takes some for one; tell records by image/key there"
+            )
+
     def _is_new(self, given: object) -> bool:
         if not isinstance(given, int) or not 0 <= given <= identity.MAX_IMAGE_ID:
             return False

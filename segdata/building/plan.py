@@ -86,7 +86,7 @@ class Plan:
     lines: Mapping[str, bytes]
     """Shard name -> its plan, JSON lines in record order."""
     warnings: tuple[str, ...] = ()
-    """What a person should know of how splits were drawn, one line each."""
+    """What a person should know of splits and numbers, one line each."""
 
     @property
     def num_records(self) -> int:
@@ -150,8 +150,9 @@ def make_plan(
             split = _moved_to(moved, row, drawing)
             if split is not None:
                 splits[split].add(row, number)
+        warnings = (*drawing.warnings, *numbering.warnings)
     shards = [shard for split in splits.values() for shard in split.finish()]
-    return Plan(shards=tuple(shards), lines=lines, warnings=tuple(drawing.warnings))
+    return Plan(shards=tuple(shards), lines=lines, warnings=warnings)
 
 
 def parse_plan_line(line: bytes) -> PlannedRecord:

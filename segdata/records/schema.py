@@ -65,8 +65,9 @@ FILENAME = _scalar("image/filename", "bytes", "Path below the source, UTF-8.")
 SOURCE_ID = _scalar(
     "image/source_id",
     "bytes",
-    "Decimal number, 0 to 2**24, unique in the dataset: evaluators parse it as int64 "
-    "and carry it as float32.",
+    "Decimal number, unique in the dataset, 0 to 2**24 (of more than 2**23 records: "
+    "below four times their number): evaluators parse it as int64 and carry it as "
+    "float32.",
 )
 SHA256 = _scalar("image/key/sha256", "bytes", "Hex SHA-256 of the encoded image.")
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -77,6 +78,18 @@ def numbers_of(keys):
 def test_unique_image_ids_are_the_plain_ones_where_nothing_meets():
     keys = ["a", "b", "c"]
     assert numbers_of(keys) == {k: identity.image_id(k) for k in keys}
+
+
+@pytest.mark.parametrize(("count", "met"), [(1024, 0), (1025, 100)])
+def test_numbers_are_exact_as_floats_up_to_half_of_the_space(monkeypatch, count, met):
+    # float16 counts to 2**11 as float32 does to 2**24: 1,024 stand for 8,388,608.
+    monkeypatch.setattr(identity, "MAX_IMAGE_ID", 2**11)
+    numbers = list(numbers_of([f"{n:05d}" for n in range(count)]).values())
+    assert len(set(numbers)) == count
+    assert max(numbers) < (2**11 if count == 1024 else 2**12)
+    lost = count - len(np.unique(np.array(numbers).astype(np.float16)))
+    assert (lost > 0) == (met > 0)
+    assert lost >= met
 
 
 @pytest.fixture

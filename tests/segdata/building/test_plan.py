@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segdata import identity
 from segdata.annotations import Annotation
 from segdata.building.options import BuildOptions
 from segdata.building.plan import Plan, make_plan, parse_plan_line
@@ -318,6 +319,17 @@ def test_unusable_image_numbers_are_all_replaced(
     numbers = ImageNumbers(2)
     expected = {key: numbers.take(key) for key in ("0000", "0001")}
     assert image_ids(plan_of(tmp_path, annotations)) == expected
+
+
+@pytest.mark.parametrize(("count", "is_said"), [(32, False), (33, True)])
+def test_numbers_that_float32_merges_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, is_said: bool
+) -> None:
+    monkeypatch.setattr(identity, "MAX_IMAGE_ID", 64)
+    said = planned(tmp_path, names(count)).warnings
+    assert [line.startswith("33 images have numbers above 64") for line in said] == (
+        [True] if is_said else []
+    )
 
 
 def image_ids(plan: Plan) -> dict[str, int]:
