@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 
 @contextlib.contextmanager
@@ -47,7 +49,8 @@ def _bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    before = sys.stderr
+    with Progress(*columns, console=Console(stderr=True)) as progress, _logs(before):
         task = progress.add_task(what, total=total, rate="")
         start = time.monotonic()
 
@@ -63,6 +66,23 @@ def _bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
 def _rate(rate: float) -> str:
     """A rate with two digits at least: never 0 while something is done."""
     return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+@contextlib.contextmanager
+def _logs(before: TextIO) -> Iterator[None]:
+    """Lets lines of the log appear above the bar, which stands before stderr."""
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is before
+    ]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(before)
 
 
 class _Lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from segdata.errors import OptionError, OutputError
 from segdata.label_map import OUTSIDE_IGNORE_ID, LabelClass, LabelMap
 from segdata.shards.lacking import lacking_classes, told
 from segdata.shards.manifest import Manifest, SplitSummary, read_manifest
-from segdata.split_names import validation_splits
+from segdata.split_names import training_splits, validation_splits
 from segdata.statistics.stats_file import read_stats
 from segdata.storage.paths import locate
 from segdata.trainers.run.options import TrainOptions
@@ -170,6 +170,7 @@ def open_data(options: TrainOptions) -> TrainingData:
         nothing of the kind that the model learns.
     """
     manifest = read_manifest(options.data)
+    options = replace(options, train_split=training_split(manifest, options))
     split = known_split(manifest, options.train_split)
     options = settled(options, manifest)
     image_size = options.image_size
@@ -222,6 +223,13 @@ def known_split(manifest: Manifest, name: str) -> SplitSummary:
     if not split.num_records:
         raise OptionError(f"split {name!r} has no records.")
     return split
+
+
+def training_split(manifest: Manifest, options: TrainOptions) -> str:
+    """The split to train on: where there is no `train`, one of another usual name."""
+    usual = training_splits(manifest.splits)
+    is_missing = options.train_split == "train" and "train" not in manifest.splits
+    return usual[0] if is_missing and usual else options.train_split
 
 
 def validation_split(manifest: Manifest, options: TrainOptions) -> str | None:

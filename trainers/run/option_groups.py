@@ -113,7 +113,9 @@ class DataOptions:
 
     data: str
 
-    train_split: str = _option("train", "Split to train on.")
+    train_split: str = _option(
+        "train", "Split to train on; where it is not there, training or trainval."
+    )
     val_split: str | None = _main(
         None,
         "Split to validate on, or none. [default: the one named val, valid or "

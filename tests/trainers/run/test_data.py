@@ -11,7 +11,12 @@ import pytest
 from segdata.errors import OptionError
 from segdata.label_map import LabelClass, LabelMap
 from segdata.shards.manifest import read_manifest
-from segdata.trainers.run.data import Classes, open_data, validation_split
+from segdata.trainers.run.data import (
+    Classes,
+    open_data,
+    training_split,
+    validation_split,
+)
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.semantic.class_weights import median_frequency_weights
 
@@ -91,6 +96,15 @@ def test_split_of_a_usual_name_is_validated_on(
         match=rf"split 'validd' is not in this dataset: it has train, {name}",
     ):
         validation_split(renamed, options(camvid_build, val_split="validd"))
+
+
+def test_split_of_another_usual_name_is_trained_on(camvid_build: Path) -> None:
+    manifest = read_manifest(camvid_build)
+    splits = {"trainval": manifest.splits["train"], "test": manifest.splits["val"]}
+    renamed = replace(manifest, splits=splits)
+    assert training_split(renamed, options(camvid_build)) == "trainval"
+    assert training_split(renamed, options(camvid_build, train_split="all")) == "all"
+    assert training_split(manifest, options(camvid_build)) == "train"
 
 
 def test_run_without_validation_says_so(

@@ -320,7 +320,5 @@ def test_help_shows_the_main_options_and_a_list_all() -> None:
     every = CliRunner().invoke(train.train, ["--options"]).output
     assert "\n  brightness: Largest random change" in every
     assert "\nMask R-CNN:\n" in every
-    models = re.search("MODEL is ([^;]*);", shown)
-    assert models
-    names = re.sub(r"\s", "", models[1].replace(" or ", ",")).split(",")
-    assert names == [*MODELS, *INSTANCE_MODELS]
+    words = re.findall(r"[a-z]+(?:-[a-z0-9]+)*", train.train.help or "")
+    assert {*MODELS, *INSTANCE_MODELS} <= set(words)

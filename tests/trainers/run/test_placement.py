@@ -182,3 +182,29 @@ def test_two_jax_processes_give_the_curve_of_one_device(
     assert_same_curve(first, one_jax_device)
     assert first == second
     assert (tmp_path / "run/best.weights.h5").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_hosts_of_different_options_stop_before_the_first_step(
+    camvid_build: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jax", reason="needs the extra 'jax'")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    hosts = {"coordinator": f"localhost:{port}", "num_hosts": 2}
+    processes = [
+        start(
+            options(
+                camvid_build, **{**CURVE, "learning_rate": rate}, **hosts, host_index=i
+            ),
+            tmp_path / "run",
+            "jax",
+        )
+        for i, rate in enumerate((0.05, 0.06))
+    ]
+    for process in processes:
+        _, err = process.communicate(timeout=500)
+        assert process.returncode
+        assert "host 1 has other options, data or model than host 0" in err

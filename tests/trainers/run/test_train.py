@@ -16,7 +16,7 @@ from training_runs import assert_same_state, kill_after_an_epoch, start
 from segdata.errors import CorruptionError, OptionError, OutputError, TrainingError
 from segdata.trainers.run.callbacks import Reporter
 from segdata.trainers.run.checkpoint import History, check_losses
-from segdata.trainers.run.directory import STATE_NAME
+from segdata.trainers.run.directory import STATE_NAME, RunDirectory
 from segdata.trainers.run.options import TrainOptions
 from segdata.trainers.run.train import train
 
@@ -118,6 +118,20 @@ def test_run_begins_with_the_weights_of_another(
             OptionError, match=r"initial_weights is .*, which is no file: expected the"
         ):
             train(options(camvid_build, initial_weights=missing), str(tmp_path / "no"))
+
+
+def test_run_of_an_earlier_version_goes_on(
+    camvid_build: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run)
+    told = json.loads((run / "run.json").read_text())
+    # It had other options, and a size only if one was given.
+    told["options"] |= {"image_size": None, "distribute": "auto", "tpu": None}
+    del told["options"]["clip_norm"]
+    (run / "run.json").write_text(json.dumps(told))
+    assert RunDirectory(run).load().options.image_size == (32, 48)
+    assert len(train(options(camvid_build), str(run)).rows) == 3
 
 
 def test_finished_run_is_left_as_it_is(
