@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Unpack, overload
 
+from segdata.errors import OptionError
 from segdata.label_map import LabelMap
 from segdata.reading.options import ReadInstancesOptions, ReadSemanticOptions
 from segdata.reading.record_source import RecordSource
 from segdata.records.record import Record
-from segdata.shards.manifest import Manifest, open_build
+from segdata.shards.manifest import Manifest, OpenBuild, open_build
+from segdata.split_names import SplitSlice, ordered_splits
 from segdata.statistics.stats_file import read_stats
 from segdata.storage.paths import Address, Location
 
@@ -40,7 +42,7 @@ class Dataset(Sequence[Record]):
       manifest: What was built, from what, with which hashes.
     """
 
-    def __init__(self, directory: Address) -> None:
+    def __init__(self, directory: Address | OpenBuild) -> None:
         """Opens a build.
 
         Raises:
@@ -61,6 +63,19 @@ class Dataset(Sequence[Record]):
         """Split name -> its records, read at random and decoded with NumPy."""
         return {name: RecordSource(self._build, name) for name in self.manifest.splits}
 
+    def only(self, *splits: str) -> Dataset:
+        """The same build with some splits, or slices such as `train[:10%]`, alone.
+
+        Raises:
+          OptionError: If there is no such split, or one is given twice.
+        """
+        found = {SplitSlice.parse(text).name: self[text] for text in splits}
+        if len(found) < len(splits):
+            raise OptionError(f"splits are {', '.join(splits)}: expected each once.")
+        part = Dataset(self._build)
+        part.splits = {name: found[name] for name in ordered_splits(found)}
+        return part
+
     @property
     def stats(self) -> Stats:
         """What `segdata stats` counted: `stats.json`, see docs/statistics.md.
@@ -76,7 +91,7 @@ class Dataset(Sequence[Record]):
         """Reads images and label maps as a `tf.data` stream.
 
         Args:
-          split: Name of the split.
+          split: Name of the split, or a slice of it such as `train[:10%]`.
           options: As of `segdata.read_semantic`.
 
         Returns:
@@ -90,7 +105,7 @@ class Dataset(Sequence[Record]):
         """Reads images, boxes, classes and instance masks as a `tf.data` stream.
 
         Args:
-          split: Name of the split.
+          split: Name of the split, or a slice of it such as `train[:10%]`.
           options: As of `segdata.read_instances`.
 
         Returns:
@@ -104,7 +119,7 @@ class Dataset(Sequence[Record]):
         return read(self._build, split, **options)
 
     def __len__(self) -> int:
-        return sum(split.num_records for split in self.manifest.splits.values())
+        return sum(map(len, self.splits.values()))
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

@@ -36,7 +36,16 @@ from segdata.storage.paths import Location
     is_flag=True,
     help="coco: polygons instead of RLE, where they decode to the same mask.",
 )
-def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    help="Export this split, or slice such as train[:10%]. Repeat the option for more. "
+    "[default: all splits]",
+)
+def export(
+    out: Location, dest: Path, target: str, polygons: bool, splits: tuple[str, ...]
+) -> None:
     """Write a build as files: images unchanged, annotations in another layout.
 
     DEST appears once it is complete. What the target format cannot hold is counted.
@@ -52,9 +61,12 @@ def export(out: Location, dest: Path, target: str, polygons: bool) -> None:
     options = {"polygons": True} if polygons else {}
     writer = export_class(target)(**options)
     dataset = open_dataset(out)
+    if splits:
+        dataset = dataset.only(*splits)
+    total = sum(map(len, dataset.splits.values()))
     with (
         new_folder(dest) as folder,
-        display(len(dataset), "exporting") as advance,
+        display(total, "exporting") as advance,
     ):
         report = writer.write(dataset, folder, advance)
     click.echo(

@@ -14,7 +14,6 @@ from segdata.errors import CorruptionError, short_repr
 from segdata.identity import key_hash, shard_index
 from segdata.reading.arrays import ArrayOptions, ArraySource, MaskArrays, Transform
 from segdata.reading.options import Size, read_size
-from segdata.reading.split_slice import SplitSlice
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
 from segdata.records.validate import KnownClasses, validate_record
@@ -22,6 +21,7 @@ from segdata.shards.manifest import Manifest, OpenBuild, ShardSummary, open_buil
 from segdata.shards.offsets import offsets_path, open_offsets
 from segdata.shards.receipt import read_receipt
 from segdata.shards.tfrecord import read_record_at
+from segdata.split_names import SplitSlice
 from segdata.storage.paths import Address
 
 _SHOWN = 3

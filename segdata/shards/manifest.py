@@ -12,7 +12,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import orjson
@@ -24,7 +24,7 @@ from segdata.shards.kinds import check_kinds
 from segdata.shards.receipt import Counts, ShardReceipt
 from segdata.shards.seal import sealed
 from segdata.shards.tfrecord import is_shard_name
-from segdata.split_names import ordered_splits
+from segdata.split_names import SplitSlice, ordered_splits
 from segdata.storage.paths import Address, Location, locate
 
 MANIFEST_VERSION = 2
@@ -76,6 +76,16 @@ class SplitSummary:
 
     def __repr__(self) -> str:
         return f"<SplitSummary: {self._text()}>"
+
+    def part(self, start: int, stop: int) -> SplitSummary:
+        """Records `start` to `stop` of it; `counts` and sizes stay those of all."""
+        shards, begin = [], 0
+        for shard in self.shards:
+            low, high = max(start - begin, 0), min(stop - begin, shard.num_records)
+            if low < high:
+                shards.append(replace(shard, num_records=high - low))
+            begin += shard.num_records
+        return replace(self, num_records=stop - start, shards=tuple(shards))
 
     def _text(self) -> str:
         mib = self.num_bytes / 2**20
@@ -161,13 +171,8 @@ class Manifest:
         return f"<Manifest of {self.name[:60]}: {'; '.join([classes, *parts])}>"
 
     def _repr_html_(self) -> str:
-        """A table of the splits and one of the classes, for notebooks."""
-        rows = [
-            f"<tr><td>{html.escape(name)}</td><td>{split._text()}</td></tr>"
-            for name, split in self.splits.items()
-        ]
-        head = f"<b>{html.escape(self.name)}</b>: {html.escape(self.layout)}"
-        return f"{head}<table>{''.join(rows)}</table>{self.label_map._repr_html_()}"
+        """What it says of itself, and a table of the classes, for notebooks."""
+        return f"<p>{html.escape(repr(self))}</p>{self.label_map._repr_html_()}"
 
     @property
     def format_name(self) -> str:
@@ -175,17 +180,19 @@ class Manifest:
         return str(self.options.get("of_format") or self.name)
 
     def split(self, name: str) -> SplitSummary:
-        """What is in a split.
+        """What is in a split, or in a slice of one such as `train[:10%]`.
 
         Raises:
           OptionError: If there is no such split.
         """
-        if name not in self.splits:
+        part = SplitSlice.parse(name)
+        if part.name not in self.splits:
             raise OptionError(
-                f"split {name!r} is not in this dataset: it has "
+                f"split {part.name!r} is not in this dataset: it has "
                 f"{', '.join(self.splits)}."
             )
-        return self.splits[name]
+        whole = self.splits[part.name]
+        return whole.part(*part.bounds(whole.num_records)) if part.is_part else whole
 
     @property
     def has_rejects(self) -> bool:

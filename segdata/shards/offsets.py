@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segdata.errors import CorruptionError
 from segdata.shards.manifest import Manifest, ShardSummary
 from segdata.shards.receipt import INDEX_DIR, ShardReceipt, dali_index_path
+from segdata.split_names import SplitSlice
 from segdata.storage.paths import Location
 
 OFFSETS_NAME = "offsets.bin"
@@ -45,20 +46,24 @@ def with_offsets(
 def open_offsets(
     directory: Location, manifest: Manifest, split: str
 ) -> NDArray[np.int64]:
-    """The byte offset in its shard of every record of a split: `[records] int64`.
+    """The byte offset in its shard of every record of a split or of a slice of one.
 
     On this machine the file is mapped, read-only; of one in a store the part of the
     split is read.
+
+    Returns:
+      `[records] int64`.
 
     Raises:
       CorruptionError: If the file is not of this build, or, where there is none, the
         index of a shard is missing or damaged.
     """
-    path = offsets_path(directory)
+    path, part = offsets_path(directory), SplitSlice.parse(split)
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):
-        return _parsed(directory, manifest.split(split).shards)
+        first, after = part.bounds(manifest.splits[part.name].num_records)
+        return _parsed(directory, manifest.splits[part.name].shards)[first:after]
     counts = {name: summary.num_records for name, summary in manifest.splits.items()}
     if size != sum(counts.values()) * _OFFSET.itemsize:
         raise CorruptionError(
@@ -66,8 +71,9 @@ def open_offsets(
             f"{sum(counts.values())} records, as the manifest says. Remove it, or "
             "restore the index of this build."
         )
-    start = sum(count for name, count in counts.items() if name < split)
-    return _read(path, start, counts[split])
+    start = sum(count for name, count in counts.items() if name < part.name)
+    first, after = part.bounds(counts[part.name])
+    return _read(path, start + first, after - first)
 
 
 def wrong_offsets(directory: Location, manifest: Manifest) -> Iterator[str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import segdata
+from segdata.cli import cli
 from segdata.errors import OptionError, OutputError
 from segdata.shards import manifest
 
@@ -122,3 +124,26 @@ def test_real_coco_counts_its_objects(real_build: Callable[[str], Path]) -> None
     assert repr(dataset).endswith("train 165, 1458 objects")
     assert sum(len(record.objects) for record in dataset) == 1458
     assert "and 68 more" in dataset._repr_html_()
+
+
+def test_slices_are_read_as_streams(tiny_build: Path) -> None:
+    dataset = segdata.open(tiny_build)
+    options = {"batch_size": 1, "image_size": 8}
+    both = [
+        [int(batch["image_id"][0]) for batch in dataset.read_semantic(name, **options)]
+        for name in ("train", "train[1:3]")
+    ]
+    assert both[1] == both[0][1:3]
+    assert len(both[0]) > 3
+
+
+def test_only_some_splits_are_exported(tiny_build: Path, tmp_path: Path) -> None:
+    dataset = segdata.open(tiny_build)
+    part = dataset.only("train[:2]")
+    assert len(part) == 2
+    assert list(part.splits) == ["train"]
+    with pytest.raises(OptionError, match="expected each once"):
+        dataset.only("train[:2]", "train[2:]")
+    arguments = ["export", str(tiny_build), str(tmp_path / "out"), "--to=png"]
+    result = CliRunner().invoke(cli, [*arguments, "--split=train[:2]"])
+    assert result.output.startswith("exported 2 images")

@@ -182,7 +182,7 @@ def open_data(options: TrainOptions) -> TrainingData:
             "training loss. --val-split names a split to validate on.",
             ", ".join(manifest.splits),
         )
-    used = {n: manifest.splits[n] for n in (options.train_split, val_split) if n}
+    used = {n: manifest.split(n) for n in (options.train_split, val_split) if n}
     for name, lacking in lacking_classes(used, manifest.label_map).items():
         logger.warning("%s", told(name, lacking))
     classes: Classes | ObjectClasses
@@ -289,7 +289,7 @@ def _class_weights(
 ) -> list[float] | None:
     if options.class_weights == "none":
         return None
-    counted = manifest.splits[options.train_split].counts.class_pixels
+    counted = manifest.split(options.train_split).counts.class_pixels
     pixels = {int(class_id): count for class_id, count in counted.items()}
     if classes.left_out_id is not None:
         pixels.pop(classes.left_out_id, None)

@@ -29,7 +29,7 @@ def settled(options: TrainOptions, manifest: Manifest) -> TrainOptions:
       OptionError: If an option has no effect beside the others.
     """
     options.check_effect()
-    num_records = manifest.splits[options.train_split].num_records
+    num_records = manifest.split(options.train_split).num_records
     batch_size = options.batch_size or (8 if num_records >= 100 else 4)
     steps = options.steps_per_epoch or -(-num_records // batch_size)
     return replace(
@@ -43,7 +43,7 @@ def settled(options: TrainOptions, manifest: Manifest) -> TrainOptions:
 
 def _image_size(options: TrainOptions, manifest: Manifest) -> tuple[int, int]:
     """The stored size where all images have one that is small, else a smaller one."""
-    counts = manifest.splits[options.train_split].counts
+    counts = manifest.split(options.train_split).counts
     heights = counts.heights or (MIN_SIZE, MIN_SIZE)
     widths = counts.widths or (MIN_SIZE, MIN_SIZE)
     size, limit = (heights[1], widths[1]), LONG_SIDE[options.task]

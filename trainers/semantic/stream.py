@@ -89,7 +89,7 @@ def known_length(dataset: Any, data: TrainingData) -> Any:
     next pass.
     """
     assert data.val_split is not None
-    num_records = data.manifest.splits[data.val_split].num_records
+    num_records = data.manifest.split(data.val_split).num_records
     num_batches = -(-num_records // data.options.batch_size)
     return dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
 

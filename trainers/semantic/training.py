@@ -68,7 +68,7 @@ def filling(data: TrainingData) -> float:
     if data.val_split is None:
         return 1.0
     batch_size = data.options.batch_size
-    num_records = data.manifest.splits[data.val_split].num_records
+    num_records = data.manifest.split(data.val_split).num_records
     return -(-num_records // batch_size) * batch_size / num_records
 
 

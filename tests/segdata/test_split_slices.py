@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from segdata.errors import OptionError
-from segdata.reading.split_slice import SplitSlice
+from segdata.split_names import SplitSlice
 
 
 @pytest.mark.parametrize(
