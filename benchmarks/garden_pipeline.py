@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from segdata.reading.geometry import choose_geometry
 from segdata.reading.options import Augmentation, Resize
 from segdata.reading.record_source import RecordSource
 from segdata.streams import resample
-from segdata.streams.geometry import choose_geometry
 
 MAX_OBJECTS, MASK_SIZE = 100, 112
 _BOX = [f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")]
@@ -81,6 +81,7 @@ def read_image(parsed, size, mode):
         Resize(mode=mode),
         Augmentation(),
         None,
+        tf,
     )
     return resample.move_image(image, geometry), geometry
 

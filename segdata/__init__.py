@@ -28,6 +28,12 @@ if TYPE_CHECKING:
         Resize,
     )
     from segdata.reading.record_source import RecordSource
+    from segdata.reading.sampler import Sampler
+    from segdata.reading.samples import (
+        SampleSource,
+        instances_source,
+        semantic_source,
+    )
     from segdata.records.proto import serialize
     from segdata.shards.manifest import About
     from segdata.statistics.counting import stats
@@ -42,14 +48,18 @@ __all__ = [
     "LabelMap",
     "RecordSource",
     "Resize",
+    "SampleSource",
+    "Sampler",
     "__version__",
     "build",
     "dict_to_tf_example",
     "hosts",
+    "instances_source",
     "open",
     "read_instances",
     "read_semantic",
     "rle",
+    "semantic_source",
     "serialize",
     "stats",
     "verify",
@@ -64,13 +74,17 @@ _LAZY = {
     "LabelMap": "segdata.label_map",
     "RecordSource": "segdata.reading.record_source",
     "Resize": "segdata.reading.options",
+    "SampleSource": "segdata.reading.samples",
+    "Sampler": "segdata.reading.sampler",
     "build": "segdata.building.build",
     "dict_to_tf_example": "segdata.building.example",
     "hosts": "segdata.reading.hosts",
+    "instances_source": "segdata.reading.samples",
     "open": "segdata.dataset",
     "read_instances": "segdata.streams.reader",
     "read_semantic": "segdata.streams.reader",
     "rle": "segdata.masks.rle",
+    "semantic_source": "segdata.reading.samples",
     "serialize": "segdata.records.proto",
     "stats": "segdata.statistics.counting",
     "verify": "segdata.checking.verify",

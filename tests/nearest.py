@@ -33,7 +33,7 @@ def crop(mask, box, size):
 
 
 def move(dense, rows, columns, padding=0):
-    """Moves a dense map along two spans (of `streams.geometry`, as Python numbers)."""
+    """Moves a dense map along two spans (of `reading.geometry`, as Python numbers)."""
     canvas = np.full((rows["canvas"], columns["canvas"]), padding, dense.dtype)
     picked = dense[stretched_pixels(rows["low"], rows["size"], rows["extent"])][
         :, stretched_pixels(columns["low"], columns["size"], columns["extent"])

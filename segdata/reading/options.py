@@ -70,42 +70,6 @@ def read_size(what: str, size: Size) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StreamOptions:
-    """Which records a stream gives, in which order and batches."""
-
-    batch_size: int
-    """Records per batch of this host."""
-    shuffle: bool = False
-    """Shuffle records, differently in each epoch."""
-    seed: int = 0
-    """Seed of order and augmentation; equal seeds give equal streams."""
-    repeat: bool = False
-    """Go on for ever."""
-    remainder: Remainder = "pad"
-    """What becomes of a last batch that is not full."""
-    shuffle_buffer: int = 256
-    """Records that are mixed at a time, from up to 16 places of the split."""
-    num_shards: int = 1
-    """Number of hosts that share the split."""
-    shard_index: int = 0
-    """This host's place among them, from 0."""
-    start_step: int = 0
-    """Number of the first batch, to resume where a run has ended."""
-
-    def __post_init__(self) -> None:
-        check_range("batch_size", self.batch_size, 1)
-        check_choice("remainder", self.remainder, ("pad", "drop", "keep"))
-        check_range("shuffle_buffer", self.shuffle_buffer, 1)
-        check_range("seed", self.seed, -(2**63), 2**63 - 1)
-        check_range("start_step", self.start_step, 0)
-        if not 0 <= self.shard_index < self.num_shards:
-            raise OptionError(
-                f"shard_index is {self.shard_index} of num_shards {self.num_shards}: "
-                "expected 0 to num_shards - 1."
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Resize:
     """How an image is fitted to the canvas of `image_size`."""
 
@@ -253,27 +217,53 @@ class InstanceOptions:
         check_range("min_visible", self.min_visible, 0, 1)
 
 
-class ReadOptions(TypedDict, total=False):
-    """What both readers take by name; `segdata.read_semantic` tells what it means."""
+class OrderOptions(TypedDict, total=False):
+    """What all readers take by name to choose which sample comes when."""
 
     batch_size: Required[int]
+    """Records per batch of this host."""
+    shuffle: bool
+    """Shuffle records, differently in each epoch; False."""
+    seed: int
+    """Seed of shuffle and augmentation, 0; equal seeds give equal streams."""
+    repeat: bool
+    """Go on for ever, for training with a fixed number of steps; False."""
+    remainder: Remainder
+    """What becomes of a last batch that is not full: `pad` it (which is usual) with
+    black images without objects, labels to ignore and `image_id` -1; `drop` it; or
+    `keep` it short. Only with `keep` the batch dimension is dynamic and hosts' numbers
+    of batches differ."""
+    run_length: int
+    """Neighbouring records that a shuffle keeps together, and that are read at once, 4;
+    1 is a true shuffle, more suits slow disks and stores."""
+    num_shards: int
+    """Number of hosts, 1, that share each batch of the whole job, which has `batch_size
+    * num_shards` records; see `segdata.hosts`."""
+    shard_index: int
+    """This host's place among them, from 0: it reads its part of each batch."""
+    start_step: int
+    """Batches that were read before, 0, to resume; nothing of them is read again."""
+    start_sample: int
+    """The same in samples of the whole job, for one whose batches were others."""
+
+
+class ReadOptions(OrderOptions, total=False):
+    """What both streams take by name; `segdata.read_semantic` tells what it means."""
+
     resize: Resize | None
     augmentation: Augmentation | None
     image: ImageOptions | None
-    shuffle: bool
-    seed: int
-    repeat: bool
-    remainder: Remainder
-    shuffle_buffer: int
-    num_shards: int
-    shard_index: int
-    start_step: int
 
 
-class ReadSemanticOptions(ReadOptions, total=False):
-    """What `segdata.read_semantic` takes by name."""
+class ReadSourceOptions(ReadOptions, total=False):
+    """What `segdata.semantic_source` takes by name."""
 
     image_size: Size | None
+
+
+class ReadSemanticOptions(ReadSourceOptions, total=False):
+    """What `segdata.read_semantic` takes by name."""
+
     sample_weight: bool
 
 

@@ -5,49 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from segdata.reading.options import Augmentation, ImageOptions, InstanceOptions, Resize
+from segdata.reading import color
+from segdata.reading.decoding import GEOMETRY_DRAWS, PADDING_ID, Decoding
+from segdata.reading.geometry import Geometry, Number, choose_geometry
 from segdata.records import schema
 from segdata.records.schema import Feature
-from segdata.streams import color, label_maps, objects, order, parse, resample
-from segdata.streams.geometry import Geometry, choose_geometry
+from segdata.streams import label_maps, objects, order, parse, resample
 from segdata.streams.index import RecordIndex
-from segdata.streams.nearest import Number
-from segdata.streams.objects import KeypointOrder
 from segdata.streams.tensorflow import tf
-
-PADDING_ID = -1
-"""`image_id` of the empty images that fill up a last batch."""
-
-_GEOMETRY_DRAWS = 5
-_DRAW_SALT = 0x5DEECE66D  # keeps these draws apart from those of the order
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordDecoder:
+class RecordDecoder(Decoding):
     """Decodes records alike: to one canvas, with one set of options."""
 
     index: RecordIndex
     """Where the records lie, to name them in messages."""
-    size: tuple[int, int]
-    """Height and width of the canvas."""
-    stored_size: tuple[int, int] | None
-    """Height and width of all stored images, if they are alike: makes it cheaper."""
-    resize: Resize
-    """How images are fitted to the canvas."""
-    augmentation: Augmentation
-    """What is random."""
-    image: ImageOptions
-    """What pixels are given as."""
-    seed: int
-    """Seed of the augmentation."""
-    with_geometry: bool
-    """Whether to give `image_size`, `scale` and `offset`."""
-    padding_id: int | None = None
-    """Label-map id of padding; None: give no label map."""
-    instances: InstanceOptions | None = None
-    """What is given of objects; None: nothing."""
-    keypoints: KeypointOrder | None = None
-    """The dataset's keypoints; None: give none."""
 
     def decode(self, serialized: tf.Tensor, draw: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes one record.
@@ -56,7 +29,7 @@ class RecordDecoder:
           serialized: `[] string`.
           draw: `[] int64`, what the random numbers depend on besides the seed.
         """
-        file = self.index.file_of(draw % order.EPOCH)
+        file = self.index.tensors.file_of(draw % order.EPOCH)
         record = parse.parse_features(serialized, self._wanted(), file)
         where = parse.record_name(record[schema.KEY], file)
         draws = self._draws(draw)
@@ -65,7 +38,8 @@ class RecordDecoder:
             self.size,
             self.resize,
             self.augmentation,
-            None if draws is None else draws[:_GEOMETRY_DRAWS],
+            None if draws is None else draws[:GEOMETRY_DRAWS],
+            tf,
         )
         result = {
             "image": self._image(record, geometry, draws),
@@ -131,14 +105,9 @@ class RecordDecoder:
 
     def _draws(self, draw: tf.Tensor) -> tf.Tensor | None:
         """`[draws] float64` in [0, 1), or None where nothing is random."""
-        if not self.augmentation.is_random and self.resize.position != "random":
+        if not self.is_random:
             return None
-        return tf.random.stateless_uniform(
-            [_GEOMETRY_DRAWS + color.NUM_DRAWS],
-            seed=tf.stack([tf.constant(self.seed ^ _DRAW_SALT, tf.int64), draw]),
-            dtype=tf.float64,
-            alg="philox",
-        )
+        return self.draws(draw // order.EPOCH, draw % order.EPOCH, tf)
 
     def _stored_size(self, record: dict[Feature, tf.Tensor]) -> tuple[Number, Number]:
         return self.stored_size or (record[schema.HEIGHT], record[schema.WIDTH])
@@ -163,7 +132,8 @@ class RecordDecoder:
             recolor = partial(
                 color.jitter_colors,
                 augmentation=self.augmentation,
-                draws=draws[_GEOMETRY_DRAWS:],
+                draws=draws[GEOMETRY_DRAWS:],
+                ops=tf,
             )
         elif self._is_stored(geometry):
             return tf.ensure_shape(shown, (*self.size, 3))

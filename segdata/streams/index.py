@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,8 @@ from segdata.shards.offsets import open_offsets
 from segdata.storage.paths import Location
 from segdata.streams.tensorflow import tf
 
-_BLOCK_BYTES = 8 << 20  # large enough to be read at full speed from remote files
-_MIN_BLOCKS = 16  # places of the split that a window mixes
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordIndex:
     """Where the records of a split lie."""
 
@@ -28,43 +25,66 @@ class RecordIndex:
     """Byte offset of every record in its file, file by file."""
     starts: NDArray[np.int64]
     """Number of the first record of each file, and at last the number of records."""
-    num_bytes: int
-    """Size of all files."""
+    sizes: tuple[int, ...]
+    """Size of each file in bytes."""
 
     @property
     def num_records(self) -> int:
         """Records in all files."""
         return int(self.starts[-1])
 
+    @property
+    def mean_bytes(self) -> int:
+        """Bytes of a record, at least 1."""
+        return max(1, sum(self.sizes) // max(1, self.num_records))
+
+    @cached_property
+    def tensors(self) -> IndexTensors:
+        """The index as tensors that functions of a graph share."""
+        with tf.init_scope():  # captured by functions, not copied into their graphs
+            return IndexTensors(
+                files=tf.constant(self.files, tf.string, [len(self.files)]),
+                offsets=tf.constant(self.offsets),
+                starts=tf.constant(self.starts),
+                sizes=tf.constant(self.sizes, tf.int64, [len(self.files)]),
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexTensors:
+    """A `RecordIndex` in graph."""
+
+    files: tf.Tensor
+    """`[files] string`."""
+    offsets: tf.Tensor
+    """`[records] int64`."""
+    starts: tf.Tensor
+    """`[files + 1] int64`."""
+    sizes: tf.Tensor
+    """`[files] int64`."""
+
     def number_of_file(self, record: tf.Tensor) -> tf.Tensor:
-        """Which file holds a record, by its number: `[] int32`."""
+        """Which file holds each record, by its number: `[n] int64`."""
         # The op itself, without its wrapper's many, as it runs for every record.
         number = tf.raw_ops.UpperBound(
-            sorted_inputs=tf.constant(self.starts[np.newaxis, 1:]),
-            values=tf.reshape(record, [1, 1]),
-            out_type=tf.int32,
+            sorted_inputs=self.starts[tf.newaxis, 1:],
+            values=record[tf.newaxis],
+            out_type=tf.int64,
         )
-        return tf.reshape(number, [])
+        return number[0]
 
     def file_of(self, record: tf.Tensor) -> tf.Tensor:
         """Path of the file that holds a record, by its number: `[] string`."""
-        return tf.gather(
-            tf.constant(self.files, tf.string), self.number_of_file(record)
-        )
+        return tf.gather(self.files, self.number_of_file(record[tf.newaxis])[0])
 
-    def blocks(self, shuffle_buffer: int) -> NDArray[np.int64]:
-        """First record of each block, and at last the number of records.
-
-        No block spans two files; all blocks of a file have the same size but for one
-        record.
-        """
-        mean_bytes = max(1, self.num_bytes // max(1, self.num_records))
-        most = max(1, min(_BLOCK_BYTES // mean_bytes, shuffle_buffer // _MIN_BLOCKS))
-        bounds = [
-            np.linspace(start, end, -(-(end - start) // most) + 1).astype(np.int64)[:-1]
-            for start, end in itertools.pairwise(self.starts.tolist())
-        ]
-        return np.concatenate([*bounds, self.starts[-1:]])
+    def bounds(
+        self, file: tf.Tensor, first: tf.Tensor, after: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Bytes that records `first` to `after` take of a file, each `[n] int64`."""
+        ends_file = tf.equal(after, tf.gather(self.starts, file + 1))
+        following = tf.gather(self.offsets, tf.where(ends_file, first, after))
+        end = tf.where(ends_file, tf.gather(self.sizes, file), following)
+        return tf.gather(self.offsets, first), end
 
 
 def read_index(build: OpenBuild, split: str) -> RecordIndex:
@@ -84,7 +104,7 @@ def read_index(build: OpenBuild, split: str) -> RecordIndex:
         files=tuple(str(root / shard.name) for shard in shards),
         offsets=open_offsets(root, build.manifest, split),
         starts=starts,
-        num_bytes=sum(shard.num_bytes for shard in shards),
+        sizes=tuple(shard.num_bytes for shard in shards),
     )
 
 

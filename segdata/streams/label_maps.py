@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from segdata.streams.nearest import Number, Sampling, float64, stretched
+from segdata.reading.geometry import Number
+from segdata.streams.nearest import Sampling, float64, stretched
 from segdata.streams.tensorflow import tf
 
 # One byte of value 1 in each of the eight pixels of a word.

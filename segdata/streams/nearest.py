@@ -13,10 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from segdata.reading.geometry import Number, Span
 from segdata.streams.tensorflow import tf
-
-Number = float | Any
-"""A Python number where it is known while tracing, else a float64 tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +91,11 @@ def stretched(first: Number, size: Number, count: Number) -> Sampling:
         unit=2.0 * count,
         count=count,
     )
+
+
+def of_span(span: Span) -> Sampling:
+    """Nearest sampling of the pixels that a span shows, before padding and flipping."""
+    return stretched(span.low, span.size, span.extent)
 
 
 def float64(value: Any) -> Number:

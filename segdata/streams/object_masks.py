@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segdata.streams.nearest import Number, Sampling, float64, gather_axes
+from segdata.reading.geometry import Number
+from segdata.streams.nearest import Sampling, float64, gather_axes
 from segdata.streams.tensorflow import tf
 
 _ONES = 0x0101010101010101

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segdata.label_map import LabelMap
+from segdata.reading.geometry import Geometry
+from segdata.reading.keypoints import KeypointOrder
 from segdata.reading.options import InstanceOptions
 from segdata.records import schema
 from segdata.records.schema import Feature
 from segdata.streams import object_masks
-from segdata.streams.geometry import Geometry
+from segdata.streams.nearest import of_span
 from segdata.streams.object_masks import ObjectRuns
 from segdata.streams.resample import flip, move_masks
 from segdata.streams.tensorflow import tf
@@ -53,39 +50,6 @@ _PACKED_BOXES, _PACKED_COLUMNS, _PACKED_COUNTS = (
     "objects/columns",
     "objects/counts",
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeypointOrder:
-    """How many keypoints objects have, and what is where after mirroring."""
-
-    count: int
-    """Keypoints of every object."""
-    mirrored: NDArray[np.int32]
-    """`[class ids from 0, count]`: the keypoint that a mirrored image shows in the
-    place of each, `left_eye` for `right_eye`."""
-
-    @classmethod
-    def of(cls, label_map: LabelMap) -> KeypointOrder:
-        """Reads the order from the names of the keypoints."""
-        classes = label_map.object_classes
-        count = label_map.num_keypoints
-        table = np.tile(np.arange(count, dtype=np.int32), (_num_ids(label_map), 1))
-        for item in classes:
-            for place, name in enumerate(item.keypoints):
-                other = _other_side(name)
-                if other in item.keypoints:
-                    table[item.id, place] = item.keypoints.index(other)
-        return cls(count=count, mirrored=table)
-
-
-def _num_ids(label_map: LabelMap) -> int:
-    return 1 + max((item.id for item in label_map.object_classes), default=0)
-
-
-def _other_side(name: str) -> str:
-    sides = {"left": "right", "right": "left"}
-    return re.sub("left|right", lambda match: sides[match[0]], name, count=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,7 +291,7 @@ def _masks(
         tf.cast(span.extent, tf.int32) for span in (geometry.rows, geometry.columns)
     )
     rows, columns = (
-        object_masks.for_all(span.sampling(), tf.size(runs.has_mask))
+        object_masks.for_all(of_span(span), tf.size(runs.has_mask))
         for span in (geometry.rows, geometry.columns)
     )
     masks = object_masks.sample_masks(

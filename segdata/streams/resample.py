@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from segdata.streams.geometry import Geometry
+from segdata.reading.geometry import Geometry, Number
 from segdata.streams.label_maps import sample_label_map
-from segdata.streams.nearest import Number
+from segdata.streams.nearest import of_span
 from segdata.streams.parse import decode_image
 from segdata.streams.tensorflow import tf
 
@@ -113,8 +113,8 @@ def move_label_map(
         lengths,
         rows.source,
         columns.source,
-        rows.sampling(),
-        columns.sampling(),
+        of_span(rows),
+        of_span(columns),
         where,
     )
     return _on_canvas(sampled[..., tf.newaxis], geometry, [padding_id])[..., 0]

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from segdata.reading.geometry import choose_geometry
 from segdata.reading.options import Augmentation, Resize
-from segdata.streams.geometry import choose_geometry
 from segdata.streams.resample import move_image
 from segdata.trainers.models import build_model
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
@@ -114,9 +114,7 @@ class Detector:
             )
             batch["image"][index] = move_image(image, geometry).numpy()
             batch["image_size"][index] = image.shape[:2]
-            scale, offset = geometry.affine()
-            batch["scale"][index] = scale.numpy()
-            batch["offset"][index] = offset.numpy()
+            batch["scale"][index], batch["offset"][index] = geometry.affine()
         return batch
 
 

@@ -11,7 +11,6 @@ from segdata.reading.options import (
     ImageOptions,
     InstanceOptions,
     Resize,
-    StreamOptions,
     read_size,
 )
 
@@ -19,14 +18,6 @@ from segdata.reading.options import (
 @pytest.mark.parametrize(
     ("make", "options", "message"),
     [
-        (StreamOptions, {"batch_size": 0}, "batch_size is 0: expected at least 1"),
-        (StreamOptions, {"batch_size": 1, "start_step": -1}, "start_step is -1"),
-        (
-            StreamOptions,
-            {"batch_size": 1, "seed": 2**63},
-            "seed is 9223372036854775808",
-        ),
-        (StreamOptions, {"batch_size": 1, "shard_index": 1}, "of num_shards 1"),
         (
             Resize,
             {"mode": "fit"},

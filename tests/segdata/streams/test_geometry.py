@@ -7,9 +7,10 @@ from PIL import Image
 from random_masks import fast, seeds
 
 from segdata.masks import rle
+from segdata.reading.geometry import choose_geometry
 from segdata.reading.options import Augmentation, Resize
 from segdata.streams import object_masks, resample
-from segdata.streams.geometry import choose_geometry
+from segdata.streams.nearest import of_span
 from segdata.streams.tensorflow import tf
 
 NOTHING_RANDOM = Augmentation()
@@ -40,9 +41,14 @@ def geometries(draw):
     """A geometry with the number that its draws come from."""
     source, canvas = (draw(st.tuples(sides, sides)) for _ in range(2))
     seed = draw(seeds)
-    draws = tf.constant(np.random.default_rng(seed).random(5))
+    draws = np.random.default_rng(seed).random(5)
     chosen = draw(resizes), draw(augmentations)
-    return choose_geometry(*source, canvas, *chosen, draws), seed
+    geometry = choose_geometry(*source, canvas, *chosen, tf.constant(draws), tf)
+    plain = choose_geometry(*source, canvas, *chosen, draws)
+    assert spans(plain) == spans(geometry)
+    for one, other in zip(plain.affine(), geometry.affine(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    return geometry, seed
 
 
 def spans(geometry):
@@ -82,7 +88,7 @@ def test_masks_move_as_their_dense_pixels_would(case):
         np.concatenate(runs), np.array([len(part) for part in runs]), *shape
     )
     axes = [
-        object_masks.for_all(span.sampling(), tf.constant(2))
+        object_masks.for_all(of_span(span), tf.constant(2))
         for span in (geometry.rows, geometry.columns)
     ]
     shown = [tf.constant(span["extent"]) for span in (rows, columns)]
@@ -169,6 +175,7 @@ def test_a_filled_box_has_its_mask_where_its_box_says(box, mode):
         Resize(mode=mode),
         Augmentation(horizontal_flip=1.0),
         tf.zeros([5], tf.float64),
+        tf,
     )
     moved = move(mask, *spans(geometry))
     boxes, _ = geometry.move_boxes(tf.constant([box], tf.float64))
@@ -179,7 +186,7 @@ def test_a_filled_box_has_its_mask_where_its_box_says(box, mode):
 
 def test_modes_fit_as_they_say():
     def shown(resize, augmentation=NOTHING_RANDOM, draws=None):
-        geometry = choose_geometry(30, 60, (40, 40), resize, augmentation, draws)
+        geometry = choose_geometry(30, 60, (40, 40), resize, augmentation, draws, tf)
         return [
             tuple(span[name] for name in ("low", "size", "place", "extent"))
             for span in spans(geometry)
@@ -200,7 +207,9 @@ def test_modes_fit_as_they_say():
 
 
 def test_padding_has_its_colour_and_flips_its_probability():
-    geometry = choose_geometry(4, 8, (8, 8), Resize(mode="pad"), Augmentation(), None)
+    geometry = choose_geometry(
+        4, 8, (8, 8), Resize(mode="pad"), Augmentation(), None, tf
+    )
     image = tf.fill([4, 8, 3], tf.constant(9, tf.uint8))
     moved = resample.move_image(image, geometry, (1, 2, 3)).numpy()
     assert (moved[:2] == [1, 2, 3]).all()
@@ -213,7 +222,7 @@ def test_padding_has_its_colour_and_flips_its_probability():
     ):
         draws = tf.fill([5], tf.constant(draw, tf.float64))
         augmentation = Augmentation(horizontal_flip=flip)
-        geometry = choose_geometry(4, 4, (4, 4), Resize(), augmentation, draws)
+        geometry = choose_geometry(4, 4, (4, 4), Resize(), augmentation, draws, tf)
         assert bool(geometry.columns.flipped) is flipped
         assert geometry.rows.flipped is False
 
@@ -224,7 +233,13 @@ def test_jpeg_windows_equal_the_cut_image():
     smooth = tf.cast(tf.image.resize(pixels[::10, ::10], (50, 70)), tf.uint8)
     draws = tf.constant([0.5, 0.3, 0.7, 0.0, 0.0], tf.float64)
     geometry = choose_geometry(
-        50, 70, (20, 20), Resize(mode="cover"), Augmentation(scale=(1.0, 4.0)), draws
+        50,
+        70,
+        (20, 20),
+        Resize(mode="cover"),
+        Augmentation(scale=(1.0, 4.0)),
+        draws,
+        tf,
     )
     assert int(geometry.rows.size) < 50
     for name, encoded in (

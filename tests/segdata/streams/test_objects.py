@@ -4,10 +4,11 @@ from nearest import crop
 
 from segdata.label_map import LabelClass, LabelMap
 from segdata.masks import rle
+from segdata.reading.geometry import choose_geometry
+from segdata.reading.keypoints import KeypointOrder
 from segdata.reading.options import Augmentation, InstanceOptions, Resize
 from segdata.records import schema
-from segdata.streams.geometry import choose_geometry
-from segdata.streams.objects import KeypointOrder, read_objects
+from segdata.streams.objects import read_objects
 from segdata.streams.tensorflow import tf
 
 HEIGHT, WIDTH = 20, 30
@@ -59,7 +60,7 @@ def read(
 ):
     keypoints = kwargs.pop("order", None)
     geometry = choose_geometry(
-        HEIGHT, WIDTH, size, resize or Resize(), augment or Augmentation(), draws
+        HEIGHT, WIDTH, size, resize or Resize(), augment or Augmentation(), draws, tf
     )
     options = InstanceOptions(**{"max_objects": 4, "masks": "dense"} | kwargs)
     result = read_objects(parsed, geometry, options, keypoints, "a in b")

@@ -1,23 +1,23 @@
 import shutil
-from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from segdata.errors import CorruptionError
-from segdata.reading.options import StreamOptions
+from segdata.reading.sampler import Sampler
 from segdata.shards.manifest import open_build, read_manifest
 from segdata.shards.offsets import offsets_path
 from segdata.shards.receipt import dali_index_path
 from segdata.shards.tfrecord import RecordWriter
 from segdata.streams import order as stream
 from segdata.streams.index import RecordIndex, read_index
-from segdata.streams.order import count_batches, host_count, serialized_records
+from segdata.streams.order import serialized_records
 from segdata.streams.tensorflow import tf
 
 
-def write_split(folder: Path, sizes: list[int]) -> RecordIndex:
+def write_split(folder: Path, sizes: list[int], padding: int = 0) -> RecordIndex:
     """Files of records that hold their own number."""
     files, offsets, number = [], [], 0
     for name, size in enumerate(sizes):
@@ -25,15 +25,15 @@ def write_split(folder: Path, sizes: list[int]) -> RecordIndex:
         with open(path, "wb") as file:
             writer = RecordWriter(file)
             for _ in range(size):
-                writer.write(str(number).encode())
+                writer.write(str(number).encode() + b" " * padding)
                 number += 1
-        files.append(str(path))
+        files.append(path)
         offsets += writer.offsets
     return RecordIndex(
-        files=tuple(files),
+        files=tuple(map(str, files)),
         offsets=np.array(offsets, np.int64),
         starts=np.cumsum([0, *sizes], dtype=np.int64),
-        num_bytes=20 * number,
+        sizes=tuple(file.stat().st_size for file in files),
     )
 
 
@@ -42,204 +42,111 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> RecordIndex:
     return write_split(tmp_path_factory.mktemp("split"), [11, 3, 1, 22])
 
 
-def records(
-    index: RecordIndex, count: int | None = None, **options: object
-) -> list[tuple[int, int]]:
-    """`(record, epoch)` in order; checks that each draw names its own record."""
-    chosen = StreamOptions(**{"batch_size": 3, "shuffle_buffer": 8, **options})
-    dataset = serialized_records(index, chosen)
+def a_sampler(**options: object) -> Sampler:
+    return Sampler(**{"num_records": 37, "batch_size": 6, **options})  # type: ignore
+
+
+def read(index: RecordIndex, sampler: Sampler, count: int = 120):
+    """`(epoch, record)` in order; checks that each draw names its own record."""
     found = []
-    part = dataset if count is None else dataset.take(count)
-    for data, draw in part.as_numpy_iterator():
+    for data, draw in serialized_records(index, sampler).take(count):
         epoch, number = divmod(int(draw), stream.EPOCH)
-        assert int(data) == number
-        found.append((number, epoch))
+        assert int(data.numpy()) == number
+        found.append((epoch, number))
     return found
 
 
-def numbers(index: RecordIndex, count: int | None = None, **options: object):
-    return [number for number, _ in records(index, count, **options)]
-
-
-def test_unshuffled_records_come_in_the_order_of_the_files(index: RecordIndex) -> None:
-    assert numbers(index) == list(range(37))
-
-
-@pytest.mark.parametrize(("num_shards", "shuffle"), [(3, True), (7, False)])
-def test_hosts_get_every_record_exactly_once(
-    index: RecordIndex, num_shards: int, shuffle: bool
-) -> None:
-    parts = [
-        numbers(index, shuffle=shuffle, num_shards=num_shards, shard_index=host)
-        for host in range(num_shards)
-    ]
-    assert Counter(n for part in parts for n in part) == Counter(range(37))
-    assert {len(part) for part in parts} <= {37 // num_shards, -(-37 // num_shards)}
-
-
-def test_repeated_hosts_share_out_every_epoch_and_stay_in_step(
-    index: RecordIndex,
-) -> None:
-    num_shards = 3
-    length = 4 * 37 // num_shards
-    parts = [
-        records(
-            index,
-            length,
-            shuffle=True,
-            repeat=True,
-            num_shards=num_shards,
-            shard_index=host,
-        )
-        for host in range(num_shards)
-    ]
-    for epoch in range(3):
-        seen = Counter(n for part in parts for n, e in part if e == epoch)
-        assert seen == Counter(range(37))
-    for host, part in enumerate(parts):
-        for epoch in range(3):
-            before = host_count((epoch + 1) * 37, num_shards, host)
-            assert sum(e <= epoch for _, e in part) == before
-
-
-def test_shuffled_order_depends_on_seed_and_epoch_alone(index: RecordIndex) -> None:
-    options = {"shuffle": True, "repeat": True}
-    first = records(index, 111, **options)
-    tf.random.set_seed(99)
-    assert records(index, 111, **options) == first
-    other = records(index, 111, seed=1, **options)
-    orders = [
-        tuple(n for n, e in stream if e == epoch)
-        for stream in (first, other)
-        for epoch in range(3)
-    ]
-    assert len(set(orders)) == 6
-    assert all(sorted(order) == list(range(37)) for order in orders)
-
-
-def test_shuffled_windows_mix_records_from_all_over(tmp_path: Path) -> None:
-    index = write_split(tmp_path, [1000])
-    order = numbers(index, 64, shuffle=True, shuffle_buffer=64)
-    assert len({number // 100 for number in order}) >= 7
-    assert np.corrcoef(np.arange(64), order)[0, 1] ** 2 < 0.2
+def records(index: RecordIndex, sampler: Sampler) -> list[int]:
+    return [record for _, record in read(index, sampler)]
 
 
 @pytest.mark.parametrize(
-    ("shuffle", "num_shards", "shard_index", "steps"),
+    "options",
     [
-        (True, 1, 0, (1, 12, 25)),  # an epoch ends inside of step 12
-        (False, 1, 0, (12,)),
-        (True, 3, 1, (4,)),
-        (True, 50, 45, (12,)),
+        {"shuffle": False},
+        {"shuffle": True},
+        {"shuffle": True, "run_length": 1, "seed": -5},
+        {"shuffle": True, "num_shards": 3, "shard_index": 2, "start_sample": 100},
+        {"shuffle": False, "num_shards": 2, "start_sample": 30},
     ],
 )
-def test_streams_resume_at_any_step(
-    index: RecordIndex,
-    shuffle: bool,
-    num_shards: int,
-    shard_index: int,
-    steps: tuple[int, ...],
+def test_a_stream_without_end_is_its_sampler(
+    index: RecordIndex, options: dict[str, object]
 ) -> None:
-    options = {
-        "shuffle": shuffle,
-        "repeat": True,
-        "num_shards": num_shards,
-        "shard_index": shard_index,
-    }
-    whole = records(index, 90, **options)
-    for step in steps:
-        assert (
-            records(index, 90 - 3 * step, start_step=step, **options)
-            == (whole[3 * step :])
-        )
+    sampler = a_sampler(num_epochs=None, **options)
+    tf.random.set_seed(99)
+    assert read(index, sampler) == [sampler.place(i) for i in range(120)]
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_single_passes_resume_too(index: RecordIndex, shuffle: bool) -> None:
-    whole = numbers(index, shuffle=shuffle)
-    for step in (12, 40):
-        assert numbers(index, shuffle=shuffle, start_step=step) == whole[3 * step :]
+def test_one_pass_ends_and_may_begin_anywhere(index: RecordIndex) -> None:
+    assert records(index, a_sampler()) == [*range(37)]
+    for start in (6, 30, 36, 42):
+        sampler = a_sampler(start_sample=start)
+        assert records(index, sampler) == [*range(start, 37)]
+    hosts = [a_sampler(num_shards=3, shard_index=host) for host in range(3)]
+    parts = [records(index, host) for host in hosts]
+    assert parts[0] == [0, 1, 6, 7, 12, 13, 18, 19, 24, 25, 30, 31, 36]
+    assert sorted(chain(*parts)) == [*range(37)]
+    assert [len(part) for part in parts] == [host.num_real for host in hosts]
 
 
 def test_each_pass_over_a_shuffled_stream_is_another(index: RecordIndex) -> None:
-    options = StreamOptions(batch_size=1, shuffle=True, shuffle_buffer=8)
-
     def passes() -> list[list[int]]:
-        dataset = serialized_records(index, options)
+        dataset = serialized_records(index, a_sampler(shuffle=True))
         return [[int(data) for data, _ in dataset.as_numpy_iterator()] for _ in "123"]
 
     first = passes()
     assert passes() == first
     assert len({tuple(order) for order in first}) == 3
+    assert first[0] == a_sampler(shuffle=True)[:37]
+    assert all(sorted(order) == [*range(37)] for order in first)
 
 
-@pytest.mark.parametrize("num_shards", [1, 2, 7, 50])
-def test_hosts_share_any_number_of_records_evenly(num_shards: int) -> None:
-    for position in range(120):
-        counts = [host_count(position, num_shards, host) for host in range(num_shards)]
-        assert sum(counts) == position
-        assert max(counts) - min(counts) <= 1
+def test_places_are_found_in_chunks(
+    index: RecordIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_SAMPLES", 7)
+    for options in ({}, {"shuffle": True, "num_epochs": None}):
+        sampler = a_sampler(**options)
+        found = [record for _, record in read(index, sampler, 80)]
+        assert found == [r for r in sampler[:80] if r >= 0]
+
+
+def test_neighbours_are_read_at_once(index: RecordIndex) -> None:
+    def pieces(sampler: Sampler) -> list[int]:
+        found = stream._Pieces(index, sampler)
+        chunk = found.of_chunk(tf.constant(0, tf.int64), tf.constant(0, tf.int64))
+        assert int(tf.reduce_sum(chunk["size"])) == sum(index.sizes)
+        return chunk["count"].numpy().tolist()
+
+    assert pieces(a_sampler()) == [11, 3, 1, 22]
+    runs = pieces(a_sampler(shuffle=True, run_length=5))
+    assert len(runs) < 7 + 1 + 4  # runs, the rest, and the ends of four files
+    assert len(pieces(a_sampler(shuffle=True, run_length=1))) > 30
+
+
+@pytest.mark.parametrize("num_hosts", [1, 4])
+def test_hosts_read_no_more_than_there_is(tmp_path: Path, num_hosts: int) -> None:
+    """Counted by the system: what all of them read of 5 MB in runs of 2."""
+    large = write_split(tmp_path, [40, 10], padding=100_000)
+    job = Sampler(num_records=50, batch_size=8, shuffle=True, run_length=2)
+    hosts = [job.for_host(host, num_hosts) for host in range(num_hosts)]
+
+    def bytes_read() -> int:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return int(lines[0].removeprefix("rchar: "))
+
+    before = bytes_read()
+    assert sorted(chain(*(records(large, host) for host in hosts))) == [*range(50)]
+    assert bytes_read() - before < 1.1 * sum(large.sizes)
 
 
 def test_an_empty_split_gives_nothing(tmp_path: Path) -> None:
     index = write_split(tmp_path, [])
-    assert numbers(index) == numbers(index, shuffle=True) == []
-    assert numbers(index, repeat=True) == []
-
-
-def test_blocks_cut_files_into_equal_parts(index: RecordIndex) -> None:
-    blocks = index.blocks(64)  # 4 records of a block at most
-    assert {0, 11, 14, 15, 37} <= set(blocks.tolist())
-    sizes = np.diff(blocks)
-    assert sizes.min() >= 1
-    assert sizes.max() == 4
-    assert index.blocks(1).tolist() == list(range(38))
-
-
-def test_large_records_make_small_blocks(index: RecordIndex) -> None:
-    import dataclasses
-
-    heavy = dataclasses.replace(index, num_bytes=37 * (3 << 20))
-    assert np.diff(heavy.blocks(10_000)).max() == 2  # 8 MiB
-
-
-@pytest.mark.parametrize(
-    ("remainder", "expected"), [("pad", [2, 2, 2]), ("drop", [1, 1, 1])]
-)
-def test_hosts_have_equally_many_batches(remainder: str, expected: list[int]) -> None:
-    """10 records on 3 hosts, by 3: 4, 3 and 3 records."""
-    counts = [
-        count_batches(
-            10,
-            StreamOptions(
-                batch_size=3, num_shards=3, shard_index=host, remainder=remainder
-            ),
-        )
-        for host in range(3)
-    ]
-    assert [count.count for count in counts] == expected
-    if remainder == "pad":
-        assert [count.num_filled for count in counts] == [2, 3, 3]
-
-
-def test_batches_after_the_start_are_counted() -> None:
-    def count(step: int) -> tuple[int, int]:
-        counted = count_batches(10, StreamOptions(batch_size=4, start_step=step))
-        return counted.count, counted.num_filled
-
-    assert [count(step) for step in range(5)] == [
-        (3, 2),
-        (2, 2),
-        (1, 2),
-        (0, 0),
-        (0, 0),
-    ]
-
-
-def test_more_hosts_than_records_fill_their_batches() -> None:
-    for host, filled in ((0, 1), (6, 2)):
-        options = StreamOptions(batch_size=2, num_shards=7, shard_index=host)
-        assert count_batches(1, options).num_filled == filled
+    for num_epochs in (1, None):
+        for shuffle in (False, True):
+            sampler = a_sampler(num_records=0, shuffle=shuffle, num_epochs=num_epochs)
+            assert read(index, sampler) == []
 
 
 def test_index_is_read_from_the_build(tiny_build: Path) -> None:

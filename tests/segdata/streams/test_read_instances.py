@@ -14,13 +14,13 @@ import segdata
 from segdata.building.build import build
 from segdata.errors import OptionError
 from segdata.formats.coco.format import Coco
+from segdata.reading.geometry import choose_geometry
 from segdata.reading.options import Augmentation, InstanceOptions, Resize
 from segdata.reading.record_source import RecordSource
 from segdata.records.proto import Example, parse, serialize
 from segdata.records.record import Record
 from segdata.records.schema import OBJECT_RUNS, SCHEMA, SOURCE_ID
 from segdata.samples.coco import write_coco_sample
-from segdata.streams.geometry import choose_geometry
 from segdata.streams.reader import PADDING_ID
 from segdata.streams.tensorflow import tf
 
@@ -157,8 +157,8 @@ def _check(
                 found["masks"][slot], move(dense, rows, columns)
             )
         else:
-            _, [part] = geometry.move_boxes(tf.constant([item.box], tf.float64))
-            expected = crop(dense, part.numpy(), found["masks"].shape[1:])
+            _, [part] = geometry.move_boxes(np.array([item.box], np.float64))
+            expected = crop(dense, part, found["masks"].shape[1:])
             np.testing.assert_array_equal(found["masks"][slot], expected)
     for item in by_id.values():  # no slot: nothing to see
         dense = record.mask(item)
@@ -169,7 +169,7 @@ def _check(
 
 def area_left(geometry: Any, box: tuple[float, ...]) -> float:
     """Area that is left of a box."""
-    _, [shown] = geometry.move_boxes(tf.constant([box], tf.float64))
+    _, [shown] = geometry.move_boxes(np.array([box], np.float64))
     return float((shown[2] - shown[0]) * (shown[3] - shown[1]))
 
 
@@ -238,13 +238,39 @@ def test_resumed_streams_equal_the_uninterrupted_one(shapes: Path) -> None:
         "repeat": True,
         "augmentation": JITTER,
         "instances": InstanceOptions(max_objects=9, mask_size=14),
-        "shuffle_buffer": 8,
+        "run_length": 2,
     }
     whole = list(read(shapes, **options).take(13).as_numpy_iterator())
     for step in (5, 11):
         resumed = read(shapes, start_step=step, **options).take(13 - step)
         for one, other in zip(whole[step:], resumed.as_numpy_iterator(), strict=True):
             assert equal(one, other)
+
+
+def test_a_run_goes_on_with_other_hosts(shapes: Path) -> None:
+    """1, then 4, then 2 hosts: batches are the same, augmentation too."""
+    options = {"shuffle": True, "repeat": True, "augmentation": JITTER}
+    whole = list(read(shapes, **options).take(10).as_numpy_iterator())
+    for num_hosts, step in ((4, 3), (2, 7)):
+        streams = [
+            read(
+                shapes,
+                batch_size=4 // num_hosts,
+                num_shards=num_hosts,
+                shard_index=host,
+                **options | where,
+            ).as_numpy_iterator()
+            for host, where in enumerate(
+                [{"start_step": step}, {"start_sample": 4 * step}] * (num_hosts // 2)
+            )
+        ]
+        for expected in whole[step : step + 3]:
+            parts = [next(stream) for stream in streams]
+            together = {
+                name: np.concatenate([part[name] for part in parts])
+                for name in expected
+            }
+            assert equal(together, expected)
 
 
 def test_augmentation_depends_on_seed_epoch_and_record_alone(shapes: Path) -> None:

@@ -1,5 +1,7 @@
+import importlib
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,10 @@ def real_ids(stream: tf.data.Dataset) -> list[int]:
 
 def all_ids(build_dir: Path, split: str) -> list[int]:
     return [int(record.source_id) for record in RecordSource(build_dir, split)]
+
+
+def all_ids_sorted(build_dir: Path) -> list[int]:
+    return sorted(all_ids(build_dir, "val"))
 
 
 def graph_ops(stream: tf.data.Dataset) -> set[str]:
@@ -132,6 +138,87 @@ def test_shuffling_is_seeded_and_differs_per_epoch(camvid_build: Path) -> None:
     assert sorted(first) == sorted(other) == sorted(all_ids(camvid_build, "val"))
 
 
+@pytest.mark.parametrize("repeat", [False, True])
+def test_iterators_are_saved_and_go_on(
+    camvid_build: Path, tmp_path: Path, repeat: bool
+) -> None:
+    def stream() -> tf.data.Dataset:
+        return segdata.read_semantic(
+            camvid_build,
+            "val",
+            batch_size=2,
+            image_size=8,
+            shuffle=True,
+            repeat=repeat,
+            augmentation=Augmentation(horizontal_flip=0.5),
+        ).take(6)
+
+    batches = iter(stream())
+    next(batches), next(batches)
+    path = tf.train.Checkpoint(iterator=batches).save(str(tmp_path / "saved"))
+    rest = list(batches)
+    again = iter(stream())
+    tf.train.Checkpoint(iterator=again).restore(path)
+    assert len(rest) == 4
+    for batch, same in zip(rest, again, strict=True):
+        assert all(bool(tf.reduce_all(batch[key] == same[key])) for key in batch)
+
+
+def test_streams_know_their_length(tiny_build: Path) -> None:
+    """5 records: 3 batches of 2, 2 without the short one."""
+
+    def length(**options: Any) -> int:
+        stream = segdata.read_semantic(tiny_build, "train", batch_size=2, **options)
+        return int(stream.cardinality())
+
+    assert length() == length(remainder="keep") == 3
+    assert length(remainder="drop") == length(start_step=1) == 2
+    assert length(start_sample=4) == length(num_shards=4, shard_index=3) == 1
+    assert length(start_step=9) == 0
+    assert length(repeat=True) == tf.data.INFINITE_CARDINALITY
+
+
+def test_a_repeated_pass_is_shuffled_anew(camvid_build: Path) -> None:
+    stream = segdata.read_semantic(
+        camvid_build, "val", batch_size=4, image_size=8, shuffle=True
+    )
+    twice = ids(stream.repeat(2))
+    assert len(twice) == 24
+    assert sorted(twice[:12]) == sorted(twice[12:]) == all_ids_sorted(camvid_build)
+    assert twice[:12] != twice[12:]
+    assert len(ids(stream.take(2))) == 8
+
+
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_of_tensorflow_share_a_whole_jobs_batches(
+    camvid_build: Path, num_workers: int
+) -> None:
+    """As `experimental_distribute_dataset` does; a host's part is left as it is."""
+    shard = importlib.import_module(
+        "tensorflow.python.data.experimental.ops.distribute"
+    )._AutoShardDataset
+
+    def of_workers(**options: Any) -> list[list[int]]:
+        stream = segdata.read_semantic(
+            camvid_build, "val", batch_size=2, image_size=8, **options
+        )
+        workers = range(num_workers)
+        return [ids(shard(stream, num_workers, worker)) for worker in workers]
+
+    parts = of_workers()
+    assert len({len(part) for part in parts}) == 1
+    assert sorted(chain(*parts)) == all_ids_sorted(camvid_build)
+    first, *others = of_workers(num_shards=2)
+    assert len(first) == 6
+    assert all(part == first for part in others)
+
+
+def test_a_strategy_shares_out_a_stream(camvid_build: Path) -> None:
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    stream = segdata.read_semantic(camvid_build, "val", batch_size=4, image_size=8)
+    assert ids(strategy.experimental_distribute_dataset(stream)) == ids(stream)
+
+
 def test_repeated_streams_have_no_short_batch(camvid_build: Path) -> None:
     stream = segdata.read_semantic(
         camvid_build, "val", batch_size=5, image_size=(8, 8), repeat=True
@@ -158,7 +245,9 @@ def test_no_python_function_is_in_the_graph(camvid_build: Path) -> None:
         ({"batch_size": 0}, "batch_size is 0: expected at least 1"),
         ({"image_size": (0, 8)}, r"image_size is \(0, 8\)"),
         ({"remainder": "lose"}, "remainder is 'lose'"),
-        ({"shuffle_buffer": 0}, "shuffle_buffer is 0"),
+        ({"run_length": 0}, "run_length is 0"),
+        ({"start_step": -1}, "start_step is -1"),
+        ({"start_step": 1, "start_sample": 4}, "start_step is 1 and start_sample 4"),
         ({"num_shards": 2, "shard_index": 2}, "shard_index is 2 of num_shards 2"),
         ({"split": "test"}, "split 'test' is not in this dataset: it has train, val"),
     ],

@@ -15,6 +15,7 @@ from PIL import Image
 import segdata
 from segdata.formats.mask_folder.format import MaskFolder
 from segdata.reading import options
+from segdata.reading.sampler import host_sampler
 
 NUM_CLASSES = 12
 BATCH = 4
@@ -135,6 +136,10 @@ def test_typed_options_are_those_of_the_readers() -> None:
         segdata.read_semantic: options.ReadSemanticOptions,
         segdata.read_instances: options.ReadInstancesOptions,
     }
+    order = get_type_hints(options.OrderOptions)
+    of_sampler = get_type_hints(host_sampler)
+    assert order.items() <= of_sampler.items()
+    assert of_sampler.keys() - order == {"num_records", "return"}
     for reader, typed in readers.items():
         named = {
             p.name: p
@@ -142,8 +147,9 @@ def test_typed_options_are_those_of_the_readers() -> None:
             if p.kind is p.KEYWORD_ONLY
         }
         hints = get_type_hints(reader)
-        expected = {name: hints[name] for name in named}
+        expected = {name: hints[name] for name in named} | order
         assert get_type_hints(typed) == expected
         required = {n for n, p in named.items() if p.default is p.empty}
         marked = get_type_hints(typed, include_extras=True).items()
-        assert {name for name, t in marked if get_origin(t) is Required} == required
+        found = {name for name, t in marked if get_origin(t) is Required}
+        assert found == required | {"batch_size"}

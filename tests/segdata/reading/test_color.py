@@ -3,8 +3,8 @@ import colorsys
 import numpy as np
 import pytest
 
+from segdata.reading.color import NUM_DRAWS, jitter_colors, mean_gray
 from segdata.reading.options import Augmentation
-from segdata.streams.color import NUM_DRAWS, jitter_colors, mean_gray
 from segdata.streams.tensorflow import tf
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -13,8 +13,13 @@ IMAGE = np.random.default_rng(0).uniform(60, 190, (6, 7, 3)).astype(np.float32)
 
 def jitter(draws, image=IMAGE, **amounts):
     """Draws are given from -1 to 1: brightness, contrast, saturation, hue."""
-    uniform = tf.constant((np.array(draws) + 1) / 2, tf.float64)
-    return jitter_colors(tf.constant(image), Augmentation(**amounts), uniform).numpy()
+    uniform, augmentation = (np.array(draws) + 1) / 2, Augmentation(**amounts)
+    found = jitter_colors(image, augmentation, uniform)
+    in_graph = jitter_colors(
+        tf.constant(image), augmentation, tf.constant(uniform, tf.float64), tf
+    )
+    np.testing.assert_allclose(found, in_graph, atol=1e-3)
+    return found
 
 
 def test_nothing_drawn_changes_nothing():
@@ -31,7 +36,7 @@ def test_brightness_adds_a_part_of_the_scale(draw):
 @pytest.mark.parametrize("draw", [-1.0, 0.5, 1.0])
 def test_contrast_scales_around_the_mean_grey(draw):
     gray = (IMAGE @ LUMA).mean()
-    np.testing.assert_allclose(mean_gray(tf.constant(IMAGE)), gray, rtol=1e-4)
+    np.testing.assert_allclose(mean_gray(IMAGE), gray, rtol=1e-4)
     found = jitter([1, draw, 1, 1], contrast=0.2)
     np.testing.assert_allclose(
         found, (IMAGE - gray) * (1 + 0.2 * draw) + gray, atol=0.01

@@ -13,10 +13,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from segdata.reading import numpy_ops
 from segdata.reading.options import Augmentation, Resize
-from segdata.streams.nearest import Number, Sampling, float64, stretched
-from segdata.streams.tensorflow import tf
+
+Number = Any
+"""A Python float where it is known while tracing, else `[] float64`: NumPy's or a
+tensor."""
+Array = Any
+"""An array of NumPy's, or a tensor."""
 
 _CENTER = 0.5 - 1e-9  # an odd pixel goes to the end
 
@@ -41,22 +47,18 @@ class Span:
     """First canvas pixel that shows them."""
     extent: Number
     """Canvas pixels that show them, at least 1."""
-    flipped: bool | tf.Tensor = False
+    flipped: bool | Array = False
     """Whether the canvas is mirrored along this axis at last."""
 
     @property
     def is_whole(self) -> bool:
         """Whether it is known to show all pixels on all of the canvas."""
-        return self.shows_all and isinstance(self.extent, float)
+        return self.shows_all and type(self.extent) is float  # NumPy's is another
 
     @property
     def shows_all(self) -> bool:
         """Whether it is known to show all pixels of the image."""
         return self.size is self.source
-
-    def sampling(self) -> Sampling:
-        """Nearest sampling of the pixels shown, before padding and flipping."""
-        return stretched(self.low, self.size, self.extent)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,22 +69,24 @@ class Geometry:
     """The vertical axis."""
     columns: Span
     """The horizontal axis."""
-    vectors: Mapping[str, tf.Tensor] = field(default_factory=dict, repr=False)
+    vectors: Mapping[str, Array] = field(default_factory=dict, repr=False)
     """Fields of both axes, for those that are computed together: `[2] float64`."""
+    ops: Any = field(default=numpy_ops, repr=False)
+    """What computes: `numpy_ops` or `tf`."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the canvas."""
         return self.rows.canvas, self.columns.canvas
 
-    def both(self, field: str) -> tf.Tensor:
+    def both(self, field: str) -> Array:
         """A field of both axes, vertical first: `[2] float64`."""
         if field in self.vectors:
             return self.vectors[field]
         values = getattr(self.rows, field), getattr(self.columns, field)
-        return _float64_stack(values)
+        return _float64_stack(values, self.ops)
 
-    def affine(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def affine(self) -> tuple[Array, Array]:
         """Scale and offset of both axes, `[2] float64` each, vertical first.
 
         A source point `(y, x)`, in pixels, lies at `scale * (y, x) + offset` on the
@@ -92,14 +96,16 @@ class Geometry:
         scale = self.both("extent") / self.both("size")
         offset = self.both("place")
         if not self.begins_at_zero:
-            offset -= self.both("low") * scale
+            offset = offset - self.both("low") * scale  # not in place: it is a field
         if not self.may_flip:
             return scale, offset
-        flipped = tf.stack([self.rows.flipped, self.columns.flipped])
-        mirrored = tf.constant(self.size, tf.float64) - offset
-        return tf.where(flipped, -scale, scale), tf.where(flipped, mirrored, offset)
+        flipped = self.ops.stack([self.rows.flipped, self.columns.flipped])
+        mirrored = self.ops.constant(self.size, self.ops.float64) - offset
+        return self.ops.where(flipped, -scale, scale), self.ops.where(
+            flipped, mirrored, offset
+        )
 
-    def move_boxes(self, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def move_boxes(self, boxes: Array) -> tuple[Array, Array]:
         """Moves boxes, and cuts them to what is shown.
 
         Args:
@@ -110,12 +116,14 @@ class Geometry:
           `[n, 4] float64`, in pixels of the canvas, and `[n, 4] float64`, what is left
           of the boxes in pixels of the stored image. Boxes outside are empty.
         """
-        moved, shown = self.move_corners(tf.reshape(boxes, [-1, 2, 2]), self.affine())
-        return tf.reshape(moved, [-1, 4]), tf.reshape(shown, [-1, 4])
+        moved, shown = self.move_corners(
+            self.ops.reshape(boxes, [-1, 2, 2]), self.affine()
+        )
+        return self.ops.reshape(moved, [-1, 4]), self.ops.reshape(shown, [-1, 4])
 
     def move_corners(
-        self, corners: tf.Tensor, affine: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self, corners: Array, affine: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
         """Moves boxes given as `[n, 2, 2] float64`: two corners `(y, x)` each.
 
         Args:
@@ -127,16 +135,16 @@ class Geometry:
         """
         low = 0.0 if self.begins_at_zero else self.both("low")
         high = self.both("size") + low
-        shown = tf.maximum(tf.minimum(corners, high), low)
+        shown = self.ops.maximum(self.ops.minimum(corners, high), low)
         scale, offset = affine
         moved = shown * scale + offset
         if not self.may_flip:
             return moved, shown
-        one, other = tf.unstack(moved, axis=1)
-        ends = [tf.minimum(one, other), tf.maximum(one, other)]
-        return tf.stack(ends, 1), shown
+        one, other = self.ops.unstack(moved, axis=1)
+        ends = [self.ops.minimum(one, other), self.ops.maximum(one, other)]
+        return self.ops.stack(ends, 1), shown
 
-    def move_points(self, points: tf.Tensor) -> tf.Tensor:
+    def move_points(self, points: Array) -> Array:
         """Moves `[n, 2] float64` points `(y, x)` in pixels, also out of the canvas."""
         scale, offset = self.affine()
         return points * scale + offset
@@ -149,16 +157,17 @@ class Geometry:
     @property
     def begins_at_zero(self) -> bool:
         """Whether it is known to show the image's first row and column."""
-        return all(isinstance(span.low, float) for span in (self.rows, self.columns))
+        return all(type(span.low) is float for span in (self.rows, self.columns))
 
 
 def choose_geometry(
-    height: int | tf.Tensor,
-    width: int | tf.Tensor,
+    height: Number,
+    width: Number,
     size: tuple[int, int],
     resize: Resize,
     augmentation: Augmentation,
-    draws: tf.Tensor | None,
+    draws: Array | None,
+    ops: Any = numpy_ops,
 ) -> Geometry:
     """Chooses the geometry of one record.
 
@@ -170,23 +179,27 @@ def choose_geometry(
       augmentation: What is random about it.
       draws: `[5] float64`, uniform in [0, 1): scale, vertical and horizontal position,
         vertical and horizontal flip. None where nothing is random.
+      ops: What computes: `numpy_ops`, or `tf` for tensors.
     """
     jittered = augmentation.scale != (1.0, 1.0)
     if resize.mode == "stretch" and not jittered:
-        source = (float64(height), float64(width))
+        source = [
+            float(side) if isinstance(side, int) else ops.cast(side, ops.float64)
+            for side in (height, width)
+        ]
         spans = [_stretch(*axis) for axis in zip(source, size, strict=True)]
         vectors = {}
     else:
-        source = tf.cast(tf.stack([height, width]), tf.float64)
-        vectors = _fit(source, size, resize, augmentation, draws)
-        spans = _spans(vectors, size)
+        source = ops.cast(ops.stack([height, width]), ops.float64)
+        vectors = _fit(source, size, resize, augmentation, draws, ops)
+        spans = _spans(vectors, size, ops)
     flips = (augmentation.vertical_flip, augmentation.horizontal_flip)
     if draws is not None:
         spans = [
             dataclasses.replace(span, flipped=draw < flip) if flip else span
             for span, draw, flip in zip(spans, (draws[3], draws[4]), flips, strict=True)
         ]
-    return Geometry(rows=spans[0], columns=spans[1], vectors=vectors)
+    return Geometry(rows=spans[0], columns=spans[1], vectors=vectors, ops=ops)
 
 
 def _stretch(source: Number, canvas: int) -> Span:
@@ -202,50 +215,51 @@ def _stretch(source: Number, canvas: int) -> Span:
 
 
 def _fit(
-    source: tf.Tensor,
+    source: Array,
     size: tuple[int, int],
     resize: Resize,
     augmentation: Augmentation,
-    draws: tf.Tensor | None,
-) -> dict[str, tf.Tensor]:
+    draws: Array | None,
+    ops: Any,
+) -> dict[str, Array]:
     """Fields of both axes at once, `[2] float64`, vertical first.
 
     Half as many ops as axis by axis; for numbers so few, it is calls that cost. There
     is no `low` where it is known that nothing is cut off.
     """
-    canvas = tf.constant(size, tf.float64)
-    scale = _scale(source, canvas, resize)
+    canvas = ops.constant(size, ops.float64)
+    scale = _scale(source, canvas, resize, ops)
     position: Number = 0.0 if resize.position == "top-left" else _CENTER
     if draws is not None and augmentation.scale != (1.0, 1.0):
         low, high = augmentation.scale
         scale *= low + (high - low) * draws[0]
     if draws is not None and resize.is_random(augmentation):
         position = draws[1:3]
-    scaled = tf.maximum(tf.round(source * scale), 1.0)
-    extent = tf.minimum(scaled, canvas)
+    scaled = ops.maximum(ops.round(source * scale), 1.0)
+    extent = ops.minimum(scaled, canvas)
     fields = {"source": source, "size": source, "extent": extent}
-    fields["place"] = _part(canvas - extent, position)
+    fields["place"] = _part(canvas - extent, position, ops)
     if resize.mode == "cover" or augmentation.scale != (1.0, 1.0):
-        part = tf.clip_by_value(tf.round(extent / scale), 1.0, source)
-        fields["size"] = tf.where(scaled > canvas, part, source)
-        fields["low"] = _part(source - fields["size"], position)
+        part = ops.clip_by_value(ops.round(extent / scale), 1.0, source)
+        fields["size"] = ops.where(scaled > canvas, part, source)
+        fields["low"] = _part(source - fields["size"], position, ops)
     return fields
 
 
-def _scale(source: tf.Tensor, canvas: tf.Tensor, resize: Resize) -> tf.Tensor:
+def _scale(source: Array, canvas: Array, resize: Resize, ops: Any) -> Array:
     """Canvas pixels per source pixel, before jitter: `[2]`, or `[]` for both axes."""
     scale = canvas / source
     if resize.mode == "stretch":
         return scale
-    scale = tf.reduce_max(scale) if resize.mode == "cover" else tf.reduce_min(scale)
+    scale = ops.reduce_max(scale) if resize.mode == "cover" else ops.reduce_min(scale)
     if resize.short_side is not None:
-        scale = tf.minimum(scale, resize.short_side / tf.reduce_min(source))
+        scale = ops.minimum(scale, resize.short_side / ops.reduce_min(source))
     return scale
 
 
-def _spans(fields: dict[str, tf.Tensor], size: tuple[int, int]) -> list[Span]:
+def _spans(fields: dict[str, Array], size: tuple[int, int], ops: Any) -> list[Span]:
     """The axes one by one."""
-    parts = {name: tf.unstack(vector, num=2) for name, vector in fields.items()}
+    parts = {name: ops.unstack(vector, num=2) for name, vector in fields.items()}
     if fields["size"] is fields["source"]:
         parts["size"] = parts["source"]  # so that spans know it
     return [
@@ -261,12 +275,12 @@ def _spans(fields: dict[str, tf.Tensor], size: tuple[int, int]) -> list[Span]:
     ]
 
 
-def _part(slack: tf.Tensor, position: Number) -> tf.Tensor:
+def _part(slack: Array, position: Number, ops: Any) -> Array:
     """Whole pixels before, of the slack before and after."""
-    return tf.minimum(tf.math.floor((slack + 1.0) * position), slack)
+    return ops.minimum(ops.math.floor((slack + 1.0) * position), slack)
 
 
-def _float64_stack(values: Sequence[Number]) -> tf.Tensor:
-    if all(isinstance(value, float) for value in values):
-        return tf.constant(values, tf.float64)
-    return tf.stack([tf.convert_to_tensor(value, tf.float64) for value in values])
+def _float64_stack(values: Sequence[Number], ops: Any) -> Array:
+    if all(type(value) is float for value in values):
+        return ops.constant(values, ops.float64)
+    return ops.stack([ops.convert_to_tensor(value, ops.float64) for value in values])
