@@ -136,6 +136,13 @@ setup(
             "tensorflow-datasets>=4.9.10",
             "torch>=2.4",
         ],
+        # Mask libraries that `benchmarks/bench_masks.py` compares with.
+        "bench": [
+            "faster-coco-eval>=1.8",
+            "hotcoco>=1.3",
+            "rlemasklib>=0.8",
+            "ultrafast-pycocotools>=0.1.14",
+        ],
         # Slow tests of the report; they need chromium and chromium-driver too.
         "browser": ["selenium>=4.20"],
         # `make notebooks`: runs those of examples/.

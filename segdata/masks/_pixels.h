@@ -5,7 +5,12 @@
 
 #include "_work.h"
 
-#define BLOCK 64  /* bytes that are looked at together */
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define BLOCK 64  /* bytes: one for each bit of a word */
+#define AT_ONCE (4 * BLOCK)
 
 #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define HAS_WORDS 1  /* else pixel by pixel: slower, the same runs */
@@ -32,14 +37,12 @@ static inline __attribute__((always_inline)) int is_same(const unsigned char *pi
     return (differs[0] | differs[1] | differs[2] | differs[3]) == 0;
 }
 
-/* Goes on from `at` over bytes that are as in `pattern`, block by block. */
+/* Goes on from `at` over bytes that are as in `pattern`, many at a time. */
 static inline __attribute__((always_inline)) size_t skip_blocks(
     const unsigned char *pixels, size_t at, size_t size, uint64_t pattern)
 {
-    while (at + 4 * BLOCK <= size && is_same(pixels + at, 4 * BLOCK, pattern))
-        at += 4 * BLOCK;
-    while (at + BLOCK <= size && is_same(pixels + at, BLOCK, pattern))
-        at += BLOCK;
+    while (at + AT_ONCE <= size && is_same(pixels + at, AT_ONCE, pattern))
+        at += AT_ONCE;
     return at;
 }
 
@@ -66,22 +69,41 @@ static inline uint64_t zero_or_one(uint64_t word)
     const uint64_t low = 0x7f7f7f7f7f7f7f7f;
     return ((((word & low) + low) | word) & ~low) >> 7;
 }
-/* A bit for each byte of a block that differs from the one before it, lowest first. */
+
+/* A bit for each byte of a block that is not as in another one, lowest first. */
+static inline uint64_t differing_bytes(const unsigned char *pixels,
+                                       const unsigned char *other)
+{
+    uint64_t bits = 0;
+#ifdef __SSE2__
+    for (int i = 0; i < BLOCK; i += 16) {
+        __m128i these = _mm_loadu_si128((const __m128i *)(pixels + i));
+        __m128i those = _mm_loadu_si128((const __m128i *)(other + i));
+        int same = _mm_movemask_epi8(_mm_cmpeq_epi8(these, those));
+        bits |= (uint64_t)(same ^ 0xffff) << i;
+    }
+#else
+    for (int i = 0; i < BLOCK; i += 8) {
+        uint64_t differs = zero_or_one(load(pixels + i) ^ load(other + i));
+        bits |= (differs * 0x0102040810204080 >> 56) << i;
+    }
+#endif
+    return bits;
+}
+
+/* A bit for each byte of a block where a run begins. `before` is the last item. */
 static inline uint64_t turns_of_block(const unsigned char *pixels, int is_mask,
                                       uint64_t *before)
 {
-    uint64_t places = 0;
-    for (int i = 0; i < BLOCK; i += 8) {
-        uint64_t word = load(pixels + i);
-        if (is_mask)
-            word = zero_or_one(word);
-        uint64_t turns = word ^ (word << 8 | *before);
-        *before = word >> 56;
-        if (!is_mask)
-            turns = zero_or_one(turns);
-        places |= (turns * 0x0102040810204080 >> 56) << i;
+    static const unsigned char ZEROS[BLOCK];
+    if (!is_mask) {
+        *before = pixels[BLOCK - 1];
+        return differing_bytes(pixels, pixels - 1);
     }
-    return places;
+    uint64_t bits = differing_bytes(pixels, ZEROS);
+    uint64_t turns = bits ^ (bits << 1 | *before);
+    *before = bits >> 63;
+    return turns;
 }
 #else
 #define HAS_WORDS 0
@@ -108,17 +130,17 @@ static inline enum Outcome find_changes(Work *work, const unsigned char *pixels,
         if (at)  /* the last item, as often as it goes into a word */
             pattern = (load(pixels + at - 8) >> (64 - bits)) * (~(uint64_t)0 / whole);
         at = skip(pixels, at, size, pattern);
-        if (at + 8 > size)
-            break;
-        found = room_for(&work->found, (count + BLOCK + 1) * sizeof *found);
+        found = room_for(&work->found, (count + AT_ONCE + 1) * sizeof *found);
         if (found == NULL)
             return FAILED;
-        if (item == 1 && at + BLOCK <= size) {
+        size_t stop = at + AT_ONCE < size ? at + AT_ONCE : size;
+        while (item == 1 && (at || is_mask) && at + BLOCK <= stop) {
             uint64_t places = turns_of_block(pixels + at, is_mask, &before);
             for (; places; places &= places - 1)
                 found[count++] = (int64_t)at + __builtin_ctzll(places);
             at += BLOCK;
-        } else {
+        }
+        for (; at + 8 <= stop; at += 8) {
             uint64_t word = load(pixels + at);
             if (is_mask)
                 word = zero_or_one(word);
@@ -129,7 +151,6 @@ static inline enum Outcome find_changes(Work *work, const unsigned char *pixels,
                 found[count++] = (int64_t)(at / item + place);
                 turns &= ~(whole << place * bits);
             }
-            at += 8;
         }
         if (count > MOST_WORK)
             return LEFT;
