@@ -89,7 +89,7 @@ def check(source: Location, format: str | None, limit: int) -> None:
 
 
 def _file(source: Location) -> str:
-    from segdata.formats.recognize import what_is_there
+    from segdata.formats.foreign import what_is_there
 
     if not source.is_file():
         return "there is nothing of that name"

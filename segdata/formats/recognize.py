@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from segdata.annotations import Annotation
 from segdata.errors import SegdataError, SourceError
 from segdata.formats import FORMATS, format_class
 from segdata.formats.base import Guess
-from segdata.formats.folders import count_of, subfolders
-from segdata.formats.json_kinds import kind_of_json
+from segdata.formats.folders import subfolders
+from segdata.formats.foreign import what_is_there
 from segdata.storage.paths import Location
 
 AUTO = "auto"
@@ -24,27 +22,6 @@ AUTO = "auto"
 _MAX_FOLDERS = 32  # looked into one level down
 _MAX_NAMED = 5
 _PROBED_RECORDS = 1000
-_ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"}
-# What tells folders that no format reads.
-_FOREIGN = (
-    (
-        "manifest.json",
-        "a finished build of segdata: `segdata info` tells what it holds",
-    ),
-    ("dataset_info.json", "a dataset of TFDS: its shards are TFRecords already"),
-    ("meta.json", "a project of Supervisely: export it as COCO"),
-)
-_FOREIGN_SUFFIXES = {
-    ".tfrecord": "TFRecords already: `segdata inspect` tells what they hold",
-    ".record": "TFRecords already: `segdata inspect` tells what they hold",
-    ".parquet": "Parquet: save its images and masks as files",
-    ".mat": "MATLAB: save its masks as PNGs",
-    ".npy": "NumPy arrays: save them as PNGs",
-    ".npz": "NumPy arrays: save them as PNGs",
-    ".h5": "HDF5: save its images and masks as files",
-    ".nii": "NIfTI volumes: save their slices as PNGs",
-    ".dcm": "DICOM: save its images and masks as PNGs",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,52 +137,6 @@ def not_recognised(source: Location) -> SourceError:
         "docs/formats.md shows the layouts that are known.",
         reason="not-recognised",
     )
-
-
-def what_is_there(source: Location) -> str:
-    """What a folder holds that no format knows, as a clause."""
-    entries = source.entries() if source.is_dir() else []
-    files = [entry.name for entry in entries if not entry.is_dir]
-    for name, what in _FOREIGN:
-        if name in files:
-            return f"this is {what}"
-    for name in files:
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix in _ARCHIVES:
-            return f"{name} is an archive: unpack it, and give the folder"
-        if suffix in _FOREIGN_SUFFIXES:
-            return f"{name} is of {_FOREIGN_SUFFIXES[suffix]}"
-    for name in [name for name in files if name.endswith(".json")][:_MAX_NAMED]:
-        if what := _kind_of(source / name):
-            return f"{name}: {what}"
-    return f"it has {_counted(source)}"
-
-
-def _kind_of(path: Location) -> str:
-
-    try:
-        return kind_of_json(path.read_bytes(), frozenset(FORMATS))
-    except OSError:
-        return ""
-
-
-def _counted(source: Location) -> str:
-    """How many files of each ending are there, and which folders."""
-    entries = source.entries() if source.is_dir() else []
-    suffixes = Counter(
-        PurePosixPath(e.name).suffix.lower() or "no ending"
-        for e in entries
-        if not e.is_dir
-    )
-    folders = [entry.name for entry in entries if entry.is_dir]
-    parts = [
-        count_of(range(count), f"file of {name}", f"files of {name}")
-        for name, count in suffixes.most_common(4)
-    ]
-    if folders:
-        more = " ..." if folders[_MAX_NAMED:] else ""
-        parts.append(f"the folders {', '.join(folders[:_MAX_NAMED])}{more}")
-    return ", ".join(parts) or "no files"
 
 
 def _below(source: Location) -> list[Location]:

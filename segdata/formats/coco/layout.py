@@ -61,6 +61,7 @@ def find_json(source: Location, given: str, kind: Kind) -> list[Location]:
             (source / "annotations").sorted_glob("*.json")
             or source.sorted_glob("*.json")
             or _not_of_builds(source.sorted_glob("*/*.json"))
+            or _in_splits(source.sorted_glob("*/*/*.json"))
         )
     found = [path for path in listed if not path.name.startswith("._")]  # macOS's
     plain = [path for path in found if not _OTHER_FILES.match(path.name)]
@@ -121,9 +122,11 @@ def image_folders(source: Location, main: Location) -> list[str]:
     beside, stem = _beside(source, main), plain_stem(main)
     usual = [stem, f"images/{stem}", "images", _without_year(stem)]
     short = split_stem(main)
-    if short:
-        usual += [short, f"images/{short}", f"{beside}/{short}"]
-    return _distinct([*usual, f"{beside}/images", f"{beside}/data", beside, "."])
+    for name in filter(None, (short, _split_word(main))):
+        usual += [name, f"images/{name}", f"{beside}/{name}"]
+    above = beside.rpartition("/")[0]
+    inside = [f"{beside}/images", f"{beside}/data", f"{above}/images".lstrip("/")]
+    return _distinct([*usual, *inside, beside, "."])
 
 
 def png_folder(
@@ -175,6 +178,18 @@ def split_stem(path: Location | PurePosixPath) -> str:
     return stem if len(own) == len(words) else "_".join(own)
 
 
+def _in_splits(paths: Iterable[Location]) -> list[Location]:
+    """Those in a folder of a split's, such as `train/Annotations/a.json`."""
+    return [path for path in paths if is_known_split(path.parent.parent.name)]
+
+
+def _split_word(path: Location | PurePosixPath) -> str | None:
+    """The only word of a name that is a split: `instances_attributes_train2020`."""
+    words = [_without_year(word) for word in _BETWEEN.split(path.stem)]
+    splits = [word for word in words if is_known_split(word)]
+    return splits[0] if len(splits) == 1 else None
+
+
 def file_titles(paths: Sequence[Location]) -> list[str]:
     """A name for each file; those of one name get their folders' before it."""
     names = [path.name for path in paths]
@@ -200,6 +215,9 @@ def split_names(paths: Sequence[PurePosixPath]) -> list[str | None]:
     if len(set(full)) < len(full):
         full = [path.parent.name for path in paths]
     short = [_without_year(name) for name in full]
+    words = [_split_word(path) for path in paths]
+    if all(words) and len(set(words)) == len(words):
+        return words
     chosen = short if len(set(short)) == len(short) and all(short) else full
     return [re.sub(r"\W", "_", name) or "train" for name in chosen]
 

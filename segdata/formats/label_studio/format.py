@@ -37,7 +37,7 @@ from segdata.storage.paths import Location, locate
 _MARK = re.compile(
     rb'^\s*\[\s*\{.*("annotations"|"completions"|labels")\s*:\s*\[', re.DOTALL
 )
-_OWN = re.compile(rb'"(data|file_upload|\w*labels|annotator|was_cancelled)"\s*:')
+_OWN = re.compile(rb'"(data|file_upload|\w+labels|annotator|was_cancelled)"\s*:')
 
 
 @dataclass(frozen=True, kw_only=True)

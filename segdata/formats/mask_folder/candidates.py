@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from segdata.formats.mask_folder.census import mark_different_pixels
 from segdata.formats.mask_folder.leaves import Group, Leaf, groups_of
 from segdata.formats.mask_folder.names import is_image, is_picture, mask_rank
 from segdata.formats.mask_folder.pairs import Pairs
+from segdata.storage.paths import Location
 
 _MOST_GROUPS = 12
+_PROBED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,13 @@ class Candidate:
         return self._count(self.pairs)
 
     @property
+    def is_likely(self) -> bool:
+        """Whether half of the images or of the masks pair: fewer do by chance."""
+        least = min(len(g.files) for g in (self.images, self.masks) if g is not None)
+        is_told = any((self.wanted.images, self.wanted.masks, *self.wanted.affixes))
+        return self.count > 0 and (is_told or 2 * self.count >= least)
+
+    @property
     def splits(self) -> set[str | None]:
         """Splits of the images."""
         return {leaf.split for leaf in self.images.leaves}
@@ -90,6 +100,25 @@ class Candidate:
             image,
             head,
         )
+
+    def parts(self, source: Location) -> list[str]:
+        """Masks of one image that mark different pixels; none where masks agree."""
+        others = [*self.other_masks]
+        sets = {i: [self.pairs.masks[i], *paths] for i, paths in
+                self.pairs.others.items() if i in self.pairs.masks}  # fmt: skip
+        for group in others:
+            if not is_picture(" ".join(group.leaves[0].inner)):
+                pairs = Candidate(
+                    images=self.images, masks=group, wanted=self.wanted
+                ).pairs
+                pairs.pair(pairs.find_affixes()[0])
+                for core in pairs.masks.keys() & self.pairs.masks.keys():
+                    known = sets.setdefault(core, [self.pairs.masks[core]])
+                    known.append(pairs.masks[core])
+        probed = sorted(sets)[:: max(1, len(sets) // _PROBED)][:_PROBED]
+        if probed and all(mark_different_pixels(source, sets[i]) for i in probed):
+            return sets[probed[0]][:4]
+        return []
 
     def told_others(self) -> Iterator[str]:
         """What else might be meant."""
@@ -139,7 +168,7 @@ def best_candidates(
         candidate
         for image in kinds[0]
         for mask in kinds[1]
-        if (candidate := Candidate(images=image, masks=mask, wanted=wanted)).count
+        if (candidate := Candidate(images=image, masks=mask, wanted=wanted)).is_likely
     ]
     most = max((candidate.count for candidate in found), default=0)
     found.sort(key=lambda c: (2 * c.count < most, c.rank))

@@ -6,6 +6,7 @@ file's depth or palette, a value here is a value there.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -129,6 +130,28 @@ def has_colors(source: Location, paths: Sequence[str]) -> bool:
     """Whether any of a few files is coloured, so that its values are colours."""
     found = map(partial(_values, source), sample_of(paths, _PROBED))
     return any(values is not None and values[0] == "color" for values in found)
+
+
+def mark_different_pixels(source: Location, paths: Sequence[str]) -> bool:
+    """Whether any two of some masks of two values have hardly a pixel in common.
+
+    Two people who draw the same thing agree on most of it; classes and parts do not.
+    """
+    marked = []
+    for path in paths:
+        try:
+            data = source.inside(path).read_bytes()
+            runs = read_source_runs(data, "binary", path, may_be_lossy=is_lossy(path))
+        except (OSError, SegdataError):
+            return False
+        values = _values(source, path)
+        if values is None or len(values[1]) > 2:
+            return False
+        marked.append(np.repeat(runs.codes > 0, runs.lengths))
+    return any(
+        a.shape == b.shape and 5 * (a & b).sum() < min(a.sum(), b.sum())
+        for a, b in itertools.combinations(marked, 2)
+    )
 
 
 def is_lossy(path: str) -> bool:

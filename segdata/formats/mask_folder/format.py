@@ -23,7 +23,7 @@ from segdata.formats.mask_folder.census import sample_of, take_census
 from segdata.formats.mask_folder.classes import find_class_file, leaves_out_255
 from segdata.formats.mask_folder.labels import Choice, Labels, choose_labels
 from segdata.formats.mask_folder.numbered import Numbers, number_objects
-from segdata.formats.mask_folder.places import Places, find_places
+from segdata.formats.mask_folder.places import Places, find_places, several_masks
 from segdata.storage.paths import Location
 
 _PROBED = 8
@@ -152,7 +152,8 @@ class MaskFolder:
         if places.objects is not None:
             return Guess(title="a mask file for each object")
         if places.pairs is None:
-            return None
+            told = "several masks of each image"
+            return Guess(title=told) if places.is_sure else None
         options = {}
         classes = find_class_file(folder, "", places.folders)
         census = take_census(folder, sample_of(places.masks, _PROBED))
@@ -190,6 +191,8 @@ class MaskFolder:
             )
         listed = places.take_lists(source, self.split_lists)
         labels = self._labels(source, places)
+        if pairs.further and isinstance(labels, Labels) and labels.is_two_valued:
+            return several_masks(pairs, [*labels.label_map][-1])
         return Scan(
             label_map=labels.label_map,
             annotations=pairs.annotations(labels.read),

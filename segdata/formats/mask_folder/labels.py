@@ -63,6 +63,11 @@ class Labels:
     warnings: tuple[str, ...] = ()
 
     @property
+    def is_two_valued(self) -> bool:
+        """Whether masks are of nothing and all, without any tolerance."""
+        return self.encoding == "binary" and not self.tolerance
+
+    @property
     def told(self) -> str:
         """How masks are read, in short."""
         return f"{self.encoding} labels"

@@ -55,6 +55,10 @@ class Pairs:
         self._neighbours: dict[tuple[int, str], str] = {}
         self.problems: list[AnnotationError] = []
         """Names that stand for several files."""
+        self.others: dict[str, list[str]] = {}
+        """Shared part of the names -> paths of other masks, such as of other people."""
+        self.further: dict[str, list[str]] = {}
+        """The same -> paths of masks with a number behind their names: `x_mask_1`."""
         self.affixes = Affixes()
         """What names have around the part that image and mask share."""
         self.images: dict[str, str] = {}
@@ -105,13 +109,16 @@ class Pairs:
                             "other masks of the same images, named "
                             f"{other.name('X')}: --mask-suffix '{other}' takes them"
                         )
-                    self._left_out.setdefault(why, []).extend(side.pop(stem))
+                    core = other.shared(stem) or ""
+                    paths = side.pop(stem)
+                    self._left_out.setdefault(why, []).extend(paths)
+                    self.others.setdefault(core, []).extend(paths)
         if str(affixes.mask):
             side = images if self._is_flat else masks
             paired = {s for s in masks if of_mask(s) in cores}
             for stem in [s for s in side if _is_further(s, paired)]:
-                why = "further masks of images that have one: only the first counts"
-                self._left_out.setdefault(why, []).extend(side.pop(stem))
+                core = of_mask(_without_number(stem)) or ""
+                self.further.setdefault(core, []).extend(side.pop(stem))
         images = self._by_core(images, of_image, affixes.image.name("X"))
         masks = self._by_core(masks, of_mask, affixes.mask.name("X"))
         doubled = set()
@@ -188,6 +195,12 @@ class Pairs:
             lonely = sorted(files[stem] for stem in files.keys() - partners.keys())
             if lonely:
                 yield f"{count_of(lonely, one, many)}: {_named(lonely)}"
+        if further := [path for paths in self.further.values() for path in paths]:
+            files_ = count_of(further, "file", "files")
+            yield (
+                f"{files_} left out (further masks of images that have one: only the "
+                f"first counts), e.g. {min(further)}"
+            )
         if self._folded:
             told = count_of(self._folded, "mask", "masks")
             yield (
@@ -245,8 +258,12 @@ def _fold(name: str) -> str:
 
 def _is_further(stem: str, masks: Collection[str]) -> bool:
     """Whether a name is that of a mask with a number behind it, such as `x_mask_1`."""
-    head = stem.rstrip("0123456789").rstrip("_-. ")
+    head = _without_number(stem)
     return stem[-1:].isdigit() and head != stem and stem not in masks and head in masks
+
+
+def _without_number(stem: str) -> str:
+    return stem.rstrip("0123456789").rstrip("_-. ")
 
 
 def _by_ending(stems: Stems) -> list[Stems]:

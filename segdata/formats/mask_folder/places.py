@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from segdata.formats.base import Scan
 from segdata.formats.folders import Listing, count_of, subfolders
 from segdata.formats.mask_folder.candidates import (
     Candidate,
@@ -151,10 +152,29 @@ def find_places(source: Location, wanted: Wanted) -> Places:
     pairs = taken.pairs
     pairs.pair(pairs.find_affixes(wanted.affixes)[0])
     pairs.leave_out_unlabelled()
+    if not (wanted.masks or wanted.affixes[1]) and (names := taken.parts(source)):
+        return Places(
+            is_sure=True,
+            refusal="has several masks of each image that mark different pixels, as "
+            f"{' and '.join(names)}: are they classes of their own? Take one with "
+            "--mask-folder or --mask-suffix, or write them into one mask",
+        )
     warnings += [told for pair in found for told in pair.told_others()]
     warnings += _left_out(leaves, taken, found)
     warnings += _strays(listing, taken)
     return Places(pairs, _is_sure(pairs), warnings)
+
+
+def several_masks(pairs: Pairs, name: str) -> Scan:
+    """The scan of images some of which have several masks: each is an object."""
+    whole = {core: [path, *pairs.further.get(core, ())]
+             for core, path in pairs.masks.items() if core in pairs.images}  # fmt: skip
+    found = ObjectFiles(
+        masks={pairs.images[core]: paths for core, paths in whole.items()},
+        splits={path: pairs.split_of(core) for core, path in pairs.images.items()},
+        without=[path for core, path in pairs.images.items() if core not in whole],
+    )
+    return found.scan(name)
 
 
 def _sides(

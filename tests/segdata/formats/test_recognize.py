@@ -124,7 +124,31 @@ def _images(folder: Path) -> None:
         Image.new("RGB", (2, 2)).save(folder / f"{number}.jpg")
 
 
+def _text(name: str, text: str = ""):
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+    return write
+
+
 WRONG = {
+    "below": (_text("a/b/c.nii.gz"), "a/b/c.nii.gz is of NIfTI volumes"),
+    "via below": (
+        _text("x/train/via.json", '{"_via_img_metadata": {}}'),
+        "x/train/via.json: this is VIA's own JSON: export it as COCO",
+    ),
+    "rle table": (
+        _text("train.csv", "ImageId,EncodedPixels\n"),
+        "train.csv: this is of run lengths (RLE) in a table: draw them as PNG masks",
+    ),
+    "nuimages": (_text("v1.0/calibrated_sensor.json"), "this is of nuImages"),
+    "brush": (_text("task-1-annotation-2-by-1-tag-a-0.png"), "Label Studio's brush"),
+    "masks only": (_text("SegmentationClass/a.png"), "masks, and there are no images"),
+    "bdd100k": (
+        _json([{"name": "a.jpg", "labels": [{"category": "car"}]}]),
+        "a.json: this is BDD100K's JSON",
+    ),
     "empty": (lambda folder: None, "it has no files"),
     "archive": (_zip, "data.zip is an archive: unpack it, and give the folder"),
     "images only": (_images, "it has 3 files of .jpg"),

@@ -206,6 +206,17 @@ def test_splits_drop_the_year(root: Path) -> None:
     }
 
 
+def test_split_is_the_word_of_a_name_that_is_one(root: Path) -> None:
+    """As Fashionpedia and TrashCan call their files."""
+    for name, split in (("attributes_train2020", "train"), ("val_trashcan", "val")):
+        write(root, name=f"instances_{name}.json", folder=split)
+    assert layout_of(root) == {
+        f"{split}/{image}": split
+        for split in ("train", "val")
+        for image in ("a.png", "b.png")
+    }
+
+
 def test_splits_that_differ_in_the_year_alone_keep_it(root: Path) -> None:
     for name in ("train2014", "train2017", "val2017"):
         write(root, name=f"annotations/instances_{name}.json", folder=name)
@@ -265,8 +276,8 @@ def test_images_that_are_not_found_tell_where_was_looked(
     message = (
         r"the images of instances_train2017\.json are not found, e\.g\. .* tried the "
         r"folders train2017, images/train2017, images, train, annotations/train2017, "
-        r"annotations/images, annotations/data, annotations, \.\. Name theirs with "
-        r"--images"
+        r"images/train, annotations/train, annotations/images, annotations/data, "
+        r"annotations, \.\. Name theirs with --images"
     )
     with pytest.raises(SourceError, match=message):
         Coco().scan(root)

@@ -311,3 +311,58 @@ def test_each_object_may_have_a_mask_file(
         assert [item.area for item in record.objects] == [3 * width] * 3
         assert record.label_runs is not None
         assert set(record.label_runs.values.tolist()) == {0, 1}
+
+
+# --- Class files of other names ---
+
+NAMED = {
+    "objectInfo150.txt": "Idx\tRatio\tName\n1\t0.2\twall\n2\t0.1\tsky, air\n",
+    "category_id.txt": "1\twall\n2\tsky, air\n",
+    "my_classes.json": '{"classes": [{"id": 1, "name": "wall"}, '
+    '{"id": 2, "name": "sky, air"}]}',
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_file_of_the_very_values_names_the_classes(name: str, tmp_path: Path) -> None:
+    draw(tmp_path, rows(0, 1, 2, 255))
+    (tmp_path / name).write_text(NAMED[name])
+    scan = MaskFolder().scan(tmp_path)
+    assert [*scan.label_map] == ["class-0", "wall", "sky, air", "void"]
+    assert scan.label_map.ignore_id == scan.label_map["void"]
+    assert scan.warnings[0] == (
+        f"the classes are those of {name}, in which all values of the masks stand but "
+        "0 and 255"
+    )
+
+
+def test_file_that_lacks_a_value_does_not_name_the_classes(tmp_path: Path) -> None:
+    draw(tmp_path, rows(0, 1, 2, 3))
+    (tmp_path / "objectInfo.txt").write_text("1 wall\n2 sky\n")
+    scan = MaskFolder().scan(tmp_path)
+    assert "class-3" in scan.label_map
+    assert scan.warnings[-1].startswith("objectInfo.txt may be a class file")
+
+
+def test_file_of_other_classes_is_passed_over_beside_black_and_white(
+    tmp_path: Path,
+) -> None:
+    draw(tmp_path, rows(0, 255))
+    (tmp_path / "classes.txt").write_text("1 auk\n2 owl\n3 emu\n")
+    scan = MaskFolder().scan(tmp_path)
+    assert [*scan.label_map] == ["background", "foreground"]
+    assert "the class file is passed over" in scan.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "options"), [("sky", {"ignore": "255"}), ("unlabeled", {})]
+)
+def test_255_beside_a_class_file_is_ignored_unless_ids_may_be_shifted(
+    first: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """COCO-Stuff's labels.txt begins with `unlabeled`, which its maps call 255."""
+    draw(tmp_path, rows(0, 1, 255))
+    (tmp_path / "classes.txt").write_text(f"{first}\nroad\ncar\n")
+    guess = MaskFolder.recognize(tmp_path)
+    assert guess is not None
+    assert dict(guess.options) == options

@@ -48,6 +48,24 @@ LAYOUTS = [
     ("train/{}.jpg", "train/{}_mask.png", "train"),
     ("benign/b ({}).png", "benign/b ({})_mask.png", None),
     ("a/{}.png", "b/{}.png", None),
+    ("images/10k/train/{}.jpg", "labels/sem_seg/masks/train/{}.png", "train"),
+    ("TrainVal_img/val_images/{}.jpg", "TrainVal_ann/val_segmentations/{}.png", "val"),
+    ("Training/Images/{}.jpg", "Training/Category_ids/{}.png", "Training"),
+    ("training/image_2/{}_10.png", "training/semantic/{}_10.png", "training"),
+    ("JPEGImages/480p/bear/{}.jpg", "Annotations/480p/bear/{}.png", None),
+    ("CUB/images/1.Auk/a_{}.jpg", "segmentations/1.Auk/a_{}.png", None),
+    ("TestDataset/CAMO/Imgs/{}.jpg", "TestDataset/CAMO/GT/{}.png", "test"),
+    ("train/sat/{}.tiff", "train/map/{}.tif", "train"),
+    ("images/train2017/{}.jpg", "stuffthingmaps/train2017/{}.png", "train"),
+    ("RGB/{}.png", "GT/LABELS/{}.png", None),
+    ("image_2/um_{}.png", "gt_image_2/um_road_{}.png", None),
+    (
+        "v/camera/front/v_camera_front_{}.png",
+        "v/label/front/v_label_front_{}.png",
+        None,
+    ),
+    ("data/film_1/origin/{}.jpg", "data/film_1/mask/{}.png", None),
+    ("images/Zürich {}.JPG", "masks/Zu\u0308rich {}.PNG", None),
 ]
 
 
@@ -204,16 +222,61 @@ def test_images_of_a_split_without_masks_are_told(
     )
 
 
-def test_further_masks_of_an_image_are_left_out(tmp_path: Path) -> None:
+def save(path: Path, pixels: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+
+
+def rows(*marked: int) -> object:
+    """A mask of 255 in some of its rows."""
+    pixels = np.zeros((12, 16), np.uint8)
+    pixels[list(marked)] = 255
+    return pixels
+
+
+def test_further_masks_of_an_image_are_objects(tmp_path: Path) -> None:
     """As in BUSI, where an image of two tumours has two masks."""
-    pairs = draw_pairs(tmp_path, "b/b ({}).png", "b/b ({})_mask.png")
-    draw(tmp_path / "b/b (8)_mask_1.png", 8, is_mask=True)
+    draw_pairs(tmp_path, "b/b ({}).png")
+    for number in (3, 8, 21, 110):
+        save(tmp_path / f"b/b ({number})_mask.png", rows(1, 2))
+    save(tmp_path / "b/b (8)_mask_1.png", rows(7))
     scan = MaskFolder().scan(tmp_path)
-    assert found(scan) == pairs
-    assert scan.warnings[0] == (
-        "1 file left out (further masks of images that have one: only the first "
-        "counts), e.g. b/b (8)_mask_1.png"
-    )
+    masks = {a["image"]: [m["path"] for m in a["mask_files"]] for a in scan.annotations}
+    assert masks["b/b (8).png"] == ["b/b (8)_mask.png", "b/b (8)_mask_1.png"]
+    assert masks["b/b (3).png"] == ["b/b (3)_mask.png"]
+    assert scan.label_map.unpainted_id == 0
+
+
+@pytest.mark.parametrize("other", ["masks/right/{}.png", "masks/left/{}_b.png"])
+def test_masks_of_parts_are_not_taken_for_the_whole(other: str, tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "images/{}.png")
+    for number in (3, 8, 21, 110):
+        save(tmp_path / f"masks/left/{number}.png", rows(1, 2, 3))
+        save(tmp_path / other.format(number), rows(7, 8))
+    with pytest.raises(SourceError, match=r"mark different pixels, .*: are they cla"):
+        MaskFolder().scan(tmp_path)
+    assert MaskFolder.recognize(tmp_path) is not None
+
+
+def test_names_that_pair_by_chance_are_none(tmp_path: Path) -> None:
+    """As Label Studio calls its brush masks: no image is named."""
+    for number in range(4):
+        save(tmp_path / f"images/0a{number}-p{number}.png", rows(1))
+        save(tmp_path / f"masks/task-{number}-by-1-tag-car-{number // 3}.png", rows(2))
+    with pytest.raises(SourceError, match="has no images with masks"):
+        MaskFolder().scan(tmp_path)
+
+
+def test_masks_that_begin_like_an_image_are_its_objects(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, "train/{}.jpg")
+    for number, code in ((3, "0f"), (3, "1c"), (8, "2d"), (21, "3a")):
+        save(tmp_path / f"masks/{number}_m01_{code}.png", rows(2))
+    scan = MaskFolder().scan(tmp_path)
+    assert {a["image"]: len(a["mask_files"]) for a in scan.annotations} == {
+        "train/3.jpg": 2,
+        "train/8.jpg": 1,
+        "train/21.jpg": 1,
+    }
 
 
 def test_folder_of_several_datasets_is_none(tmp_path: Path) -> None:
@@ -280,6 +343,30 @@ def test_line_that_names_no_image_is_a_problem(tmp_path: Path) -> None:
     [problem] = scan.problems
     assert problem.reason == "listed-in-vain"
     assert "line 1 of my/val.txt is '4': no image is named so" in str(problem)
+
+
+def test_line_that_is_a_folder_names_its_images(tmp_path: Path) -> None:
+    """As in DAVIS, whose lists name films."""
+    for film in ("bear", "camel"):
+        names = (
+            f"{side}/480p/{film}/{{}}.png" for side in ("JPEGImages", "Annotations")
+        )
+        draw_pairs(tmp_path, *names)
+    write_lists(tmp_path / "ImageSets/2017", train="bear", val="camel")
+    scan = MaskFolder().scan(tmp_path)
+    assert {(a["image"].split("/")[2], a["split"]) for a in scan.annotations} == {
+        ("bear", "train"),
+        ("camel", "val"),
+    }
+
+
+def test_lists_of_other_images_are_passed_over(tmp_path: Path) -> None:
+    """As in LandCover.ai before its tiles are cut."""
+    draw_pairs(tmp_path, "images/{}.png", "masks/{}.png")
+    write_lists(tmp_path, train="3_0,3_1,3_2", val="8_0")
+    scan = MaskFolder().scan(tmp_path)
+    assert {a.get("split") for a in scan.annotations} == {None}
+    assert "the lists of splits in SOURCE/ are passed over: most of" in scan.warnings[0]
 
 
 def test_default_list_makes_no_split(tmp_path: Path) -> None:
