@@ -143,7 +143,12 @@ def make_plan(
                 rows.add(number_row(head, assigned))
         lines = PlanLines()
         splits = {
-            split: _SplitPlan(dataset, split, _num_shards(split, size, options), lines)
+            split: _SplitPlan(
+                dataset,
+                split,
+                planned_shards(split, size.num_records, size.num_bytes, options),
+                lines,
+            )
             for split, size in sorted(sizes.items())
         }
         for row, number in numbered(rows):
@@ -297,14 +302,27 @@ class _SplitPlan:
         self._begin()
 
 
-def _num_shards(split: str, size: _Size, options: BuildOptions) -> int:
+def planned_shards(
+    split: str, num_records: int, num_bytes: int, options: BuildOptions
+) -> int:
+    """How many shards a split gets.
+
+    Args:
+      split: Its name.
+      num_records: Its records.
+      num_bytes: Size of their source files.
+      options: The user's options.
+
+    Raises:
+      OptionError: If they are more than file names can number.
+    """
     if options.num_shards:
         return options.num_shards
-    by_size = math.ceil(size.num_bytes / options.shard_bytes)
-    by_count = min(_FEW_SHARDS, size.num_records // _RECORDS_PER_SMALL_SHARD)
-    wanted = min(max(1, by_size, by_count), size.num_records)
+    by_size = math.ceil(num_bytes / options.shard_bytes)
+    by_count = min(_FEW_SHARDS, num_records // _RECORDS_PER_SMALL_SHARD)
+    wanted = min(max(1, by_size, by_count), num_records)
     if wanted > MAX_SHARDS:
-        least = math.ceil(size.num_bytes / MAX_SHARDS / (1 << 20))
+        least = math.ceil(num_bytes / MAX_SHARDS / (1 << 20))
         raise OptionError(
             f"split {split!r} would have {wanted} shards: expected at most "
             f"{MAX_SHARDS}, as file names have five digits. Pass --shard-size "

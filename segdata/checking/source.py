@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from segdata.annotations import Annotation
-from segdata.building.exif import sample_records, size_at_start
+from segdata.annotations import Annotation, record_key
+from segdata.building.exif import size_at_start
 from segdata.building.options import BuildOptions
-from segdata.building.plan import Plan, make_plan
+from segdata.building.plan import planned_shards
 from segdata.building.sources import source_files
 from segdata.errors import RecordError, SegdataError
 from segdata.formats import format_class
-from segdata.formats.base import Scan
 from segdata.formats.recognize import Candidate
 from segdata.images.shrink import size_remark
 from segdata.label_map import LabelMap
@@ -59,12 +58,11 @@ class SourceReport:
 
 
 def check_source(candidate: Candidate) -> SourceReport:
-    """Scans and plans a folder as a build does, and notes every problem.
+    """Scans a folder as a build does, and notes every problem; plans nothing.
 
     No image is decoded. A problem that ends the scan is noted, and ends the report.
     """
     report = SourceReport(candidate=candidate)
-    options = BuildOptions(on_error="skip")
     source = candidate.folder.listed()
     try:
         chosen = format_class(candidate.format)(**candidate.guess.options)
@@ -72,32 +70,35 @@ def check_source(candidate: Candidate) -> SourceReport:
         report.layout, report.label_map = scan.layout, scan.label_map
         report.warnings = scan.warnings
         report.problems += map(str, scan.problems)
-        watched = replace(scan, annotations=_watched(scan, report, source))
-        plan = make_plan(watched, source, candidate.format, options)
+        counted = _Counted(report, source)
+        for data in scan.annotations:
+            counted.add(data)
+        if not report.images:
+            report.problems.append(f"no images were found in {source} ({scan.layout}).")
+        report.num_shards = counted.num_shards
     except SegdataError as error:
         report.problems.append(str(error))
         return report
-    report.num_shards = len(plan.shards)
-    report.num_bytes = sum(shard.num_bytes for shard in plan.shards)
-    report.warnings += tuple(_size_remarks(plan, source))
+    report.num_bytes = sum(counted.num_bytes.values())
+    report.warnings += tuple(counted.size_remarks())
     return report
 
 
-def _size_remarks(plan: Plan, source: Location) -> Iterator[str]:
-    """What is to be said of the size of most images, by a few of them."""
-    sample = itertools.islice(sample_records(plan), _PROBED_IMAGES)
-    found = source.each(lambda data: size_at_start(data["image"], source), sample)
-    sizes = sorted(size[:2] for size in found if size)
-    if sizes and (remark := size_remark(*sizes[len(sizes) // 2])):
-        yield remark
+class _Counted:
+    """What the records of a scan come to, one after another: none is kept."""
 
+    def __init__(self, report: SourceReport, source: Location) -> None:
+        self._report, self._source = report, source
+        self._keys: set[int] = set()
+        self._sample: list[str] = []
+        self._random = random.Random(0)
+        self.num_bytes: Counter[str] = Counter()
+        """Split -> size of its source files."""
 
-def _watched(
-    scan: Scan, report: SourceReport, source: Location
-) -> Iterator[Annotation]:
-    """The annotations of a scan, as they are counted."""
-    for data in scan.annotations:
-        report.images[data.get("split", DEFAULT_SPLIT)] += 1
+    def add(self, data: Annotation) -> None:
+        """Counts one record, and notes what is wrong with it."""
+        report, split = self._report, data.get("split", DEFAULT_SPLIT)
+        report.images[split] += 1
         report.num_objects += len(data.get("objects") or ())
         try:
             validate_annotation(data)
@@ -105,8 +106,42 @@ def _watched(
             report.problems.append(str(error))
         for what, path in source_files(data):
             try:
-                if files.file_state(source, path) is None:
-                    report.missing.setdefault(what, []).append(path)
+                state = files.file_state(self._source, path)
             except RecordError as error:
                 report.problems.append(str(error))
-        yield data
+                continue
+            if state is None:
+                report.missing.setdefault(what, []).append(path)
+            else:
+                self.num_bytes[split] += state[0]
+        self._add_key(record_key(data))
+        # Each image is as likely as any other to be looked at.
+        place = self._random.randrange(report.images.total())
+        if len(self._sample) < _PROBED_IMAGES:
+            self._sample.append(data["image"])
+        elif place < _PROBED_IMAGES:
+            self._sample[place] = data["image"]
+
+    def _add_key(self, key: str) -> None:
+        if hash(key) in self._keys:
+            self._report.problems.append(
+                f"several images have the key {key!r}: rename all but one of them."
+            )
+        self._keys.add(hash(key))
+
+    @property
+    def num_shards(self) -> int:
+        """Shards that a build without options would write."""
+        options = BuildOptions()
+        return sum(
+            planned_shards(split, count, self.num_bytes[split], options)
+            for split, count in self._report.images.items()
+        )
+
+    def size_remarks(self) -> Iterator[str]:
+        """What is to be said of the size of most images, by a few of them."""
+        source = self._source
+        found = source.each(lambda path: size_at_start(path, source), self._sample)
+        sizes = sorted(size[:2] for size in found if size)
+        if sizes and (remark := size_remark(*sizes[len(sizes) // 2])):
+            yield remark

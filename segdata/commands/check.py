@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # `segdata check --help` needs no NumPy
     from segdata.label_map import LabelMap
 
 _MAX_CLASSES = 12
+_USUAL_REJECTS = 10
+"""Per cent of the records that a build may leave out if not told otherwise."""
 
 
 @click.command(
@@ -118,8 +121,15 @@ def _print(report: SourceReport, limit: int) -> None:
     for lines, what in ((report.warnings, "warning"), (report.problems, "problem")):
         _print_list(count_of(lines, what, f"{what}s"), lines, limit)
     if report.num_shards:
-        skip = "" if report.is_whole else " --on-error skip"
+        skip = "" if report.is_whole else f" --on-error skip{_max_rejects(report)}"
         click.echo(f"\n  {candidate.command()}{skip}\n")
+
+
+def _max_rejects(report: SourceReport) -> str:
+    """The option that lets a build leave out more than a tenth of the records."""
+    bad = len(report.problems) + sum(map(len, report.missing.values()))
+    percent = min(100, math.ceil(100 * bad / max(1, report.images.total())))
+    return f" --max-rejects {percent / 100:g}" if percent > _USUAL_REJECTS else ""
 
 
 def _print_list(title: str, lines: Sequence[str], limit: int) -> None:
