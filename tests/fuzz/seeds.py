@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from targets import DRAWN, drawn
 
 from segdata.samples.coco import write_coco_sample
 from segdata.samples.pets import write_pets_sample
@@ -49,9 +50,12 @@ def seeds_of(name: str, work: Path) -> Iterator[bytes]:
             b"name,r,g,b\na,1,2,3\n",
         )
         yield b"# label:color_rgb:parts:actions\nroad:128,64,128::\n"
+        yield b'{"labels": [{"name": "sky", "id": 1, "color": "#102030"}]}'
     elif name == "pets_lists":
         yield b"#Image CLASS-ID SPECIES BREED\nA_1 1 1 1\n\0<annotation></annotation>"
         yield b"A_1 1 1 1\n\0" + _xml()
+    elif name in DRAWN:
+        yield drawn(work, name)[1].read_bytes()
     else:
         yield from _built(name, work)
 

@@ -6,6 +6,7 @@ A target may return, or raise `SegdataError`; anything else is a find.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,12 +16,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from segdata.building.sources import read_files
 from segdata.commands.info import print_summary
+from segdata.commands.sample import SAMPLES
 from segdata.errors import SegdataError
 from segdata.formats import format_class
 from segdata.formats.class_files import read_class_file
 from segdata.images import decode, label_images, normalize
 from segdata.masks import coco, rle
+from segdata.records.encode import encode_record
 from segdata.records.parse import parse_record
 from segdata.shards.manifest import read_manifest
 from segdata.shards.receipt import read_receipt
@@ -74,8 +78,8 @@ def coco_json(data: bytes, folder: Path) -> None:
 
 
 def class_file(data: bytes, folder: Path) -> None:
-    """A class file, as text and as CSV."""
-    for name in ("classes.txt", "classes.csv"):
+    """A class file, as text, as CSV and as JSON."""
+    for name in ("classes.txt", "classes.csv", "classes.json"):
         (folder / name).write_bytes(data)
         with contextlib.suppress(SegdataError):
             read_class_file(locate(folder / name))
@@ -135,6 +139,42 @@ def counts(data: bytes, folder: Path) -> None:
     coco.decompress_counts(data)
 
 
+def drawn(folder: Path, name: str) -> tuple[Path, Path]:
+    """A small sample of a format and the file of annotations that is changed in it."""
+    root, pattern = folder / name, DRAWN[name]
+    if not root.exists():
+        module, _, function = SAMPLES[name.replace("_", "-")].partition(":")
+        write = getattr(importlib.import_module(module), function)
+        write(root, seed=0, num_train=1, num_val=1)
+    return root, min(root.glob(pattern))
+
+
+def _of_sample(name: str) -> Target:
+    """Any bytes as an annotation file of a sample, which is scanned and encoded."""
+
+    def target(data: bytes, folder: Path) -> None:
+        root, path = drawn(folder, name)
+        path.write_bytes(data)
+        scan = format_class(name.replace("_", "-"))().scan(locate(root))
+        for annotation in scan.annotations:
+            with contextlib.suppress(SegdataError):
+                files = read_files(annotation, locate(root))
+                encode_record(annotation, files, scan.label_map)
+
+    target.__name__ = name
+    return target
+
+
+DRAWN = {
+    "labelme": "**/*.json",
+    "label_studio": "*.json",
+    "cvat": "*.xml",
+    "yolo": "**/*_*.txt",
+    "sa_1b": "**/*.json",
+}
+"""Target -> the files of annotations of its sample, the first of which is changed."""
+
+
 def _png() -> bytes:
     import io
 
@@ -150,9 +190,11 @@ TARGETS: dict[str, Target] = {
     for target in (
         *(image, label_image, rle_string, counts, segmentation, coco_json),
         *(class_file, pets_lists, record, tfrecord, manifest, receipt),
+        *map(_of_sample, DRAWN),
     )
 }
-JSON_TARGETS = ("segmentation", "coco_json", "manifest", "receipt")
+JSON_TARGETS = ("segmentation", "coco_json", "manifest", "receipt", "labelme",
+                "label_studio", "sa_1b")  # fmt: skip
 """Those whose JSON is changed as JSON, see `mutate.py`."""
 
 
