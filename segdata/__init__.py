@@ -5,7 +5,7 @@ building never imports TensorFlow.
 """
 
 # No `from __future__ import annotations` here: it would put an attribute of that name
-# on the package, in the place of the submodule `segdata.annotations`.
+# on the package, instead of the submodule `segdata.annotations`.
 
 import importlib
 from pathlib import Path

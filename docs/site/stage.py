@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import segdata
@@ -21,6 +22,8 @@ DOCS = SITE.parent
 ROOT = DOCS.parent
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 """Pages that stand beside `docs/`."""
+
+_LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
 
 LIBRARY = {
     "Build and check": ("build", "verify", "stats", "About"),
@@ -51,8 +54,8 @@ def stage(folder: Path) -> None:
         text = (ROOT / name).read_text("utf-8").replace("](docs/", "](")
         (folder / name).write_text(text, "utf-8")
     for page in folder.rglob("*.md"):
-        text = page.read_text("utf-8")
-        text = re.sub(rf"\]\((?:\.\./)+({'|'.join(BESIDE)})", r"](\1", text)
+        where = DOCS / page.relative_to(folder).parent
+        text = _LINK.sub(partial(_for_site, where), page.read_text("utf-8"))
         page.write_text(text.replace("README.md", "index.md"), "utf-8")
     index = (folder / "README.md").read_text("utf-8")
     (folder / "README.md").unlink()
@@ -62,6 +65,15 @@ def stage(folder: Path) -> None:
     (folder / "commands.md").write_text(commands + "\n".join(_menu(pages)), "utf-8")
     (folder / "api.md").write_text(library_page(), "utf-8")
     (folder / "api-trainers.md").write_text(trainers_page(), "utf-8")
+
+
+def _for_site(where: Path, link: re.Match[str]) -> str:
+    """A link as the site has it: files that are no pages, such as examples, lose it."""
+    target = (where / link[2]).resolve()
+    if target.parent == ROOT and target.name in BESIDE:
+        up, anchor = "../" * (where != DOCS), link[3] or ""
+        return f"[{link[1]}]({up}{target.name}{anchor})"
+    return link[0] if target.is_relative_to(DOCS) else link[1]
 
 
 def menus(index: str) -> list[str]:

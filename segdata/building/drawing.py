@@ -1,7 +1,7 @@
 """Drawing splits: what belongs together stays together, and classes are spread.
 
 Without `--group` and `--stratify` each record is drawn by a hash of its key. A group is
-drawn by its own name in the place of the keys. To stratify, records (or groups) are
+drawn by its own name instead of the keys. To stratify, records (or groups) are
 drawn as always first; then few of them move, so that no split lacks a class.
 """
 

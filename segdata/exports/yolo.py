@@ -76,7 +76,7 @@ class YoloExport:
 def _flat_name(filename: str, folder: str) -> str:
     """Path below the folder of the split.
 
-    YOLO finds labels by putting `labels` in the place of the last `images` of a path.
+    YOLO finds labels by putting `labels` for the last `images` of a path.
     """
     below = filename.removeprefix(f"{folder}/")
     return below.replace("/", "__") if "images" in below.split("/") else below

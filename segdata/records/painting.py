@@ -1,10 +1,9 @@
 """Label maps painted from objects, so that semantic models can train on instances.
 
 **Who is on top.** Crowd regions lie below everything; among the rest larger masks lie
-below smaller ones; of equal ones the later in the source is on top. So no object is
-hidden by what it stands in front of more often than by what surrounds it, and the
-result does not depend on the order of a JSON with unequal areas. Panoptic segments do
-not overlap: there the rule decides nothing.
+below smaller ones; of equal ones the later in the source is on top. So smaller objects
+are painted over larger ones, and the result does not depend on the order of a JSON with
+unequal areas. Panoptic segments do not overlap: there the rule decides nothing.
 """
 
 from __future__ import annotations

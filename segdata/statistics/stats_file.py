@@ -119,7 +119,7 @@ def finish(
 def stated_or_before(
     directory: Location, pixels: Pixels | None, sample_size: int | None
 ) -> StatsOptions:
-    """What is stated; in the place of None, what `stats.json` there was counted with.
+    """What is stated, or else what `stats.json` there was counted with.
 
     Raises:
       OptionError: If what is stated cannot be.

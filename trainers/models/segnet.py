@@ -10,7 +10,7 @@ those that 2x2 max pooling of the encoder's map of that stride would have, of it
 channels where the decoder is narrower; the last doubling, to the image's size, has no
 map to take indices from and is bilinear.
 
-With `upsampling` set, the decoder grows its maps that way in the place of indices.
+With `upsampling` set, the decoder grows its maps that way instead of indices.
 """
 
 from __future__ import annotations

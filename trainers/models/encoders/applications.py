@@ -121,7 +121,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _dilated(model: Any, output_stride: int, change: Change) -> Any:
-    """Copies a model, with dilations in the place of its last strides."""
+    """Copies a model, with dilations instead of its last strides."""
 
     def clone(layer: Any) -> Any:
         changes = change(layer.name, output_stride)

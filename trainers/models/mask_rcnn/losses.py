@@ -23,7 +23,7 @@ SMOOTH = 1 / 9
 
 
 def smooth_l1(difference: Tensor) -> Tensor:
-    """Fast R-CNN, equation 3, with the turn at `SMOOTH` in the place of 1."""
+    """Fast R-CNN, equation 3, with the turn at `SMOOTH` instead of 1."""
     ops = keras.ops
     size = ops.abs(difference)
     return ops.where(size < SMOOTH, 0.5 * size * size / SMOOTH, size - 0.5 * SMOOTH)
