@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import segdata
+import segdata.trainers
 from segdata.cli import COMMANDS
 
 SITE = Path(__file__).resolve().parent
@@ -35,9 +37,9 @@ LIBRARY = {
 """Section -> public names of `segdata`; other ones stand at the end."""
 
 TRAINERS = {
-    "Train": ("run.train.train", "run.options.TrainOptions", "run.presets.preset"),
-    "Evaluate": ("run.evaluate.evaluate", "run.trained.EvaluateOptions"),
-    "Predict": ("run.predict.predict", "run.trained.PredictOptions"),
+    "Train": ("train", "TrainOptions"),
+    "Use a run": ("load_run", "TrainedRun"),
+    "Score predictions": ("evaluate_label_maps", "evaluate_detections"),
     "Models": ("models.build_model", "models.options.ModelOptions"),
 }
 """Section -> names below `segdata.trainers`."""
@@ -94,28 +96,30 @@ def _menu(pages: Iterable[str], *options: str) -> list[str]:
 
 def library_page() -> str:
     """The names of `segdata.__all__`."""
-    sections = dict(LIBRARY)
-    listed = {name for names in LIBRARY.values() for name in names}
-    if others := tuple(sorted({*segdata.__all__} - listed - {"__version__"})):
-        sections["More"] = others
-    text = _page("Python: the library", "segdata", sections)
+    text = _page("Python: the library", segdata, LIBRARY)
     return text + _directive("automodule", "segdata.errors", "Errors")
 
 
 def trainers_page() -> str:
-    """The functions that the commands `train`, `evaluate` and `predict` call."""
-    return _page("Python: trainers", "segdata.trainers", TRAINERS)
+    """The names of `segdata.trainers.__all__`, and models."""
+    return _page("Python: trainers", segdata.trainers, TRAINERS)
 
 
-def _page(title: str, package: str, sections: dict[str, tuple[str, ...]]) -> str:
+def _page(title: str, package: ModuleType, sections: dict[str, tuple[str, ...]]) -> str:
     parts = [f"# {title}\n"]
-    for section, names in sections.items():
+    listed = {name for names in sections.values() for name in names}
+    others = tuple(sorted({*package.__all__} - listed - {"__version__"}))
+    for section, names in {**sections, **({"More": others} if others else {})}.items():
         parts.append(f"\n## {section}\n")
         for name in names:
             last = name.rpartition(".")[2]
             kind = "autoclass" if last[0].isupper() else "autofunction"
             kind = "automodule" if last == "hosts" else kind
-            where = "segdata.reading.hosts" if last == "hosts" else f"{package}.{name}"
+            where = (
+                "segdata.reading.hosts"
+                if last == "hosts"
+                else f"{package.__name__}.{name}"
+            )
             parts.append(_directive(kind, where))
     return "".join(parts)
 
