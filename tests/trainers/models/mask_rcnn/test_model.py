@@ -12,6 +12,7 @@ import pytest
 from mask_rcnn_models import CLASSES, SIZE, TINY, tiny_batch, tiny_model
 
 from segdata.errors import OptionError
+from segdata.trainers.models.mask_rcnn.fpn import build_pyramid
 from segdata.trainers.models.mask_rcnn.model import LOSSES
 from segdata.trainers.models.mask_rcnn.options import MaskRCNNOptions
 
@@ -143,6 +144,22 @@ def test_frozen_batch_norm_needs_weights_and_learns_nothing(tmp_path: Path) -> N
     plain = tiny_model()
     # Two weights of each of the encoder's 52 layers.
     assert len(plain.trainable_variables) - len(frozen.trainable_variables) == 2 * 52
+
+
+def test_pretrained_encoder_may_stay_as_it_is() -> None:
+    options = MaskRCNNOptions(
+        image_size=(65, 96),
+        classes=CLASSES,
+        encoder="efficientnet-lite0",
+        weights="imagenet",
+        freeze_encoder=True,
+        pyramid_width=8,
+    )
+    pyramid = build_pyramid(options)
+    sides = [(17, 24), (9, 12), (5, 6), (3, 3), (2, 2)]
+    assert [tuple(x.shape) for x in pyramid.outputs] == [(None, *s, 8) for s in sides]
+    # Two convolutions of each level that ROIs are sampled from, each with a bias.
+    assert len(pyramid.trainable_variables) == 16
 
 
 @pytest.mark.parametrize(
