@@ -16,7 +16,7 @@ from segdata.images import decode, modes
 from segdata.images.orientation import Exif, turn_pixels
 from segdata.images.plain_png import plain_samples
 from segdata.label_map import LabelMap
-from segdata.masks import rle
+from segdata.masks import compiled, rle
 
 _MAX_LISTED = 20
 _MAX_NAMED = 3  # unknown values spelled out in one message
@@ -79,11 +79,8 @@ def read_source_runs(
       ImageError: If the file cannot be decoded without loss.
       AnnotationError: If it is coloured where indices are expected.
     """
-    plain = plain_samples(data) if encoding == "index" else None
-    if plain is not None:
-        codes, lengths = rle.encode_label_map(plain)
-        height, width = plain.shape
-        return SourceRuns(codes=codes, lengths=lengths, height=height, width=width)
+    if (plain := _plain_runs(data, encoding)) is not None:
+        return plain
     image, orientation = decode.decode_label_image(
         data, name, may_be_lossy=may_be_lossy
     )
@@ -96,11 +93,41 @@ def read_source_runs(
         pixels = _color_codes(image)
     pixels = turn_pixels(pixels, image, orientation, upright=exif != "ignore")
     codes, lengths = rle.encode_label_map(pixels)
+    return _source_runs(codes, lengths, encoding, pixels.shape)
+
+
+def _plain_runs(
+    data: bytes, encoding: LabelEncoding | MaskEncoding
+) -> SourceRuns | None:
+    """The runs of a PNG that needs no Pillow; None for another."""
+    if encoding == "binary":
+        return None
+    has_colors = encoding != "index"
+    pixels = plain_samples(data, colors=has_colors)
+    if pixels is None:
+        return None
+    if not has_colors:
+        codes, lengths = rle.encode_label_map(pixels)
+        return _source_runs(codes, lengths, encoding, pixels.shape)
+    changes = compiled.changes(pixels.reshape(-1, 3))
+    if changes is None:
+        return None
+    starts = np.concatenate(([0], changes))
+    red, green, blue = pixels.reshape(-1, 3)[starts].astype(np.uint32).T
+    lengths = np.diff(starts, append=pixels.size // 3)
+    codes = (red << 16) | (green << 8) | blue
+    return _source_runs(codes, lengths, encoding, pixels.shape)
+
+
+def _source_runs(
+    codes: NDArray[Any],
+    lengths: NDArray[np.int64],
+    encoding: LabelEncoding | MaskEncoding,
+    shape: tuple[int, ...],
+) -> SourceRuns:
     if encoding == "id24":
         codes = (codes >> 16) | (codes & 0xFF00) | ((codes & 0xFF) << 16)
-    return SourceRuns(
-        codes=codes, lengths=lengths, height=pixels.shape[0], width=pixels.shape[1]
-    )
+    return SourceRuns(codes=codes, lengths=lengths, height=shape[0], width=shape[1])
 
 
 def to_label_runs(

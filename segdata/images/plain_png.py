@@ -1,7 +1,7 @@
 """Plain PNGs of labels, decoded without Pillow, several times faster.
 
-Nearly all label images are such: 8 bits, grey or with a palette, not interlaced. What
-is odd or damaged is for Pillow, and for what is checked beside it.
+Nearly all label images are such: 8 bits, grey, RGB or with a palette, not interlaced.
+What is odd or damaged is for Pillow, and for what is checked beside it.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ from segdata.images.opening import MAX_IMAGE_PIXELS
 from segdata.images.png import OF_PIXELS, PNG_SIGNATURE, read_chunks
 from segdata.masks import compiled
 
+_RGB = 2
 _UNUSUAL = {b"eXIf", b"tRNS"}
 # Length and name of the first chunk, bits, colour type, two methods of which there is
 # one each, not interlaced -> chunks that matter to pixels; others are not shown to
 # Pillow either.
 _KINDS = {
     b"\0\0\0\rIHDR" + b"\x08\0\0\0\0": [b"IHDR", b"IDAT", b"IEND"],
+    b"\0\0\0\rIHDR" + b"\x08\x02\0\0\0": [b"IHDR", b"IDAT", b"IEND"],
     b"\0\0\0\rIHDR" + b"\x08\x03\0\0\0": [b"IHDR", b"PLTE", b"IDAT", b"IEND"],
 }
 
 
-def plain_samples(data: bytes) -> NDArray[np.uint8] | None:
-    """`[height, width]` samples or palette indices of a label image that is plain.
+def plain_samples(data: bytes, *, colors: bool) -> NDArray[np.uint8] | None:
+    """The samples of a label image that is plain.
 
     Args:
       data: The whole file.
+      colors: Whether it must be RGB: `[height, width, 3]`; or else grey or of palette
+        indices: `[height, width]`.
 
     Returns:
       None where it is no such PNG, is damaged, or nothing was compiled.
@@ -38,22 +42,24 @@ def plain_samples(data: bytes) -> NDArray[np.uint8] | None:
     if compiled.runs is None or not data.startswith(PNG_SIGNATURE):
         return None
     pixel_data = _pixel_data(data)
-    if pixel_data is None:
+    if pixel_data is None or colors != (data[25] == _RGB):
         return None
     width, height = struct.unpack_from(">2I", data, 16)
     if not 0 < height * width <= MAX_IMAGE_PIXELS:
         return None
-    inflate, size = zlib.decompressobj(), height * (width + 1)
+    item = 3 if colors else 1
+    inflate, size = zlib.decompressobj(), height * (item * width + 1)
     try:
         rows = inflate.decompress(pixel_data, size + 1)
     except zlib.error:
         return None
     if len(rows) != size or not inflate.eof or inflate.unused_data:
         return None
-    pixels = compiled.runs.unfilter(rows, width)
+    pixels = compiled.runs.unfilter(rows, item * width, item)
     if pixels is None:
         return None
-    return np.frombuffer(pixels, np.uint8).reshape(height, width)
+    shape = (height, width, 3) if colors else (height, width)
+    return np.frombuffer(pixels, np.uint8).reshape(shape)
 
 
 def _pixel_data(data: bytes) -> bytes | None:

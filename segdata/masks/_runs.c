@@ -304,22 +304,23 @@ static PyObject *decode(PyObject *module, PyObject *args)
 static PyObject *unfilter(PyObject *module, PyObject *args)
 {
     const char *rows;
-    Py_ssize_t size, width;
+    Py_ssize_t size, length;
+    int item;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#n:unfilter", &rows, &size, &width))
+    if (!PyArg_ParseTuple(args, "y#ni:unfilter", &rows, &size, &length, &item))
         return NULL;
-    if (width < 1 || size % (width + 1))
+    if (length < 1 || size % (length + 1) || (item != 1 && item != 3))
         return not_done(LEFT);
-    Py_ssize_t height = size / (width + 1);
-    PyObject *pixels = PyByteArray_FromStringAndSize(NULL, height * width);
-    unsigned char *zeros = PyMem_Calloc((size_t)width, 1);
+    Py_ssize_t height = size / (length + 1);
+    PyObject *pixels = PyByteArray_FromStringAndSize(NULL, height * length);
+    unsigned char *zeros = PyMem_Calloc((size_t)length, 1);
     int is_done = 0;
     if (pixels != NULL && zeros == NULL)
         PyErr_NoMemory();
     if (pixels != NULL && zeros != NULL)
         is_done =
-            unfilter_rows((const unsigned char *)rows, (size_t)height, (size_t)width,
-                          zeros, (unsigned char *)PyByteArray_AsString(pixels));
+            unfilter_rows((const unsigned char *)rows, (size_t)height, (size_t)length,
+                          (size_t)item, zeros, (unsigned char *)PyByteArray_AsString(pixels));
     PyMem_Free(zeros);
     if (!is_done)
         Py_CLEAR(pixels);
@@ -333,9 +334,14 @@ static PyObject *changes(PyObject *module, PyObject *items)
     size_t count = 0;
     enum Outcome outcome;
     (void)module;
-    if (!get_buffer(items, &given, 1, "?bBhHiIlLqQ"))
+    int is_color = get_buffer(items, &given, 2, "B");
+    if (!is_color && !get_buffer(items, &given, 1, "?bBhHiIlLqQ"))
         return Py_NewRef(Py_None);
-    if (given.itemsize == 1)
+    if (is_color && given.shape[1] != 3)
+        outcome = LEFT;
+    else if (is_color)
+        outcome = find_color_changes(&work, given.buf, (size_t)given.len, &count);
+    else if (given.itemsize == 1)
         outcome = find_changes(&work, given.buf, (size_t)given.len, 1, 0, &count);
     else
         outcome = find_changes(&work, given.buf, (size_t)given.len,
@@ -412,14 +418,15 @@ PyDoc_STRVAR(decode_doc,
 "where runs are not valid.");
 
 PyDoc_STRVAR(unfilter_doc,
-"unfilter(rows, width)\n--\n\n"
-"Pixels of a PNG of one byte each, from its rows, each with the byte of its filter.\n"
-"None where a filter is unknown.");
+"unfilter(rows, length, item)\n--\n\n"
+"Pixels of a PNG, of 1 or 3 bytes, from its rows of `length` bytes, before each of\n"
+"which stands its filter. None where a filter is unknown.");
 
 PyDoc_STRVAR(changes_doc,
 "changes(items)\n--\n\n"
-"Bytes of int64: the places of integers that differ from the one before them. None\n"
-"where they are of another type, not contiguous, or noise.");
+"Bytes of int64: the places of integers, or of colours of `[colours, 3] uint8`, that\n"
+"differ from the one before them. None where they are of another type, not contiguous,\n"
+"or noise.");
 
 PyDoc_STRVAR(int64_list_doc,
 "int64_list(values)\n--\n\n"

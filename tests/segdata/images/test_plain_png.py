@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
 
 from segdata.errors import SegdataError
 from segdata.images.label_images import read_source_runs
@@ -43,44 +42,49 @@ def idat(rows: bytes = ROWS) -> bytes:
 
 def filtered(pixels: NDArray[np.uint8], filters: list[int]) -> bytes:
     """Rows of a PNG straight from the definition of its filters."""
-    padded = np.pad(pixels.astype(int), ((1, 0), (1, 0)))
+    padded = np.pad(pixels.astype(int), ((1, 0), (1, 0), (0, 0)))
     lines = b""
     for y, kind in enumerate(filters, 1):
         left, above, corner = padded[y, :-1], padded[y - 1, 1:], padded[y - 1, :-1]
         near = [abs(left + above - corner - guess) for guess in (left, above, corner)]
         paeth = np.choose(np.argmin(near, axis=0), [left, above, corner])
         guess = [0, left, above, (left + above) // 2, paeth][kind]
-        lines += (
-            bytes([kind]) + ((padded[y, 1:] - guess) & 255).astype(np.uint8).tobytes()
-        )
+        line = ((padded[y, 1:] - guess) & 255).astype(np.uint8)
+        lines += bytes([kind]) + line.tobytes()
     return lines
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.integers(1, 9),
     st.integers(1, 70),
     st.sampled_from([0.0, 0.02, 0.3, 1.0]),
     st.integers(0, 99),
-    st.booleans(),
+    st.sampled_from([0, 2, 3]),
 )
-def test_every_filter_is_undone(height, width, density, seed, has_palette) -> None:
+def test_every_filter_is_undone(height, width, density, seed, color) -> None:
     random = np.random.default_rng(seed)
     turns = random.random((height, width)) < density
-    pixels = (np.cumsum(turns).reshape(height, width) * random.integers(1, 255)) & 255
-    pixels = (pixels // 9 if has_palette else pixels).astype(np.uint8)
+    values = np.cumsum(turns).reshape(height, width, 1)
+    item = 3 if color == 2 else 1
+    pixels = (values * random.integers(1, 255, item) + random.integers(9)) & 255
+    pixels = (pixels // 9 if color == 3 else pixels).astype(np.uint8)
     rows = filtered(pixels, random.integers(0, 5, height).tolist())
-    header = struct.pack(">2I5B", width, height, 8, 3 * has_palette, 0, 0, 0)
+    header = struct.pack(">2I5B", width, height, 8, color, 0, 0, 0)
     stream = zlib.compress(rows)
     data = png(
         chunk(b"IHDR", header),
         chunk(b"tEXt", b"a\0b"),
-        *([chunk(b"PLTE", PALETTE)] if has_palette else []),
+        *([chunk(b"PLTE", PALETTE)] if color == 3 else []),
         chunk(b"IDAT", stream[:7]),
         chunk(b"IDAT", stream[7:]),
     )
-    np.testing.assert_array_equal(plain_samples(data), pixels)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+    found = plain_samples(data, colors=item == 3)
+    assert found is not None
+    np.testing.assert_array_equal(found.reshape(pixels.shape), pixels)
+    assert plain_samples(data, colors=item == 1) is None
+    for encoding in ("color", "id24") if item == 3 else ("index", "color", "binary"):
+        assert outcome(data, encoding) == outcome(data, encoding, is_compiled=False)
 
 
 ODD = {
@@ -120,8 +124,9 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_what_is_odd_is_left_to_pillow(case: str) -> None:
-    assert plain_samples(png(chunk(b"IHDR", IHDR), idat())) is not None
-    assert plain_samples(ODD[case]) is None
+    whole = png(chunk(b"IHDR", IHDR), idat())
+    assert plain_samples(whole, colors=False) is not None
+    assert plain_samples(ODD[case], colors=False) is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -131,15 +136,16 @@ def test_damage_is_found_as_without_it(data: st.DataObject) -> None:
     at = data.draw(st.integers(8, len(whole) - 1))
     flipped = bytes([whole[at] ^ 1 << data.draw(st.integers(0, 7))])
     damaged = whole[:at] + flipped + whole[at + 1 :]
-    assert outcome(damaged) == outcome(damaged, is_compiled=False)
+    assert outcome(damaged, "index") == outcome(damaged, "index", is_compiled=False)
 
 
-def outcome(data: bytes, *, is_compiled: bool = True) -> tuple[str, list[int]]:
+def outcome(data: bytes, encoding: Any, *, is_compiled: bool = True) -> list[Any]:
+    """Codes, their type and lengths, or why there are none."""
     with pytest.MonkeyPatch.context() as patch:
         if not is_compiled:
             patch.setattr(compiled, "runs", None)
         try:
-            runs = read_source_runs(data, "index", "x")
+            runs = read_source_runs(data, encoding, "x")
         except SegdataError as error:
-            return str(error), []
-    return "", [*runs.codes.tolist(), *runs.lengths.tolist()]
+            return [str(error)]
+    return [runs.codes.dtype, runs.codes.tolist(), runs.lengths.tolist(), runs.height]
