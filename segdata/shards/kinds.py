@@ -10,7 +10,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from segdata.errors import short_repr
 
@@ -75,6 +83,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return True
     if hint is float and type(value) is int:
         return True
+    if origin is Literal:
+        return value in inner
     if origin in (Union, UnionType):
         return any(_fits(value, one) for one in inner)
     if origin is None:

@@ -21,12 +21,17 @@ import numpy as np
 import orjson
 
 from segdata.errors import CorruptionError, TrainingError
+from segdata.shards.kinds import check_value
 from segdata.storage.paths import Location
 from segdata.storage.temporary import TEMPORARY_PREFIX
 from segdata.trainers.run.directory import STATE_NAME, RunDirectory
 
 Row = dict[str, float]
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
+    zipfile.BadZipFile,
+)
+_MOST_HISTORY = 1 << 26
 
 
 @dataclass(kw_only=True)
@@ -130,12 +135,21 @@ def kept_rows(path: Location) -> list[Row]:
     """
     try:
         with path.open("rb") as file, np.load(file) as data:
+            _check_members(data, {"history.npy": _MOST_HISTORY})
             rows: list[Row] = orjson.loads(data["history"].tobytes())
+            check_value(rows, list[dict[str, float | None]], "history")
             return rows
     except FileNotFoundError:
         return []
     except _DAMAGED as error:
         raise _damaged(path, error) from error
+
+
+def _check_members(data: Any, most: Mapping[str, int]) -> None:
+    """Refuses arrays that unpack to more bytes than they may: ours are not packed."""
+    for member in data.zip.infolist():
+        if member.file_size > most.get(member.filename, member.file_size):
+            raise ValueError(f"{member.filename} would take {member.file_size} bytes")
 
 
 def restore_state(path: Location, model: Any) -> None:
@@ -147,6 +161,11 @@ def restore_state(path: Location, model: Any) -> None:
     variables = training_state(model)
     try:
         with path.open("rb") as file, np.load(file) as data:
+            sizes = {
+                f"v{index:05d}.npy": 16 * math.prod(variable.shape) + 4096
+                for index, variable in enumerate(variables)
+            }
+            _check_members(data, sizes)
             arrays = [data[f"v{index:05d}"] for index in range(len(variables))]
             extra = len(data.files) - 1 - len(variables)
     except FileNotFoundError:

@@ -24,12 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
 from segdata.errors import CorruptionError, OptionError, OutputError
 from segdata.label_map import LabelMap
+from segdata.shards.kinds import check_kinds, check_value
 from segdata.storage.paths import Address, Location, locate
 from segdata.storage.temporary import TEMPORARY_PREFIX, is_temporary
 from segdata.trainers.models import task_of
@@ -101,6 +102,19 @@ class Run:
             "backend": self.backend,
             "versions": dict(self.versions),
         }
+
+
+class _DatasetSince(TypedDict, total=False):
+    """What earlier versions do not tell."""
+
+    source_sha256: str
+    val_split: str | None
+
+
+class _Dataset(_DatasetSince):
+    directory: str
+    fingerprint: str
+    label_map: dict[str, Any]
 
 
 class RunDirectory:
@@ -182,8 +196,9 @@ class RunDirectory:
             model_options = _model_options(options.model, data["model_options"])
             if options.image_size is None:  # of an earlier version: as stored
                 options = replace(options, image_size=model_options.image_size)
+            check_value(data["dataset"], _Dataset, "dataset")
             label_map = LabelMap.from_json(data["dataset"]["label_map"])
-            return Run(
+            run = Run(
                 options=options,
                 model_options=model_options,
                 classes=(
@@ -195,6 +210,10 @@ class RunDirectory:
                 backend=data["backend"],
                 versions=data["versions"],
             )
+            check_kinds(run)
+            return run
+        except OptionError as error:
+            raise CorruptionError(f"{self.file(RUN_NAME)}: {error}") from error
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CorruptionError(
                 f"{self.file(RUN_NAME)} is no run of segdata: {type(error).__name__} "
@@ -289,7 +308,7 @@ def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Any]:
     data, old_data = new["dataset"], old["dataset"]
     # Runs of earlier versions know less of their data.
     split = old_data.get("val_split", old["options"].get("val_split"))
-    yield ("val_split", data["val_split"]), split
+    yield ("val_split", data.get("val_split")), split
     yield ("backend", new["backend"]), old["backend"]
     keys = [name for name in ("fingerprint", "source_sha256") if name in old_data]
     content = [[side[name] for name in keys] for side in (data, old_data)]
