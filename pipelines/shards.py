@@ -42,7 +42,7 @@ class WorkOnShards(beam.DoFn):  # type: ignore[misc]  # Beam has no types
         self,
         do: Callable[[Any, OnRecords], object],
         results: Location,
-        progress_address: str,
+        progress_address: progress.Address,
     ) -> None:
         self._do = do
         self._results = results

@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import os
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -149,6 +151,7 @@ class _Printable(logging.Formatter):
 def main() -> None:
     """Entry point: turns errors into one line and an exit code."""
     verbose = bool({"-v", "--verbose"} & set(sys.argv[1:2]))
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names that the terminal cannot spell
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -170,6 +173,11 @@ def main() -> None:
     except BrokenPipeError:  # `segdata info OUT | head`
         sys.stderr.close()
         code = 1
+    except OSError as error:  # what no reader or writer of ours gave a line of its own
+        if verbose:
+            traceback.print_exc()
+        _fail(_system_line(error))
+        code = 1
     except Exception as error:
         if verbose:
             traceback.print_exc()
@@ -182,8 +190,29 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _open_closed_streams() -> None:
+    """Nothing goes where a stream was closed: else a shard would get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
+def _system_line(error: OSError) -> str:
+    why = error.strerror or " ".join(str(error).split())
+    if error.filename is None:
+        return f"cannot go on: {why}. Is the output's disk full, or a file closed?"
+    return (
+        f"cannot use {printable(str(error.filename))}: {why}. Check the path and its "
+        "permissions."
+    )
+
+
 def _fail(message: str) -> None:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    with suppress(OSError):  # nobody is there to read it; the exit code tells
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,30 @@
 """Progress of a local run: workers send datagrams to the main thread.
 
-Beam reports counters only at the end. A datagram on a Unix socket costs a worker
-microseconds, needs no answer, and cannot block it.
+Beam reports counters only at the end. A datagram to 127.0.0.1 costs a worker
+microseconds, needs no answer, and cannot block it. Whoever else on this machine sends
+one changes what is displayed, nothing more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import tempfile
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+Address = tuple[str, int]
 _SEND_EVERY_SECONDS = 0.1
 
 
 class Reporter:
     """The worker's end: adds up counts and sends them a few times a second."""
 
-    def __init__(self, address: str | None) -> None:
+    def __init__(self, address: Address | None) -> None:
         self._address = address
         self._pending = 0
         self._sent_at = 0.0
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
 
     def add(self, count: int) -> None:
@@ -39,7 +39,8 @@ class Reporter:
         if self._address is None or not self._pending:
             return
         with contextlib.suppress(OSError):
-            self._socket.sendto(str(self._pending).encode(), self._address)
+            host, port = self._address
+            self._socket.sendto(str(self._pending).encode(), (host, port))
             self._pending = 0
 
     def __enter__(self) -> Self:
@@ -63,19 +64,17 @@ class Listener:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="segdata-")
-        self.address = str(Path(self._folder.name, "progress"))
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.address: Address = self._socket.getsockname()
 
     def wait(self, seconds: float) -> int:
         """Waits at most so long for reports; returns the records they add up to."""
         self._socket.settimeout(seconds)
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ValueError):
             return int(self._socket.recv(64))
         return 0
 
     def close(self) -> None:
-        """Frees the socket and its folder."""
+        """Frees the socket."""
         self._socket.close()
-        self._folder.cleanup()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 from segdata.errors import StorageError
 from segdata.storage.inside import join_inside
@@ -85,13 +87,10 @@ class LocalPath(_Path):
           OSError: If there is no such folder.
         """
         with os.scandir(self) as found:
-            # A broken link is told: reading it says what it is.
+            # A broken link is told, a pipe too: reading it says what it is.
             entries = [
-                Entry(entry.name, is_dir, is_link)
+                Entry(entry.name, _leads_to_folder(entry), entry.is_symlink())
                 for entry in found
-                if (is_dir := entry.is_dir())
-                | (is_link := entry.is_symlink())
-                | entry.is_file()
             ]
         return sorted(entries)
 
@@ -105,20 +104,53 @@ class LocalPath(_Path):
         """The results, in order, of a function that reads or writes files below."""
         return [function(item) for item in items]
 
+    def exists(self) -> bool:
+        """Whether anything is there; nothing has a name that is too long."""
+        return _is_so(super().exists)
+
+    def is_file(self) -> bool:
+        """Whether a file is there, likewise."""
+        return _is_so(super().is_file)
+
+    def is_dir(self) -> bool:
+        """Whether a folder is there, likewise."""
+        return _is_so(super().is_dir)
+
+    def resolve(self, strict: bool = False) -> LocalPath:
+        """The path without links.
+
+        Raises:
+          OSError: If they lead in circles.
+        """
+        try:
+            return super().resolve(strict)
+        except RuntimeError:  # Python 3.11's word for it
+            code = errno.ELOOP
+            raise OSError(code, os.strerror(code), str(self)) from None
+
+    # Any: as `pathlib.Path` has it, whose kind of file follows from the mode.
+    def open(self, mode: str = "r", *args: Any, **options: Any) -> Any:
+        """Opens the file; to read it, it must be one: see `_open_file`."""
+        if mode in ("r", "rb"):
+            options["opener"] = _open_file
+        return open(self, mode, *args, **options)
+
     def read_bytes(self) -> bytes:
         """The whole file, read without a buffer."""
-        with open(self, "rb", buffering=0) as file:
-            return file.read()
+        with self.open("rb", buffering=0) as file:
+            data: bytes = file.read()
+            return data
 
     def read_start(self, size: int) -> bytes:
         """The first bytes, or all of them where there are no more."""
-        with open(self, "rb", buffering=0) as file:
-            return file.read(size)
+        with self.open("rb", buffering=0) as file:
+            data: bytes = file.read(size)
+            return data
 
     @contextmanager
     def open_at(self, offset: int, size: int) -> Iterator[IO[bytes]]:
         """Opens a file to read some of it."""
-        with open(self, "rb") as file:
+        with self.open("rb") as file:
             yield file
 
     def write_atomic(self, data: bytes, *, durable: bool = True) -> None:
@@ -188,3 +220,37 @@ class LocalPath(_Path):
             os.fsync(number)
         finally:
             os.close(number)
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Opens what is a file: a pipe is waited for without end, a device has no end.
+
+    Asked once it is open: what a name stands for may change at any moment.
+    """
+    try:
+        number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    except BlockingIOError:  # a file server holds a lease on it, which it gives up
+        number = os.open(path, flags)
+    mode = os.fstat(number).st_mode
+    if stat.S_ISREG(mode):
+        return number
+    os.close(number)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a pipe or device, no file", path)
+
+
+def _is_so(question: Callable[[], bool]) -> bool:
+    try:
+        return question()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in circles
+        return False

@@ -73,6 +73,9 @@ def run_build(check_manifest: Callable[[Path], None]) -> Callable[..., Manifest]
     return run
 
 
+PATHS = (str(Path(__file__).parent.parent / "pipes"), os.environ.get("PYTHONPATH", ""))
+
+
 class Command:
     """`segdata` in a session of its own, so that its processes can be counted."""
 
@@ -91,6 +94,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)},
             start_new_session=True,
             # A shell starts what runs behind `&` deaf to Ctrl-C, and tests inherit it.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -188,8 +192,9 @@ class Pipe:
 
 
 @pytest.fixture
-def pipe(source: Path) -> Iterator[Pipe]:
+def pipe(source: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
     """The image `train_002` of `source`, as a pipe."""
+    monkeypatch.syspath_prepend(PATHS[0])  # workers have the same paths
     made = Pipe(source / "train" / "train_002.png")
     yield made
     made.let_go()

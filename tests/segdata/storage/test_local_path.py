@@ -49,6 +49,7 @@ def test_entries_are_files_links_and_folders(tmp_path):
         ("file", False, False),
         ("folder", True, False),
         ("linked", True, True),
+        ("pipe", False, False),  # so that reading it says what it is
     ]
 
 
