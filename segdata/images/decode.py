@@ -58,7 +58,7 @@ def open_rgb(data: bytes, name: str) -> Image.Image:
     if data.startswith(PNG_SIGNATURE) and _may_be_short(image):
         check_png_pixels(data, name)
     image.info.pop("transparency", None)  # dropped, without a warning
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def decode_strictly(data: bytes, name: str) -> NDArray[np.uint8]:

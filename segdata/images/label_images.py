@@ -19,6 +19,7 @@ from segdata.label_map import LabelMap
 from segdata.masks import compiled, rle
 
 _MAX_LISTED = 20
+_MAX_COLOR_PIXELS = 1 << 26
 _MAX_NAMED = 3  # unknown values spelled out in one message
 
 
@@ -84,6 +85,8 @@ def read_source_runs(
     image, orientation = decode.decode_label_image(
         data, name, may_be_lossy=may_be_lossy
     )
+    if len(image.getbands()) > 1 or encoding in ("color", "id24"):
+        _check_color_size(image, name)
     if encoding == "index":
         pixels = _indices(image, data, name)
     elif encoding == "binary":
@@ -223,6 +226,17 @@ def _rgb(codes: NDArray[Any]) -> NDArray[np.int64]:
 
 def _single(codes: NDArray[Any]) -> NDArray[np.int64]:
     return codes.astype(np.int64)[:, None]
+
+
+def _check_color_size(image: Image.Image, name: str) -> None:
+    """Refuses what would take a gigabyte: a few bytes for each pixel, several times."""
+    if image.width * image.height > _MAX_COLOR_PIXELS:
+        raise AnnotationError(
+            f"label image {name!r} has {image.height}x{image.width} pixels of several "
+            f"channels, or of colours: at most {_MAX_COLOR_PIXELS} are read. Store "
+            "class indices, or cut it into tiles.",
+            reason="label-image-too-large",
+        )
 
 
 def _color_codes(image: Image.Image) -> NDArray[Any]:

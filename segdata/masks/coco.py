@@ -280,6 +280,9 @@ def check_counts(counts: Int64Array, height: int, width: int) -> None:
 
 def _integers(counts: Any) -> Int64Array:
     try:
+        # One long text among them, and NumPy would give each number as much room.
+        if not {str, bytes}.isdisjoint(map(type, counts)):
+            raise ValueError
         array = np.asarray(counts)
         is_whole = array.dtype.kind in "iuf" and (array == np.floor(array)).all()
         # Above 2**53 floats skip integers, and casts would wrap.
@@ -287,7 +290,7 @@ def _integers(counts: Any) -> Int64Array:
             not array.size or (is_whole and np.abs(array).max() < 2**53)
         ):
             return array.astype(np.int64)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         pass  # ragged or beyond int64: the same error as any other non-integers
     raise AnnotationError(
         "'counts' of an uncompressed COCO RLE are not run lengths: expected a flat "

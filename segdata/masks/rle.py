@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from segdata.errors import AnnotationError
 from segdata.masks import compiled
 from segdata.masks.coco import check_counts, rle_counts, transcode
-from segdata.masks.limits import MaskBudget
+from segdata.masks.limits import MAX_BOUNDARIES, MaskBudget
 from segdata.masks.polygons import rasterise
 
 Int64Array = NDArray[np.int64]
@@ -158,8 +158,20 @@ def encode_label_map(label_map: NDArray[Any]) -> tuple[NDArray[Any], Int64Array]
     Returns:
       `(values, lengths)`: `[runs]` of the map's dtype, neighbours differ, and `[runs]
       int64`, all positive, summing to `height * width`.
+
+    Raises:
+      AnnotationError: If there are more runs than are stored of one record.
     """
     flat = np.ascontiguousarray(label_map).reshape(-1)
+    if flat.size > MAX_BOUNDARIES:
+        # Counted first: a hundred kilobytes of stripes hide gigabytes of runs.
+        count = int(np.count_nonzero(flat[1:] != flat[:-1])) + 1
+        if count > MAX_BOUNDARIES:
+            raise AnnotationError(
+                f"label map or mask has {count} runs of pixels: at most "
+                f"{MAX_BOUNDARIES} are stored. Is it noise, or fine stripes?",
+                reason="noisy-mask",
+            )
     changes = compiled.changes(flat)
     if changes is None:
         changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1

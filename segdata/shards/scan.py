@@ -8,6 +8,7 @@ CRC. Memory is one record, or one search window.
 
 from __future__ import annotations
 
+import bisect
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _WINDOW = 1 << 20
 # Protobuf's limit. A hostile length must not make us read on for ever.
 _MAX_BYTES = (1 << 31) - 1
+# A megabyte of gzip can hold a gigabyte, of 64 million empty records.
+_UNPACKED_BYTES, _MOST_TIMES = 1 << 26, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,11 @@ def scan_records(path: Location) -> Iterator[ScannedRecord]:
             compression = _compression(file)
             if compression == "gzip":
                 with gzip.open(file, "rb") as stream:
-                    yield from _scan(_Window(cast(IO[bytes], stream)))
+                    limited = _Limited(cast(IO[bytes], stream), file)
+                    yield from _scan(_Window(cast(IO[bytes], limited)))
             elif compression == "zlib":
-                yield from _scan(_Window(cast(IO[bytes], _Zlib(file))))
+                limited = _Limited(cast(IO[bytes], _Zlib(file)), file)
+                yield from _scan(_Window(cast(IO[bytes], limited)))
             else:
                 yield from _scan(_Window(file))
     except OSError as error:
@@ -123,6 +128,21 @@ class _Zlib:
         return data
 
 
+class _Limited:
+    """An unpacked stream that ends where it becomes a bomb."""
+
+    def __init__(self, stream: IO[bytes], packed: IO[bytes]) -> None:
+        self._stream, self._packed = stream, packed
+        self._num_read = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._num_read += len(data)
+        if self._num_read > max(_UNPACKED_BYTES, _MOST_TIMES * self._packed.tell()):
+            raise OSError(f"it unpacks to more than {_MOST_TIMES} times its size")
+        return data
+
+
 class _Window:
     """The next bytes of a stream, looked at before they are taken."""
 
@@ -130,11 +150,12 @@ class _Window:
         self._stream = stream
         self._bytes = bytearray()
         self.offset = 0
+        self._headers: list[int] = []
         self.failure = ""
         """Why the stream ended before its end; empty if it did not."""
 
-    def peek(self, size: int) -> bytes:
-        """Up to `size` bytes; fewer at the end only. Reads in steps.
+    def has(self, size: int) -> bool:
+        """Whether so many bytes follow; reads them in steps.
 
         A hostile length must not allocate what the file does not hold.
         """
@@ -147,11 +168,34 @@ class _Window:
             if not more:
                 break
             self._bytes += more
+        return len(self._bytes) >= size
+
+    def peek(self, size: int) -> bytes:
+        """Up to `size` bytes; fewer at the end only."""
+        self.has(size)
         return bytes(memoryview(self._bytes)[:size])
+
+    @property
+    def num_read(self) -> int:
+        """Bytes that were read and not yet taken."""
+        return len(self._bytes)
 
     def skip(self, size: int) -> None:
         del self._bytes[:size]
         self.offset += size
+
+    def next_header(self) -> int | None:
+        """Bytes to the next header in this window; None if there is none.
+
+        A window is searched once, however many headers lie in it.
+        """
+        if not self._headers or self._headers[-1] < self.offset:
+            block = self.peek(_WINDOW)
+            self._headers = [self.offset + place for place in _find_headers(block)]
+        index = bisect.bisect_left(self._headers, self.offset)
+        if index == len(self._headers):
+            return None
+        return self._headers[index] - self.offset
 
 
 def _scan(window: _Window) -> Iterator[ScannedRecord]:
@@ -179,10 +223,10 @@ def _read_one(window: _Window, header: bytes) -> tuple[bytes | None, str]:
     if length > _MAX_BYTES:
         return None, f"it claims {length} bytes: a message has at most {_MAX_BYTES}"
     size = _HEADER_BYTES + length + _FOOTER_BYTES
-    framed = window.peek(size)
-    if len(framed) < size:
-        left = max(0, len(framed) - _HEADER_BYTES)
+    if not window.has(size):
+        left = max(0, window.num_read - _HEADER_BYTES)
         return None, f"expected {length} bytes of data, the file ends after {left}"
+    framed = window.peek(size)
     window.skip(size)
     data = framed[_HEADER_BYTES:-_FOOTER_BYTES]
     crc = int.from_bytes(framed[-_FOOTER_BYTES:], "little")
@@ -191,20 +235,21 @@ def _read_one(window: _Window, header: bytes) -> tuple[bytes | None, str]:
 
 def _skip_to_header(window: _Window) -> None:
     """Moves to the next twelve bytes that are a header, or to the end."""
-    while len(block := window.peek(_WINDOW)) >= _HEADER_BYTES:
-        found = _find_header(np.frombuffer(block, np.uint8))
+    while window.has(_HEADER_BYTES):
+        found = window.next_header()
         if found is not None:
             window.skip(found)
             return
-        window.skip(len(block) - _HEADER_BYTES + 1)
-    window.skip(len(window.peek(_WINDOW)))
+        window.skip(min(window.num_read, _WINDOW) - _HEADER_BYTES + 1)
+    window.skip(window.num_read)
 
 
-def _find_header(block: NDArray[np.uint8]) -> int | None:
-    """First position where a length is followed by its CRC.
+def _find_headers(data: bytes) -> list[int]:
+    """Positions where a length is followed by its CRC.
 
     Chance makes one in 2**32 positions look so.
     """
+    block = np.frombuffer(data, np.uint8)
     count = len(block) - _HEADER_BYTES + 1
     # A length below 2**40 has three zero bytes on top: few positions are left.
     zeros = (block[5 : 5 + count] | block[6 : 6 + count] | block[7 : 7 + count]) == 0
@@ -217,8 +262,8 @@ def _find_header(block: NDArray[np.uint8]) -> int | None:
     for byte in range(4):
         stored |= block[places + 8 + byte].astype(np.uint32) << np.uint32(8 * byte)
     rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    matches = places[rotated + np.uint32(0xA282EAD8) == stored]
-    return int(matches[0]) if len(matches) else None
+    found: list[int] = places[rotated + np.uint32(0xA282EAD8) == stored].tolist()
+    return found
 
 
 @cache
