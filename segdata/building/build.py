@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from segdata.building import again, directory, kept, output
 from segdata.building import exif as exif_orientation
 from segdata.building import update as updates
 from segdata.building.classes import ClassChoice, choose_classes
+from segdata.building.lock import locked, remove_stale_lock
 from segdata.building.options import FLAGS, BuildOptions, Check, parse_mask_forms
 from segdata.building.plan import Plan, PlannedShard, make_plan
 from segdata.building.shard import BuildJob
@@ -126,7 +128,9 @@ def _build_or_update(
     """Does what is asked for with an output directory as it is."""
     cls, options_of_format = of_format
     folder, out = _listed(source), locate(out)
-    updates.complete(out)  # of one that was killed in its last moment
+    if (out / directory.STAGING_DIR).is_dir():
+        with locked(out):
+            updates.complete(out)  # of one that was killed in its last moment
     is_finished = not overwrite and directory.recognize(out).is_finished
     if update and is_finished:
         chosen, options, about = _kept(
@@ -138,13 +142,24 @@ def _build_or_update(
         if options.name:
             options = replace(options, of_format=cls.name)
     work = _prepare(chosen, folder, options, about or About(), run_shards)
-    if is_finished:
-        manifest = _update(work, out) if update else again.same_build(work, out)
-    else:
-        manifest = _build(work, out, overwrite=overwrite)
-    updates.note_sources(out, work.plan)
-    directory.remove_leftovers(out)  # of a run that was killed in its last moment
+    with _held(out, is_finished=is_finished, update=update):
+        if is_finished:
+            manifest = _update(work, out) if update else again.same_build(work, out)
+        else:
+            manifest = _build(work, out, overwrite=overwrite)
+        updates.note_sources(out, work.plan)
+        directory.remove_leftovers(out)  # of a run that was killed in its last moment
+    remove_stale_lock(out)
     return manifest
+
+
+def _held(
+    out: Location, *, is_finished: bool, update: bool
+) -> AbstractContextManager[None]:
+    """Holds the output where something is written; what is foreign stays untouched."""
+    if is_finished and not update:  # maybe where nothing can be written
+        return nullcontext()
+    return locked(out) if directory.is_ours(out) else nullcontext()
 
 
 def _kept(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from segdata.building.lock import LOCK_NAME
 from segdata.building.plan import PlannedShard
 from segdata.building.shard import WORK_DIR, plan_path, stored_path
 from segdata.errors import CorruptionError, SegdataError
@@ -61,6 +62,21 @@ def recognize(out: Location) -> Found:
     """Tells what a directory holds, by what only segdata writes."""
     is_finished = _has_manifest(out) or _has_manifest(out / STAGING_DIR)
     return Found(is_finished=is_finished, settings=_read_settings(out))
+
+
+def is_ours(out: Location) -> bool:
+    """Whether nothing is there, or what is there is a build."""
+    try:
+        if not out.exists():
+            return True
+        return out.is_dir() and (is_empty(out) or not recognize(out).is_foreign)
+    except OSError:
+        return True  # whoever writes into it will say why that cannot be
+
+
+def is_empty(out: Location) -> bool:
+    """Whether a folder holds nothing, or only the lock of who asks."""
+    return all(path.name == LOCK_NAME for path in out.iterdir())
 
 
 def write_settings(out: Location, settings: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from segdata.building import directory
+from segdata.building import directory, versions
 from segdata.building.gather import Gathered
 from segdata.building.options import BuildOptions
 from segdata.building.outcome import remarks
@@ -36,7 +36,6 @@ from segdata.shards.manifest import (
 from segdata.shards.offsets import offsets_path, with_offsets
 from segdata.shards.receipt import INDEX_DIR, Reject, ShardReceipt, read_receipt
 from segdata.storage.paths import Location, locate
-from segdata.version import __version__
 
 _RECEIPTS_AT_ONCE = 16  # requests to a store
 
@@ -210,15 +209,13 @@ def build_fingerprint(
 
 def byte_versions() -> dict[str, str]:
     """Versions of everything that decides what bytes a build writes."""
-    packages = ("numpy", "pillow", "pycocotools", "protobuf")
-    found = {package: version(package) for package in packages}
-    return {"segdata": __version__, **found}
+    return dict(versions.byte_versions())
 
 
 def _check_and_clear(out: Location, settings: str, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a directory or nothing.")
-    if not out.exists() or not any(out.iterdir()):
+    if not out.exists() or directory.is_empty(out):
         return
     found = directory.recognize(out)
     ended_while_starting = not found.is_finished and found.settings == ""

@@ -9,8 +9,8 @@ count. Two attempts at one shard write the same bytes under names of their own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from segdata.building.sources import (
     source_states,
     without_folder,
 )
+from segdata.building.versions import byte_versions, check_versions
 from segdata.errors import AnnotationError, BuildError, RecordError, StorageError
 from segdata.images.orientation import Exif
 from segdata.label_map import LabelMap
@@ -73,6 +74,8 @@ class BuildJob:
     """Whether images whose bytes are kept are decoded too, strictly."""
     max_size: int | None = None
     """The longer side in pixels that images are shrunk to; None for any."""
+    versions: Mapping[str, str] = field(default_factory=lambda: dict(byte_versions()))
+    """What the bytes depend on, as it is where the build began: workers compare."""
 
 
 def plan_path(out: Location, shard: str) -> Location:
@@ -101,8 +104,10 @@ def build_shard(
     Raises:
       RecordError: For the first bad record, if the job's `on_error` is `fail`.
       OutputError: If the output cannot be written.
-      BuildError: If the plan on disk is not the one that was made.
+      BuildError: If the plan on disk is not the one that was made, or this process
+        has other versions than the one that began.
     """
+    check_versions(job.versions)
     out = locate(job.out)
     with (out / shard.name).atomic_file() as file:
         contents = _Contents(shard, job, RecordWriter(file))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,8 @@ from segdata.dataset import Dataset
 from segdata.errors import OutputError
 from segdata.records.record import Record
 from segdata.storage.inside import join_inside
+from segdata.storage.local_path import LocalPath
+from segdata.storage.temporary import TEMPORARY_PREFIX
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,20 +71,19 @@ def new_folder(dest: Path) -> Iterator[Path]:
             f"{dest} is not an empty directory: choose another.",
             reason="output-exists",
         )
-    name = dest.resolve().name
-    temporary = dest.resolve().with_name(f".tmp-{name}-{uuid.uuid4().hex[:12]}")
+    final = LocalPath(dest).resolve()
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, dest)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f"{TEMPORARY_PREFIX}{final.name}-"
+        with final.parent.temporary_folder(prefix, mode=0o777) as temporary:
+            yield temporary
+            os.replace(temporary, dest)
     except OSError as error:
         raise OutputError(
             f"cannot write {dest}: {error.strerror or error}. Free space or check the "
             "permissions.",
             reason="unwritable",
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_image(folder: Path, name: str, record: Record) -> None:

@@ -10,17 +10,23 @@ from contextlib import suppress
 from functools import cached_property
 from typing import overload
 
-from segdata.errors import CorruptionError, short_repr
+from segdata.errors import CorruptionError, OutputError, short_repr
 from segdata.identity import key_hash, shard_index
 from segdata.reading.arrays import ArrayOptions, ArraySource, MaskArrays, Transform
 from segdata.reading.options import Size, read_size
 from segdata.records.parse import parse_record
 from segdata.records.record import Record
 from segdata.records.validate import KnownClasses, validate_record
-from segdata.shards.manifest import Manifest, OpenBuild, ShardSummary, open_build
+from segdata.shards.manifest import (
+    Manifest,
+    OpenBuild,
+    ShardSummary,
+    open_build,
+    read_manifest,
+)
 from segdata.shards.offsets import offsets_path, open_offsets
 from segdata.shards.receipt import read_receipt
-from segdata.shards.tfrecord import read_record_at
+from segdata.shards.tfrecord import FRAME_BYTES, read_record_at
 from segdata.split_names import SplitSlice
 from segdata.storage.paths import Address
 
@@ -107,6 +113,7 @@ class RecordSource(Sequence[Record]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        key = index if isinstance(index, str) else None
         if isinstance(index, str):
             index = self._position(index)
         position = index + len(self) if index < 0 else index
@@ -114,8 +121,25 @@ class RecordSource(Sequence[Record]):
             raise IndexError(f"record {index} of {len(self)}")
         position += self._first
         number = bisect.bisect_right(self._starts, position) - 1
+        try:
+            record = self._read(number, position)
+            keys = self.__dict__.get("keys")  # those that were read before
+            known = keys[position - self._first] if keys else record.key
+            if not {key, known} <= {None, record.key}:
+                raise CorruptionError(
+                    f"record {position} of {self._split} has another key than the "
+                    "index: run `segdata verify`."
+                )
+        except CorruptionError as error:
+            self._check_same_build(error)
+            raise
+        return record
+
+    def _read(self, number: int, position: int) -> Record:
+        """The record at a position, of a shard."""
         within = position - self._starts[number]
         path = self._build.directory / self._shards[number].name
+        where = f"{path.name}: record {within}"
         offset, size = self._place(number, position)
         try:
             with path.open_at(offset, size) as file:
@@ -125,10 +149,28 @@ class RecordSource(Sequence[Record]):
                 f"shard {path} cannot be read: {error.strerror}.",
                 reason="shard-unreadable",
             ) from error
-        where = f"{path.name}: record {within}"
+        if len(data) + FRAME_BYTES != size:
+            raise CorruptionError(
+                f"{where} has {len(data) + FRAME_BYTES} bytes with its frame: expected "
+                f"{size}, as the index says. Run `segdata verify`.",
+                reason="record-damaged",
+            )
         record = parse_record(data, where)
         validate_record(record, self._known, where)
         return record
+
+    def _check_same_build(self, error: CorruptionError) -> None:
+        """Says so where the damage is none, but another build than was opened."""
+        try:
+            now = read_manifest(self._build.directory).fingerprint
+        except OutputError:  # between the old manifest and the new one
+            now = ""
+        if now != self.manifest.fingerprint:
+            raise CorruptionError(
+                f"{self._build.directory} was updated since it was opened here: open "
+                "it again. What is read all the time is better updated as a copy.",
+                reason="other-build",
+            ) from error
 
     def _place(self, number: int, position: int) -> tuple[int, int]:
         """Offset and framed size in bytes: a record ends where the next one begins."""

@@ -15,8 +15,9 @@ _STATES = (
 
 
 State = tuple[int, int | str]
-"""Size of a file in bytes, and what changes when the file does: the time in ns on a
-file system, the ETag, hash, generation or time of an object in a store."""
+"""Size of a file in bytes, and what changes when the file does: the times in ns on a
+file system, of its bytes and of its entry; the ETag, hash, generation or time of an
+object in a store."""
 
 
 class Entry(NamedTuple):

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +15,13 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 from segdata.errors import StorageError
 from segdata.storage.inside import join_inside
 from segdata.storage.listing import Entry, State
-from segdata.storage.temporary import not_written, temporary_name
+from segdata.storage.temporary import (
+    hold,
+    not_written,
+    release,
+    remove_abandoned,
+    temporary_name,
+)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,13 +64,12 @@ class LocalPath(_Path):
         return LocalPath(join_inside(self, relative))
 
     def state(self) -> State:
-        """Size and time of the last change.
+        """Size and times of the last change: the second none but the system sets.
 
         Raises:
           OSError: If it is not there.
         """
-        found = self.stat()
-        return found.st_size, found.st_mtime_ns
+        return _state_of(self.stat())
 
     def state_inside(self, relative: str) -> State:
         """The state of a file in it: `inside(relative).state()`, in half the time.
@@ -73,8 +78,7 @@ class LocalPath(_Path):
           AnnotationError: If the path leads out.
           OSError: If it is not there.
         """
-        found = os.stat(join_inside(self, relative))
-        return found.st_size, found.st_mtime_ns
+        return _state_of(os.stat(join_inside(self, relative)))
 
     def version(self) -> str:
         """Empty: a file system cannot tell whether a file is the very same."""
@@ -200,13 +204,20 @@ class LocalPath(_Path):
         shutil.rmtree(self, ignore_errors=ignore_errors)
 
     @contextmanager
-    def temporary_folder(self, prefix: str) -> Iterator[LocalPath]:
-        """A folder in it of another name each time, which is removed afterwards."""
-        folder = LocalPath(tempfile.mkdtemp(prefix=prefix, dir=self))
+    def temporary_folder(self, prefix: str, mode: int = 0o700) -> Iterator[LocalPath]:
+        """A folder in it of another name each time, which is removed afterwards.
+
+        Those of the same prefix whose process was killed are removed too.
+        """
+        remove_abandoned(self, prefix)
+        folder = self / f"{prefix}{uuid.uuid4().hex[:12]}"
+        folder.mkdir(mode)
+        number = hold(folder)
         try:
             yield folder
         finally:
             folder.remove_tree(ignore_errors=True)
+            release(number)
 
     def sync(self) -> None:
         """Puts renames and removals in a folder on disk, in the order they were made.
@@ -238,6 +249,10 @@ def _open_file(path: str, flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise OSError(errno.EINVAL, "it is a pipe or device, no file", path)
+
+
+def _state_of(found: os.stat_result) -> State:
+    return found.st_size, f"{found.st_mtime_ns} {found.st_ctime_ns}"
 
 
 def _is_so(question: Callable[[], bool]) -> bool:

@@ -13,7 +13,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ import orjson
 
 from segdata.errors import CorruptionError, TrainingError
 from segdata.shards.kinds import check_value
+from segdata.storage.local_path import LocalPath
 from segdata.storage.paths import Location
 from segdata.storage.temporary import TEMPORARY_PREFIX
 from segdata.trainers.run.directory import STATE_NAME, RunDirectory
@@ -234,8 +234,9 @@ class Checkpoint(keras.callbacks.Callback):
     def _save_weights(self, name: str) -> None:
         # Keras writes to this machine, and picks the format by the suffix. On several
         # hosts it moves arrays between them to save: all have to take part.
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as folder:
-            path = Path(folder, name)
+        near = LocalPath(tempfile.gettempdir())
+        with near.temporary_folder(f"{TEMPORARY_PREFIX}weights-") as folder:
+            path = folder / name
             self.model.save_weights(path)
             if self._host == 0:
                 target = self._directory.file(name)

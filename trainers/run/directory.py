@@ -171,6 +171,8 @@ class RunDirectory:
         path = self.file(RUN_NAME)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if run.options.host_index == 0:  # the host that writes
+                self._remove_half_written()
             if path.is_file() and path.read_bytes() == data:
                 return
         except OSError as error:
@@ -178,6 +180,12 @@ class RunDirectory:
                 f"cannot use {self.path} as run directory: {error.strerror}."
             ) from error
         path.write_atomic(data)
+
+    def _remove_half_written(self) -> None:
+        """Removes the files that a killed run was writing."""
+        for path in self.path.iterdir():
+            if is_temporary(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
     def earlier(self) -> Run | None:
         """The run that has begun here, if there is one."""

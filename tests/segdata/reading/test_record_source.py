@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,44 @@ def test_missing_shard_is_reported_with_its_name(
     with pytest.raises(CorruptionError, match=message) as caught:
         source[0]
     assert caught.value.reason == "shard-unreadable"
+
+
+@pytest.fixture
+def opened(tiny_build: Path, tmp_path: Path) -> RecordSource:
+    """An open source of two records in shards of their own, which may be changed."""
+    return RecordSource(shutil.copytree(tiny_build, tmp_path / "opened"), "train")
+
+
+def swap_shards(source: RecordSource) -> None:
+    one, other = (source._build.directory / s.name for s in source._shards[:2])
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+
+
+def test_record_of_other_bytes_than_the_index_says_is_named(opened) -> None:
+    assert opened.keys[0] == opened[0].key
+    swap_shards(opened)
+    with pytest.raises(CorruptionError, match=r"tfrecord-00000-of-0000.: record 0|key"):
+        opened[0]
+
+
+@pytest.mark.parametrize("state", ["after", "during"])
+def test_reader_says_that_the_build_was_updated_meanwhile(opened, state) -> None:
+    assert opened.keys[0] == opened[0].key
+    path = opened._build.directory / "manifest.json"
+    other = replace(opened.manifest, fingerprint="0" * 64).to_bytes()
+    swap_shards(opened)
+    if state == "after":
+        path.write_bytes(other)
+    else:
+        path.unlink()
+    with pytest.raises(CorruptionError, match="was updated since it was opened here"):
+        opened[0]
+
+
+def test_key_that_stands_for_another_record_is_named(opened, monkeypatch) -> None:
+    key = opened.keys[1]
+    monkeypatch.setattr(opened, "_position", lambda wanted: 0)
+    with pytest.raises(CorruptionError, match="has another key than the index"):
+        opened[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,35 @@ def test_folder_is_left_unsynced_where_it_cannot_be_opened(tmp_path, monkeypatch
     monkeypatch.delattr(os, "O_DIRECTORY")
     monkeypatch.delattr(os, "open")
     tmp_path.sync()
+
+
+def test_state_tells_a_change_whose_time_was_set_back(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    before = path.state()
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    time.sleep(0.02)  # the clock of a file system is coarse
+    path.write_bytes(b"two")
+    os.utime(path, ns=times)
+    assert path.stat().st_mtime_ns == times[1]
+    assert path.state() != before == (3, before[1])
+    assert tmp_path.state_inside("a") == path.state()
+
+
+def test_temporary_folders_of_killed_processes_are_removed(tmp_path):
+    digits = "0123456789ab"
+    kept = ["work-mine", f"other-{digits}", f"work-{digits[::-1]}"]
+    for name in (f"work-{digits}", *kept):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / kept[-1])  # just made: its process may hold it in a moment
+    with tmp_path.temporary_folder("work-") as held:
+        os.utime(held, (0, 0))
+        with tmp_path.temporary_folder("work-"):
+            assert held.is_dir()
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, held.name}
+
+
+def test_temporary_folder_is_its_owners_alone_unless_it_is_said(tmp_path):
+    with tmp_path.temporary_folder("work-") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
