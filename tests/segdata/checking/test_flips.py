@@ -58,7 +58,7 @@ def part_of_verify(out: Path, path: Path) -> list[str]:
 def flip_and_verify(out: Path, rng: random.Random, look: Look) -> str:
     """Flips a bit, verifies, flips it back; returns what was flipped if it passed."""
     files = sorted(p for p in out.rglob("*") if p.is_file() and p.name != CACHE)
-    path = rng.choice(files)
+    path = rng.choice([file for file in files if file.stat().st_size])
     whole = path.read_bytes()
     position = rng.randrange(len(whole))
     changed = bytearray(whole)
