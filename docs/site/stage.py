@@ -31,6 +31,9 @@ LIBRARY = {
     "Build and check": ("build", "verify", "stats", "About"),
     "Open a build": ("open", "Dataset", "RecordSource", "LabelMap"),
     "Read as tf.data": ("read_semantic", "read_instances", "hosts"),
+    "Read in PyTorch and Grain": (
+        *("semantic_source", "instances_source", "SampleSource", "Sampler"),
+    ),
     "Options of readers": ("ImageOptions", "InstanceOptions", "Augmentation", "Resize"),
     "One record at a time": ("rle", "dict_to_tf_example", "serialize"),
 }
