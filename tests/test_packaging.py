@@ -290,6 +290,8 @@ def test_wheel_holds_every_source_file_under_segdata_and_nothing_else(wheel, che
     if compiled.runs is not None:  # so there is a C compiler
         wanted.add("segdata/masks/_runs.abi3.so")
     data = {"py.typed", "shards/manifest.schema.json"}
+    presets = (checkout / "trainers/presets").glob("*.toml")
+    data |= {f"trainers/presets/{path.name}" for path in presets}
     data |= {f"report/page.{kind}" for kind in ("css", "html.j2", "js")}
     assert found == wanted | {f"segdata/{name}" for name in data}
     assert "segdata/pipelines/shards.py" in found
