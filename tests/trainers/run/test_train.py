@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -276,7 +277,10 @@ def test_damaged_checkpoint_is_named(
             train(options(camvid_build), str(run))
 
 
-def test_run_without_improvement_stops(camvid_build: Path, tmp_path: Path) -> None:
+def test_run_without_improvement_stops(
+    camvid_build: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     # Nothing is learned at this rate, and with no momentum statistics stand still.
     still = options(
         camvid_build,
@@ -291,6 +295,18 @@ def test_run_without_improvement_stops(camvid_build: Path, tmp_path: Path) -> No
     history = train(still, str(tmp_path / "run"))
     assert len(history.rows) == 3
     assert history.best == 0
+    plan = r"tiny on camvid: 40 images of split train, 32 high x 48 wide, 12 classes, "
+    assert re.search(plan, caplog.text)
+    assert re.search(r"9 epochs of 1 steps of 8 images; about 0\.\d GB", caplog.text)
+    first, *others = (
+        record.message for record in caplog.records if "epoch " in record.message
+    )
+    assert re.fullmatch(
+        r"epoch 1 of 9: loss [\d.]+  val_loss [\d.]+  val_mean_iou [\d.]+  "
+        r"best so far  \d+ s, \d+ (s|min) left",
+        first,
+    )
+    assert "best so far" not in "".join(others)
     assert train(still, str(tmp_path / "run")).rows == history.rows
     [picture] = (tmp_path / "run/pictures").iterdir()
     assert picture.name == "epoch-0003.png"
