@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -198,7 +199,9 @@ def load_weights(model: Any, path: Location, skip: Sequence[Any] = ()) -> None:
       CorruptionError: If it is damaged or of another model.
     """
     try:
-        with local_file(path) as name:
+        with local_file(path) as name, warnings.catch_warnings():
+            if skip:  # Keras warns of groups in the file that hold none but those
+                warnings.simplefilter("ignore")
             model.load_weights(name, objects_to_skip=list(skip) or None)
     except Exception as error:  # h5py and Keras raise many kinds
         line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
