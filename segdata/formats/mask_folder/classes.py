@@ -114,6 +114,12 @@ def _fits(classes: ClassFile, census: Census) -> bool:
     return is_told and bool(inner) and inner <= {row.source_id for row in classes.rows}
 
 
+def unlabelled(classes: ClassFile) -> str:
+    """The class of what is not labelled; empty if there is none."""
+    names = (row.name for row in classes.rows)
+    return next((name for name in names if name.casefold() in _UNLABELLED), "")
+
+
 def is_of_others(classes: ClassFile, census: Census) -> bool:
     """Whether the masks are of nothing and all, and the file names other values.
 
@@ -134,9 +140,8 @@ def leaves_out_255(
     those of the masks but for one, as in COCO-Stuff.
     """
     values, ids = census.pixels.keys(), {row.source_id for row in classes.rows}
-    is_other = any(row.name.casefold() in _UNLABELLED for row in classes.rows)
     is_void = 255 in values and bool(values - {0, 255}) and values - {255} <= ids
-    is_void = is_void and not is_other and 255 not in ids
+    is_void = is_void and not unlabelled(classes) and 255 not in ids
     return is_void and recognise_encoding(classes, masks) == "index"
 
 

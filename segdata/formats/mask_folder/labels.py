@@ -27,6 +27,7 @@ from segdata.formats.mask_folder.classes import (
     likely_class_files,
     mask_label_map,
     recognise_encoding,
+    unlabelled,
 )
 from segdata.label_map import LabelClass, LabelMap, distinct_colors
 from segdata.storage.paths import Location
@@ -189,6 +190,12 @@ def _unknown(
         return []
     value = max(missing, key=lambda v: census.pixels[v])
     more = f" and {len(missing) - 1} more" if missing[1:] else ""
+    if missing == [255] and (name := unlabelled(classes)):
+        return [
+            f"masks hold the value 255, and the class file has the class {name!r}: is "
+            "that 255? Then its other ids may be one too high, as in COCO-Stuff, and "
+            "all names would be shifted. Write a class file of the ids in the masks"
+        ]
     line = f"{value} NAME" if classes.has_ids else f"{value} NAME (ids on all lines)"
     return [
         f"masks hold the value {value}{more}, which no class has: write the line "

@@ -366,3 +366,6 @@ def test_255_beside_a_class_file_is_ignored_unless_ids_may_be_shifted(
     guess = MaskFolder.recognize(tmp_path)
     assert guess is not None
     assert dict(guess.options) == options
+    told = MaskFolder(**options).scan(tmp_path).warnings
+    is_told = "all names would be shifted" in "".join(told)
+    assert is_told == (first == "unlabeled")
