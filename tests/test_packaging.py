@@ -385,6 +385,8 @@ def test_core_requires_the_building_half_and_no_tensorflow(metadata):
         ("tpu", {"tensorflow-tpu"}),
         ("train", {"tensorflow", "keras", "tensorboard"}),
         ("jax", {"jax", "keras"}),
+        ("grain", {"grain"}),
+        ("torch", {"torch"}),
         ("onnx", {"onnxruntime", "tf2onnx"}),
     ],
 )
