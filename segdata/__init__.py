@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from segdata.label_map import LabelMap
     from segdata.masks.rle import rle
     from segdata.reading import hosts
+    from segdata.reading.mixture import mix
     from segdata.reading.options import (
         Augmentation,
         ImageOptions,
@@ -55,6 +56,7 @@ __all__ = [
     "dict_to_tf_example",
     "hosts",
     "instances_source",
+    "mix",
     "open",
     "read_instances",
     "read_semantic",
@@ -80,6 +82,7 @@ _LAZY = {
     "dict_to_tf_example": "segdata.building.example",
     "hosts": "segdata.reading.hosts",
     "instances_source": "segdata.reading.samples",
+    "mix": "segdata.reading.mixture",
     "open": "segdata.dataset",
     "read_instances": "segdata.streams.reader",
     "read_semantic": "segdata.streams.reader",

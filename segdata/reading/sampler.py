@@ -146,10 +146,14 @@ class Sampler(Sequence[int]):
         found = index + len(self) if index < 0 else index
         if not 0 <= found < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        epoch, position = divmod(self.position(found), self.num_records)
+        return self.at(self.position(found))
+
+    def at(self, position: int) -> tuple[int, int]:
+        """Epoch and record of a position of the job; record -1 behind the end."""
+        epoch, within = divmod(position, self.num_records)
         if self.num_epochs is not None and epoch >= self.num_epochs:
             return self.num_epochs - 1, NO_RECORD
-        return epoch, self.order.record(epoch, position)
+        return epoch, self.order.record(epoch, within)
 
     @overload
     def __getitem__(self, index: int) -> int: ...

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segdata.errors import AnnotationError, CorruptionError, OptionError
 from segdata.images.decode import decode_as_tensorflow
+from segdata.label_map import LabelMap
 from segdata.reading import color
 from segdata.reading.decoding import (
     GEOMETRY_DRAWS,
@@ -77,7 +78,15 @@ class SampleSource(Sequence[Arrays]):
         """
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        epoch, number = self.sampler.place(index)
+        return self.sample(*self.sampler.place(index))
+
+    @property
+    def classes(self) -> LabelMap:
+        """The classes of the dataset."""
+        return self._records.manifest.label_map
+
+    def sample(self, epoch: int, number: int) -> Arrays:
+        """Reads and decodes a record as it is in an epoch; an empty one for -1."""
         if number == NO_RECORD:
             return self._empty()
         draws = None
