@@ -45,7 +45,7 @@ model.compile(
     SegmentationLoss(num_classes, "both"),
     jit_compile=False,
 )
-model.fit(train, epochs=epochs)
+model.fit(train, epochs=epochs, shuffle=False)
 model.save_weights(weights)
 
 # At each image's own size, with the numbers of `segdata evaluate`.

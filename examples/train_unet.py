@@ -54,5 +54,10 @@ best = keras.callbacks.ModelCheckpoint(
     weights, "val_mean_iou", mode="max", save_best_only=True, save_weights_only=True
 )
 model.fit(
-    train, validation_data=val, epochs=epochs, steps_per_epoch=steps, callbacks=best
+    train,
+    validation_data=val,
+    epochs=epochs,
+    shuffle=False,
+    steps_per_epoch=steps,
+    callbacks=best,
 )
