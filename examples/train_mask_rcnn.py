@@ -48,9 +48,7 @@ options = MaskRCNNOptions(
 )
 model = build_model("mask-rcnn", options)
 model.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=5.0), jit_compile=False)
-model.fit(
-    train, epochs=epochs, shuffle=False
-)  # the dict of the stream is all that it needs
+model.fit(train, epochs=epochs, shuffle=False)
 model.save_weights(weights)
 
 detector, rows = Detector(model, BATCH), []

@@ -53,11 +53,5 @@ model.compile(
 best = keras.callbacks.ModelCheckpoint(
     weights, "val_mean_iou", mode="max", save_best_only=True, save_weights_only=True
 )
-model.fit(
-    train,
-    validation_data=val,
-    epochs=epochs,
-    shuffle=False,
-    steps_per_epoch=steps,
-    callbacks=best,
-)
+fitting = {"epochs": epochs, "steps_per_epoch": steps, "shuffle": False}
+model.fit(train, validation_data=val, callbacks=best, **fitting)
