@@ -120,6 +120,7 @@ install: $(BIN)/.installed
 $(BIN)/.installed: setup.py pyproject.toml constraints.txt $(wildcard segdata/masks/_*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --upgrade pip setuptools wheel
+	rm -f segdata/masks/_runs*.so  # one of before would be imported in its place
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
 		--editable ".[dev]"
 	touch $@
@@ -128,7 +129,7 @@ build/newest/bin/python: setup.py
 	$(PYTHON) -m venv build/newest
 	build/newest/bin/pip install --quiet --upgrade pip setuptools wheel
 	build/newest/bin/pip install --quiet --upgrade --upgrade-strategy eager \
-		--no-build-isolation --editable ".[dev]"
+		--no-build-isolation --editable ".[dev,docs]"
 
 test-newest: build/newest/bin/python  ## the tests with the newest version of everything
 	build/newest/bin/python -m pytest -q -n 2 --dist worksteal -m "not slow"
