@@ -74,6 +74,9 @@ _SURE: dict[str, tuple[type, ...]] = {
     "width": (int,),
 }
 """Types that need no closer look: to ask for a union takes several times as long."""
+MAX_DEPTH = 244
+"""Levels of JSON that a record holds: exports wrap it in some more."""
+_WRITER_DEPTH = 254  # of orjson
 _FLAGS = ("iscrowd", "paint_label_map", "is_relative")
 _RANGES = {
     "image_id": (-(2**63), 2**63 - 1),
@@ -293,10 +296,15 @@ def canonical_json(fields: Mapping[str, Any], called: str) -> bytes:
       AnnotationError: If a value is none that JSON knows, or nested too deep.
     """
     options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    spare = _WRITER_DEPTH - MAX_DEPTH
+    wrapped: object = fields
+    for _ in range(spare):
+        wrapped = [wrapped]
     try:
-        return orjson.dumps(fields, option=options)
+        data = orjson.dumps(wrapped, option=options)
     except TypeError as error:
         raise AnnotationError(
             f"the fields of {called} cannot be stored as JSON: {error}. Expected "
             "numbers, UTF-8 texts, lists and dicts."
         ) from error
+    return data[spare:-spare]

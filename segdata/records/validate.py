@@ -21,8 +21,7 @@ from segdata.images.opening import MAX_IMAGE_PIXELS
 from segdata.label_map import LabelMap
 from segdata.masks import rle
 from segdata.records.record import Record
-
-_MAX_DEPTH = 200  # of JSON: its writer takes 254, and rows of exports wrap it
+from segdata.validation import MAX_DEPTH
 
 _MAX_DENSE_BYTES = 1 << 32
 
@@ -158,13 +157,13 @@ def check_depth(source: Mapping[str, Any], where: str) -> None:
       CorruptionError: If it is so deep that it could not be written again.
     """
     level: list[Any] = [source]
-    for _ in range(_MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         level = [
             v for item in level for v in _values(item) if isinstance(v, dict | list)
         ]
         if not level:
             return
-    raise _bad(where, f"JSON of more than {_MAX_DEPTH} levels")
+    raise _bad(where, f"JSON of more than {MAX_DEPTH} levels")
 
 
 def _values(item: Any) -> Any:

@@ -1002,7 +1002,7 @@ ODD_OBJECTS: dict[str, Odd] = {
     "id negative": Odd(fields={"id": -7}, source_id=-7),
     "id of 63 bits": Odd(fields={"id": 2**63 - 1}, source_id=2**63 - 1),
     "keys nobody knows": Odd(
-        fields={"attributes": {"x": nested(200)}, "keypoints": [1, 2, 3], "score": None}
+        fields={"attributes": {"x": nested(242)}, "keypoints": [1, 2, 3], "score": None}
     ),
 }
 
