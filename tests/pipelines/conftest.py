@@ -73,7 +73,9 @@ def run_build(check_manifest: Callable[[Path], None]) -> Callable[..., Manifest]
     return run
 
 
-PATHS = (str(Path(__file__).parent.parent / "pipes"), os.environ.get("PYTHONPATH", ""))
+PATHS = [str(Path(__file__).parent.parent / "pipes")]
+if "PYTHONPATH" in os.environ:  # an empty path would be the current folder
+    PATHS.append(os.environ["PYTHONPATH"])
 
 
 class Command:

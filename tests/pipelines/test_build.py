@@ -371,9 +371,7 @@ def test_voided_pixels_are_counted_in_the_manifest(
     assert sum(counts["train"].class_pixels.values()) == 6 * 24 * 32
     share = 1 / sum(split.num_records for split in manifest.splits.values())
     (line,) = manifest.warnings
-    assert line.startswith(
-        f"{share:.1%} of all labelled pixels have labels that are no"
-    )
+    assert line.startswith(f"{share:.1%} of all labelled pixels have values that no")
 
 
 def test_void_below_one_percent_is_no_warning(

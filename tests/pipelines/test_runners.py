@@ -221,7 +221,7 @@ def test_folders_of_the_user_do_not_shadow_ours(
     home = tmp_path / "home"
     for name in ("pipelines", "segdata", "apache_beam", "numpy"):
         (home / name).mkdir(parents=True)
-        (home / name / "__init__.py").write_text("raise RuntimeError('the user's own')")
+        (home / name / "__init__.py").write_text("raise RuntimeError('not ours')")
     arguments = ("build", "camvid", source, tmp_path / "out", "--workers=2")
     result = segdata(*arguments, "--shards=2", cwd=home).end()
     assert result.returncode == 0, result.stderr

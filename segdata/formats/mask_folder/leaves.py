@@ -114,21 +114,44 @@ def list_leaves(source: Location) -> tuple[list[Leaf], Listing]:
         found[path.rpartition("/")[0]].append(path)
     folders = [f for f in found if not any(map(is_view, f.split("/")))]
     common = os.path.commonpath(folders) if folders and "" not in folders else ""
-    return [_leaf(f, tuple(found[f]), common) for f in folders], listing
+    twins = _twins(folders)
+    return [_leaf(f, tuple(found[f]), common, twins) for f in folders], listing
 
 
-def _leaf(path: str, files: tuple[str, ...], common: str) -> Leaf:
-    parts = path.split("/") if path else []
-    inner = parts[len(common.split("/")) if common else 0 :]
+def _twins(folders: Iterable[str]) -> set[tuple[Cell, Cell]]:
+    """What stands before and after a name that alone tells images from masks.
+
+    `a/images/photos` and `a/masks/photos` are twins: what is below says nothing then.
+    """
+    sides: dict[tuple[Cell, Cell], set[Side]] = defaultdict(set)
+    for folder in folders:
+        parts = tuple(folder.split("/"))
+        for place, name in enumerate(parts):
+            sides[parts[:place], parts[place + 1 :]].add(_side([name])[1])
+    return {around for around, found in sides.items() if {"image", "mask"} <= found}
+
+
+def _leaf(
+    path: str,
+    files: tuple[str, ...],
+    common: str,
+    twins: Collection[tuple[Cell, Cell]],
+) -> Leaf:
+    parts = tuple(path.split("/")) if path else ()
+    num_common = len(common.split("/")) if common else 0
+    inner = parts[num_common:]
     num_told, side = _side(inner)
-    told = parts[: len(parts) - len(inner) + num_told]
+    for place, name in enumerate(inner, num_common):
+        if (parts[:place], parts[place + 1 :]) in twins and _side([name])[1]:
+            num_told, side = place + 1 - num_common, _side([name])[1]
+    told = parts[: num_common + num_told]
     return Leaf(
         path=path,
         files=files,
         side=side,
         head="/".join(told),
         split=_split(parts, told),
-        inner=tuple(inner),
+        inner=inner,
     )
 
 

@@ -284,7 +284,7 @@ def reasons_and_notes() -> dict[str, str]:
     found = {}
     # What reads built records, and what keeps an output directory, is not the source's.
     others = {"parse", "png_masks", "output", "directory", "update", "spool"}
-    others |= {"build", "again", "kept"}
+    others |= {"build", "again", "kept", "gather", "lock", "validate", "versions"}
     for path in (path for path in paths if path.stem not in others):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             value: Any = None

@@ -224,7 +224,7 @@ def test_presets_of_the_course_are_its_tasks() -> None:
 def test_coco_preset_is_the_published_schedule() -> None:
     given = TrainOptions(data="records", **preset("mask-rcnn-coco"))
     split = SimpleNamespace(num_records=118_000)
-    manifest: Any = SimpleNamespace(splits={"train": split})
+    manifest: Any = SimpleNamespace(split={"train": split}.__getitem__)
     given = settled(given, manifest)
     assert given.steps_per_epoch is not None
     assert given.epochs * given.steps_per_epoch == 22_500
@@ -255,7 +255,7 @@ def test_what_is_given_goes_before_file_and_preset(
 def settled_of(records: int, height: int, width: int, **changes: Any) -> TrainOptions:
     counts = SimpleNamespace(heights=(height, height), widths=(width, width))
     split = SimpleNamespace(num_records=records, counts=counts)
-    manifest: Any = SimpleNamespace(splits={"train": split})
+    manifest: Any = SimpleNamespace(split={"train": split}.__getitem__)
     return settled(options(**changes), manifest)
 
 
