@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack, overload
 
@@ -139,13 +139,7 @@ def semantic_source(
       OutputError, CorruptionError: If it is no finished build, or a damaged one.
       OptionError: If the split is unknown, has no label maps, or an option is bad.
     """
-    order, rest = _split_options(options)
-    build = open_build(directory)
-    decoding = semantic_decoding(
-        build.manifest, split, seed=order.get("seed", 0), **rest
-    )
-    records = RecordSource(build, split)
-    return SampleSource(records, host_sampler(len(records), **order), decoding)
+    return _source(semantic_decoding, directory, split, options)
 
 
 def instances_source(
@@ -166,11 +160,19 @@ def instances_source(
       OutputError, CorruptionError: If it is no finished build, or a damaged one.
       OptionError: If the split is unknown, has no objects, or an option is bad.
     """
+    return _source(instances_decoding, directory, split, options)
+
+
+def _source(
+    decoding_of: Callable[..., Decoding],
+    directory: Address | OpenBuild,
+    split: str,
+    options: Mapping[str, object],
+) -> SampleSource:
+    """The samples of a split, in the order and by the decoding of these options."""
     order, rest = _split_options(options)
     build = open_build(directory)
-    decoding = instances_decoding(
-        build.manifest, split, seed=order.get("seed", 0), **rest
-    )
+    decoding = decoding_of(build.manifest, split, seed=order.get("seed", 0), **rest)
     records = RecordSource(build, split)
     return SampleSource(records, host_sampler(len(records), **order), decoding)
 
@@ -254,7 +256,9 @@ def _scaled(image: NDArray[np.uint8], decoding: Decoding) -> NDArray[Any]:
     return scaled
 
 
-def _split_options(options: Any) -> tuple[OrderOptions, dict[str, Any]]:
+def _split_options(
+    options: Mapping[str, object],
+) -> tuple[OrderOptions, dict[str, Any]]:
     """What chooses the samples, and what is made of them."""
     names = OrderOptions.__annotations__
     order = {name: value for name, value in options.items() if name in names}
